@@ -1,0 +1,97 @@
+"""What the stream knows of a model: tokenize, forward, decide.
+
+A classifier takes texts through three steps, so that a caller can tokenize the next batch while one
+is in inference:
+
+    texts ──tokenize──► Encoded ──forward──► logits ──decide──► Emotion
+
+``tokenize`` and ``decide`` are cheap and run anywhere; ``forward`` is the expensive step and is called
+by one thread at a time. This file is pure: it imports no runtime.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+DistressLevel = Literal["none", "watch", "elevated", "high"]
+
+Logits = npt.NDArray[np.float32]
+"""Shape (windows, labels): one row a window, in the order of the texts and their windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One text as token ids: one window, or several overlapping ones where the text is too long for one."""
+
+    windows: tuple[tuple[int, ...], ...]
+
+    @property
+    def longest(self) -> int:
+        """Tokens in the longest window: what padding makes of every window in the batch."""
+        return max(map(len, self.windows))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all windows, special tokens and overlap included."""
+        return sum(map(len, self.windows))
+
+
+@dataclass(frozen=True, slots=True)
+class Distress:
+    """A weighted reading of sadness, fear and anger in [0, 1]. A statistical signal, never a diagnosis."""
+
+    score: float
+    level: DistressLevel
+
+
+@dataclass(frozen=True, slots=True)
+class Emotion:
+    """What the model says of one text.
+
+    ``scores`` are the calibrated probabilities of the six emotions; with ``neutral`` they sum to 1.
+    ``label`` is the decision, ``confidence`` the probability that stands behind it.
+    """
+
+    label: str
+    confidence: float
+    scores: dict[str, float]
+    neutral: float
+    distress: Distress
+    windows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model spoke: goes into every event, so that a label can be traced to its weights."""
+
+    name: str
+    revision: str
+    language: str
+    device: str
+    precision: str
+
+
+class Model(Protocol):
+    """A loaded classifier. Implementations: ``model.classifier`` (real) and ``model.fake``."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
+        """Token ids of each text; a text beyond the model's length becomes several windows, never cut."""
+        ...
+
+    def forward(self, batch: Sequence[Encoded]) -> Logits:
+        """Logits of every window in the batch, shape (windows, labels). Not thread-safe."""
+        ...
+
+    def decide(self, batch: Sequence[Encoded], logits: Logits) -> list[Emotion]:
+        """One decision a text: windows aggregated, probabilities calibrated, thresholds applied."""
+        ...
+
+    def warm_up(self) -> None:
+        """Run the shapes that are to come once, so that the first message does not pay for them."""
+        ...
