@@ -1,0 +1,41 @@
+"""The one function by which the stream gets a model: from the shipped weights, a folder, or a fake."""
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qs
+
+from model.contract import Model
+from model.errors import ModelError
+from model.fake import FakeClassifier, NullClassifier
+
+FAKE_OPTIONS: Final = ("delay_ms", "fail_on")
+
+
+def load(spec: str | None = None, *, device: str = "auto", precision: str = "auto") -> Model:
+    """A loaded model, ready for ``tokenize``, ``forward`` and ``decide``.
+
+    ``spec`` is None for the shipped weights, the path of a Hugging Face folder, ``null`` for a model that
+    does no work, or ``fake``: ``fake?delay_ms=20&fail_on=boom&fail_on=bang`` sleeps 20 ms a batch and fails
+    on texts that hold "boom" or "bang". A folder of such a name is meant by ``./fake``.
+
+    Raises ``ModelError`` with one line that says what to do.
+    """
+    name, _, options = (spec or "").partition("?")
+    if name == "null":
+        return NullClassifier()
+    if name == "fake":
+        return _fake(parse_qs(options, keep_blank_values=True))
+    # A fake model should not wait for the tokenizer to be imported, nor need it.
+    from model.classifier import EmotionClassifier
+
+    return EmotionClassifier.load(spec, device=device, precision=precision)
+
+
+def _fake(options: Mapping[str, list[str]]) -> FakeClassifier:
+    if unknown := sorted(set(options) - set(FAKE_OPTIONS)):
+        raise ModelError(f"fake model: unknown option {unknown[0]!r}; there are {', '.join(FAKE_OPTIONS)}")
+    delay_ms = options.get("delay_ms", ["0"])[-1]
+    try:
+        return FakeClassifier(delay_ms=float(delay_ms), fail_on=options.get("fail_on", []))
+    except ValueError as error:
+        raise ModelError(f"fake model: delay_ms must be a number, not {delay_ms!r}") from error
