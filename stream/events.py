@@ -1,0 +1,166 @@
+"""The contract on the wire: what comes in, what goes out. JSON Schemas and AsyncAPI are made from here.
+
+    messages ─► Message        emotions ◄─ EmotionEvent        emotions.counts ◄─ CountDelta
+                               emotions.dlq ◄─ DeadLetter      emotions.signals ◄─ DistressSignal
+
+Every output is a CloudEvent in Kafka's binary mode (``ce_*`` headers, CloudEvents Kafka binding 1.0.2).
+Readers must ignore fields that they do not know: fields are added, never renamed.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
+
+ALL_CHANNELS = "*"
+"""The channel name under which the total over all channels is counted."""
+
+NO_CHANNEL = "-"
+"""The channel name under which messages without a channel are counted."""
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+ShortText = Annotated[StrictStr, Field(max_length=1024)]
+
+
+class WireType(BaseModel):
+    """Frozen, and open to fields that a newer version adds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Message(WireType):
+    """What producers send. Only ``text`` is required."""
+
+    text: StrictStr = Field(description="What the person wrote.")
+    id: ShortText | None = Field(None, description="The producer's own id of the message.")
+    author: ShortText | None = Field(None, description="Who wrote it; published only as a keyed hash.")
+    channel: ShortText | None = Field(None, description="Where it was written: the unit of counting.")
+    conversation: ShortText | None = Field(None, description="The thread or ticket it belongs to.")
+    ts: UtcTime | None = Field(None, description="When it was written (ISO 8601 or Unix time).")
+    meta: dict[str, Any] | None = Field(None, description="For the producer's own use; not published.")
+
+
+class Source(WireType):
+    """Where the labelled message lies in the input topic."""
+
+    topic: str
+    partition: Count
+    offset: Count
+
+
+class OffsetRange(WireType):
+    """The messages that a count covers, both ends included."""
+
+    topic: str
+    partition: Count
+    first_offset: Count
+    last_offset: Count
+
+
+class Scores(WireType):
+    """Calibrated probability of each emotion; with ``neutral`` they sum to 1."""
+
+    sadness: Probability
+    joy: Probability
+    love: Probability
+    anger: Probability
+    fear: Probability
+    surprise: Probability
+
+
+class DistressReading(WireType):
+    """A weighted reading of sadness, fear and anger. A statistical signal, never a diagnosis."""
+
+    score: Probability
+    level: Literal["none", "watch", "elevated", "high"]
+
+
+class ModelRef(WireType):
+    """The weights behind a label."""
+
+    name: str
+    revision: str
+
+
+class EmotionEvent(WireType):
+    """A labelled message. ``id`` follows from ``source``; ``message_id`` is the producer's own."""
+
+    id: str
+    label: Literal["sadness", "joy", "love", "anger", "fear", "surprise", "neutral"]
+    confidence: Probability = Field(description="Calibrated probability of ``label``.")
+    scores: Scores
+    neutral: Probability
+    distress: DistressReading
+    message_id: str | None = None
+    author: str | None = Field(None, description="Pseudonym: HMAC-SHA-256 of the author, never the author.")
+    channel: str | None = None
+    conversation: str | None = None
+    ts: UtcTime = Field(description="When the message was written, else when Kafka took it.")
+    labelled_at: UtcTime
+    model: ModelRef
+    source: Source
+    windows: Annotated[int, Field(ge=1)] = Field(description="Token windows that the text was read in.")
+    text: str | None = Field(None, description="Only with ``include_text``.")
+
+
+class DistressSignal(WireType):
+    """What the alert rules read of one message: its distress, and whose it is. Same ``id`` as its event."""
+
+    id: str
+    author: str | None = None
+    channel: str | None = None
+    conversation: str | None = None
+    message_id: str | None = None
+    label: str
+    confidence: Probability
+    distress: DistressReading
+    phrases: tuple[str, ...] = Field((), description="Names of the operator's phrase lists that matched.")
+    ts: UtcTime
+    model: ModelRef
+    source: Source
+    text: str | None = Field(None, description="Only with ``include_text``.")
+
+
+class WindowCounts(WireType):
+    """What happened in one window of event time. ``labels`` holds only labels that occurred."""
+
+    start: UtcTime = Field(description="Start of the window; its length is ``count_window_s``.")
+    labels: dict[str, Count]
+    confidence_sum: Annotated[float, Field(ge=0)] = Field(description="Over all labels, for mean confidence.")
+    opted_out: Count = 0
+    dead_lettered: Count = 0
+    tombstones: Count = 0
+
+
+class CountDelta(WireType):
+    """What one commit adds to the counts of one channel. Keyed by channel.
+
+    Deltas of one input partition come in the order of their offsets and never overlap, so whoever keeps
+    the last offset applied beside a count can drop a replayed delta.
+    """
+
+    id: str
+    channel: str = Field(description="A channel's name; ``*`` is the total, ``-`` messages without one.")
+    source: OffsetRange
+    windows: tuple[WindowCounts, ...]
+
+
+class DeadLetter(WireType):
+    """Why a message was not labelled: the ``dlq_*`` headers of a record in ``emotions.dlq``.
+
+    The record's key and value are the original bytes. Original headers are kept; those whose names we
+    use ourselves (``ce_*``, ``content-type``, ``dlq_*``) carry the prefix ``original_``.
+    """
+
+    id: str
+    cause: str
+    error: str = Field(description="What was wrong, without message content.")
+    source: Source
+    failed_at: UtcTime

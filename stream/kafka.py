@@ -1,0 +1,77 @@
+"""Connection arguments for aiokafka, from the settings: one place for SASL and TLS."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.helpers import create_ssl_context
+
+from stream.errors import SettingsError
+from stream.settings import KafkaSettings
+
+
+class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types for it
+    """An OAUTHBEARER token kept current in a file by somebody else (a sidecar, a mounted secret)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self) -> str:
+        return (await asyncio.to_thread(self._path.read_text)).strip()
+
+
+def connection(settings: KafkaSettings) -> dict[str, Any]:
+    """Arguments that every aiokafka client takes.
+
+    Raises:
+        SettingsError: ``bootstrap_servers`` is missing, or SASL or TLS settings do not fit together.
+    """
+    if not settings.bootstrap_servers:
+        raise SettingsError("no Kafka cluster is named: set --bootstrap-servers or EMOTION_BOOTSTRAP_SERVERS")
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": settings.client_id,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        arguments["ssl_context"] = _ssl_context(settings)
+    if settings.security_protocol.startswith("SASL"):
+        arguments |= _sasl(settings)
+    return arguments
+
+
+def _ssl_context(settings: KafkaSettings) -> Any:
+    password = settings.ssl_password.get_secret_value() if settings.ssl_password else None
+    try:
+        return create_ssl_context(
+            cafile=_as_text(settings.ssl_cafile),
+            certfile=_as_text(settings.ssl_certfile),
+            keyfile=_as_text(settings.ssl_keyfile),
+            password=password,
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"TLS files cannot be read ({error}): see ssl_cafile, ssl_certfile, ssl_keyfile"
+        ) from error
+
+
+def _sasl(settings: KafkaSettings) -> dict[str, Any]:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        if settings.sasl_token_file is None:
+            raise SettingsError("OAUTHBEARER needs a token: set sasl_token_file")
+        return {
+            "sasl_mechanism": "OAUTHBEARER",
+            "sasl_oauth_token_provider": TokenFile(settings.sasl_token_file),
+        }
+    if settings.sasl_username is None or settings.sasl_password is None:
+        raise SettingsError(f"{settings.sasl_mechanism} needs sasl_username and sasl_password")
+    return {
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": settings.sasl_password.get_secret_value(),
+    }
+
+
+def _as_text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,172 @@
+"""Every setting, once. Flags, environment, file, help and docs are made from these fields.
+
+A value is taken from, in this order: a flag (``--max-wait-ms 20``), the environment
+(``EMOTION_MAX_WAIT_MS=20``), ``emotion-stream.toml`` in the working directory, the default here.
+The description says what the setting does and, where there is a limit, what happens at it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stream.topics import TopicNames, TopicSpec, topic_specs
+
+Positive = Annotated[int, Gt(0)]
+PositiveFloat = Annotated[float, Gt(0)]
+Guarantee = Literal["exactly_once", "at_least_once"]
+
+
+class KafkaSettings(BaseModel):
+    """How to reach the cluster; used by every client."""
+
+    bootstrap_servers: str | None = Field(None, description="Brokers of the cluster, host:port, by commas.")
+    client_id: str = Field("emotion-stream", description="Name of this process in the broker's logs.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How connections are secured."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "PLAIN", description="How to log in, with SASL_PLAINTEXT or SASL_SSL."
+    )
+    sasl_username: str | None = Field(None, description="User for PLAIN and SCRAM.")
+    sasl_password: SecretStr | None = Field(None, description="Password for PLAIN and SCRAM.")
+    sasl_token_file: Path | None = Field(
+        None, description="File with the OAUTHBEARER token, read anew each time."
+    )
+    ssl_cafile: Path | None = Field(None, description="CA certificates (PEM); the system's if not given.")
+    ssl_certfile: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
+    ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM).")
+    ssl_password: SecretStr | None = Field(None, description="Password of the key.")
+
+
+class TopicSettings(BaseModel):
+    """Topics and the policies that ``topics create`` gives them."""
+
+    input_topic: str = Field("messages", description="Topic that messages are read from.")
+    topic_prefix: str = Field(
+        "emotions", description="Labelled topic; the others are PREFIX.counts and so on."
+    )
+    partitions: Positive = Field(
+        8, description="Partitions of each topic: the most annotators that can share them."
+    )
+    replication_factor: Annotated[int, Ge(-1)] = Field(
+        -1, description="Copies of each topic; -1: the broker's default."
+    )
+    retention_days: PositiveFloat = Field(7.0, description="Days that messages, labels and alerts are kept.")
+
+    @property
+    def topics(self) -> TopicNames:
+        return TopicNames(messages=self.input_topic, prefix=self.topic_prefix)
+
+
+class AnnotateSettings(BaseModel):
+    """The annotator."""
+
+    group_id: str = Field(
+        "emotion-stream", description="Consumer group; with the topic, the transactional id."
+    )
+    guarantee: Guarantee = Field("exactly_once", description="at_least_once trades transactions for latency.")
+    input_format: Literal["json", "text"] = Field(
+        "json", description="text: the value is the message itself."
+    )
+    auto_offset_reset: Literal["earliest", "latest"] = Field(
+        "earliest", description="Where a group without a committed offset starts."
+    )
+    model: str | None = Field(
+        None, description="Model folder; 'fake' and 'null' need no weights. Default: shipped."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
+    precision: Literal["auto", "int8", "fp32", "bf16"] = Field("auto", description="Arithmetic of the model.")
+    max_batch_tokens: Positive = Field(
+        4096, description="Tokens in a batch, padding included; a longer text goes alone."
+    )
+    max_wait_ms: Annotated[float, Ge(0)] = Field(
+        20.0, description="Longest a message waits for its batch to fill."
+    )
+    max_in_flight_messages: Positive = Field(
+        8192, description="Messages inside; at the bound, partitions pause."
+    )
+    commit_interval_ms: PositiveFloat = Field(
+        100.0, description="Finished messages are committed this often."
+    )
+    max_message_bytes: Positive = Field(262_144, description="Larger messages go to the dead letters.")
+    session_timeout_ms: Positive = Field(
+        10_000, description="Silence after which the group gives our partitions away."
+    )
+    max_poll_interval_ms: Positive = Field(
+        300_000, description="Longest time between two polls of the consumer."
+    )
+    transaction_timeout_ms: Positive = Field(
+        30_000, description="Open transactions older than this are aborted."
+    )
+    revoke_timeout_s: PositiveFloat = Field(
+        5.0, description="Budget to finish a partition that is taken away."
+    )
+    stall_timeout_s: PositiveFloat = Field(
+        60.0, description="With lag but without progress for this long, exit 5."
+    )
+    count_window_s: Positive = Field(60, description="Length of the windows that counts are kept in.")
+    signal_min_level: Literal["none", "watch", "elevated", "high"] = Field(
+        "none", description="Least distress level that the alert rules hear of; baselines need 'none'."
+    )
+    drain: bool = Field(False, description="Stop when everything that was there at the start is labelled.")
+
+
+class PrivacySettings(BaseModel):
+    """Defaults that protect people."""
+
+    author_key: SecretStr | None = Field(
+        None, description="Key of the author pseudonyms; without one they change at each start."
+    )
+    include_text: bool = Field(False, description="Publish the text of messages, also in signals and alerts.")
+    optout_file: Path | None = Field(
+        None, description="Authors not to label, one a line; reloaded on change."
+    )
+    optout_topic: bool = Field(False, description="Also honour the compacted topic PREFIX.optout.")
+
+
+class ObserveSettings(BaseModel):
+    """Logs, metrics and health."""
+
+    http_host: str = Field("127.0.0.1", description="Address of /metrics, /healthz and /readyz.")
+    http_port: Annotated[int, Ge(0)] | None = Field(
+        None, description="Their port; 0: any free one; none: no server."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="How log lines are written.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+
+class Settings(
+    ObserveSettings, PrivacySettings, AnnotateSettings, TopicSettings, KafkaSettings, BaseSettings
+):
+    """All settings in force, read once at the edge and handed down."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EMOTION_", extra="forbid", frozen=True, protected_namespaces=()
+    )
+
+    def topic_specs(self) -> tuple[TopicSpec, ...]:
+        """All topics as ``topics create`` makes them."""
+        return topic_specs(
+            self.topics,
+            partitions=self.partitions,
+            retention_days=self.retention_days,
+            max_message_bytes=self.max_message_bytes,
+        )
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "kafka": KafkaSettings,
+    "topics": TopicSettings,
+    "annotate": AnnotateSettings,
+    "privacy": PrivacySettings,
+    "observe": ObserveSettings,
+}
+"""Groups of settings, for commands that need only some of them and for the docs."""
+
+
+def load_settings(flags: dict[str, Any] | None = None) -> Settings:
+    """Settings in force, with ``flags`` (already parsed, ``None`` left out) on top."""
+    return Settings(**{name: value for name, value in (flags or {}).items() if value is not None})

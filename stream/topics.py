@@ -1,0 +1,98 @@
+"""The topics that emotion-stream reads and writes, with the policies each must have.
+
+Everything here can reveal how people feel, so every topic has a retention.
+"""
+
+from dataclasses import dataclass
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic. ``purpose`` is for people; the rest is what the broker is asked for."""
+
+    name: str
+    purpose: str
+    partitions: int
+    retention_ms: int
+    cleanup_policy: str = "delete"
+    max_message_bytes: int | None = None
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Topic configuration as Kafka spells it."""
+        config = {"cleanup.policy": self.cleanup_policy, "retention.ms": str(self.retention_ms)}
+        if self.max_message_bytes is not None:
+            config["max.message.bytes"] = str(self.max_message_bytes)
+        return config
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """Names of all topics; those we write follow from one prefix."""
+
+    messages: str
+    prefix: str
+
+    @property
+    def emotions(self) -> str:
+        return self.prefix
+
+    @property
+    def counts(self) -> str:
+        return f"{self.prefix}.counts"
+
+    @property
+    def signals(self) -> str:
+        return f"{self.prefix}.signals"
+
+    @property
+    def dlq(self) -> str:
+        return f"{self.prefix}.dlq"
+
+    @property
+    def counters(self) -> str:
+        return f"{self.prefix}.counters"
+
+    @property
+    def alerts(self) -> str:
+        return f"{self.prefix}.alerts"
+
+    @property
+    def reviews(self) -> str:
+        return f"{self.prefix}.reviews"
+
+    @property
+    def optout(self) -> str:
+        return f"{self.prefix}.optout"
+
+
+def topic_specs(
+    names: TopicNames, *, partitions: int, retention_days: float, max_message_bytes: int
+) -> tuple[TopicSpec, ...]:
+    """All topics in the order in which data flows.
+
+    ``partitions`` counts for every topic: outputs share the partition of their input, so the order of
+    one key's messages is kept. ``max_message_bytes`` is what a message may have; the broker's limit on the
+    input stands above it, so that a too large message reaches the dead letters instead of its producer's
+    log, and the dead letters' limit above that, for their headers.
+    """
+    retention_ms = int(retention_days * DAY_MS)
+    compacted = "compact,delete"
+
+    def topic(name: str, purpose: str, **policy: object) -> TopicSpec:
+        settings = {"partitions": partitions, "retention_ms": retention_ms, **policy}
+        return TopicSpec(name=name, purpose=purpose, **settings)  # type: ignore[arg-type]  # checked by tests
+
+    return (
+        topic(names.messages, "messages to label", max_message_bytes=4 * max_message_bytes),
+        topic(names.emotions, "labelled messages", max_message_bytes=4 * max_message_bytes),
+        topic(names.counts, "count deltas, one a commit and channel"),
+        topic(names.signals, "distress of each message, for the alert rules"),
+        topic(names.dlq, "messages that could not be labelled", max_message_bytes=5 * max_message_bytes),
+        topic(names.counters, "windowed counters, upserted", cleanup_policy=compacted),
+        topic(names.alerts, "alerts and their life", cleanup_policy=compacted),
+        topic(names.reviews, "what reviewers said of alerts", retention_ms=365 * DAY_MS),
+        topic(names.optout, "people who opted out", cleanup_policy="compact", retention_ms=-1),
+    )
