@@ -1,0 +1,99 @@
+"""What the annotator measures, as Prometheus metrics: base units, no author or text in any label.
+
+A registry of its own per annotator, so that two of them in one process (tests, the demo) do not mix.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+class Metrics:
+    """All metrics of one annotator."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
+        self.messages = Counter(
+            "emotion_messages",
+            "Messages finished, by outcome: labelled, dead_letter, opted_out or tombstone.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.labels = Counter("emotion_labels", "Labelled messages, by label.", ["label"], registry=registry)
+        self.dead_letters = Counter(
+            "emotion_dead_letters", "Dead letters, by cause.", ["cause"], registry=registry
+        )
+        self.tokens = Counter(
+            "emotion_tokens", "Tokens given to the model, without padding.", registry=registry
+        )
+        self.batch_messages = Histogram(
+            "emotion_batch_messages",
+            "Messages in a batch.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+            registry=registry,
+        )
+        self.batch_fill = Histogram(
+            "emotion_batch_fill_ratio",
+            "Padded tokens of a batch over max_batch_tokens.",
+            buckets=_RATIOS,
+            registry=registry,
+        )
+        self.pad_waste = Histogram(
+            "emotion_pad_waste_ratio", "Part of a batch that is padding.", buckets=_RATIOS, registry=registry
+        )
+        self.queue_wait = Histogram(
+            "emotion_queue_wait_seconds",
+            "From admission to the model, of the oldest message in a batch.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.inference = Histogram(
+            "emotion_inference_seconds", "One batch in the model.", buckets=_SECONDS, registry=registry
+        )
+        self.publish = Histogram(
+            "emotion_publish_seconds",
+            "One commit, from begin to committed.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.end_to_end = Histogram(
+            "emotion_end_to_end_seconds",
+            "From Kafka's timestamp to committed, of the oldest message in a commit.",
+            buckets=(*_SECONDS, 60.0, 300.0, 1800.0),
+            registry=registry,
+        )
+        self.transactions = Counter(
+            "emotion_transactions",
+            "Commits, by result: committed, aborted or fenced.",
+            ["result"],
+            registry=registry,
+        )
+        self.lag_messages = Gauge(
+            "emotion_lag_messages", "Messages not yet finished.", ["topic", "partition"], registry=registry
+        )
+        self.lag_seconds = Gauge(
+            "emotion_lag_seconds",
+            "Age of the oldest message in work.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "emotion_in_flight_messages", "Messages inside the annotator.", registry=registry
+        )
+        self.paused = Gauge(
+            "emotion_paused_partitions", "Partitions paused because the bound is reached.", registry=registry
+        )
+        self.assigned = Gauge("emotion_assigned_partitions", "Partitions that are ours.", registry=registry)
+        self.rejoins = Counter(
+            "emotion_rejoins", "Times the group was left and joined again after a failure.", registry=registry
+        )
+        self.optout_authors = Gauge(
+            "emotion_optout_entries", "Entries on the opt-out list.", registry=registry
+        )
+        self.model_info = Gauge(
+            "emotion_model_info",
+            "Always 1; the model in its labels.",
+            ["name", "revision", "device", "precision"],
+            registry=registry,
+        )

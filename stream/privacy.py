@@ -1,0 +1,106 @@
+"""Who may be read, and under which name: pseudonyms and the opt-out list.
+
+An author leaves the annotator only as a keyed hash (HMAC-SHA-256, RFC 2104): the same author has the same
+pseudonym as long as the key stays, and without the key nobody can test a guess. The opt-out list is
+asked before a message reaches the model.
+"""
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import structlog
+
+from stream.errors import SettingsError
+
+PSEUDONYM_HEX_DIGITS = 32
+"""128 bits: two of a billion authors share a pseudonym with a probability below 1e-20."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Pseudonyms:
+    """Authors to pseudonyms, under one key."""
+
+    def __init__(self, key: bytes | None) -> None:
+        if key is None:
+            _log.warning(
+                "author_key is not set: pseudonyms change at each start",
+                next_step="set EMOTION_AUTHOR_KEY to keep baselines and opt-outs across restarts",
+            )
+            key = secrets.token_bytes(32)
+        elif not key:
+            raise SettingsError("author_key is empty: set EMOTION_AUTHOR_KEY to a long random text")
+        self.of = lru_cache(maxsize=65_536)(self._of)
+        self._key = key
+
+    def _of(self, author: str) -> str:
+        return hmac.digest(self._key, author.encode("utf-8", "surrogatepass"), "sha256").hex()[
+            :PSEUDONYM_HEX_DIGITS
+        ]
+
+
+class OptOut:
+    """Authors who must not be read. Holds names as given in the file, and pseudonyms from the topic."""
+
+    def __init__(self, pseudonyms: Pseudonyms, file: Path | None = None) -> None:
+        self._pseudonyms = pseudonyms
+        self._file = file
+        self._seen: tuple[int, int] | None = None
+        self._from_file: frozenset[str] = frozenset()
+        self._from_topic: set[str] = set()
+        if file is not None:
+            self._read(file)
+
+    def __len__(self) -> int:
+        return len(self._from_file) + len(self._from_topic)
+
+    def __contains__(self, author: str | None) -> bool:
+        if author is None or not (self._from_file or self._from_topic):
+            return False
+        if author in self._from_file:
+            return True
+        pseudonym = self._pseudonyms.of(author)
+        return pseudonym in self._from_topic or pseudonym in self._from_file
+
+    def update(self, pseudonym: str, *, opted_out: bool) -> None:
+        """Take a record of the opt-out topic: a value opts out, a tombstone opts in again."""
+        if opted_out:
+            self._from_topic.add(pseudonym)
+        else:
+            self._from_topic.discard(pseudonym)
+
+    def reload(self) -> None:
+        """Read the file again if it changed. A file that has gone keeps its last list: nobody is opted in by accident."""
+        if self._file is None:
+            return
+        try:
+            if self._stamp(self._file) != self._seen:
+                self._read(self._file)
+        except SettingsError as error:
+            _log.warning("the opt-out list cannot be read; the last one stays in force", reason=str(error))
+            self._seen = None
+
+    def _read(self, file: Path) -> None:
+        try:
+            self._seen = self._stamp(file)
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"optout_file {file} cannot be read ({error}): one author a line") from error
+        self._from_file = frozenset(_entries(lines))
+        _log.info("opt-out list read", authors=len(self._from_file))
+
+    @staticmethod
+    def _stamp(file: Path) -> tuple[int, int]:
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise SettingsError(f"optout_file {file} cannot be read ({error}): one author a line") from error
+        return status.st_mtime_ns, status.st_size
+
+
+def _entries(lines: Iterable[str]) -> Iterable[str]:
+    """One author or pseudonym a line; empty lines and lines that start with # say nothing."""
+    return (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
