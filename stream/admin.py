@@ -1,0 +1,305 @@
+"""Topics on the cluster: create those that are missing, refuse those that differ, check before a start.
+
+``emotion-stream topics create`` and ``topics list`` are made of this; the annotator calls ``check_topics``.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+
+from stream.errors import BrokerError, TopicError
+from stream.kafka import connection
+from stream.settings import KafkaSettings, Settings
+from stream.topics import TopicSpec
+
+TIMEOUT_S: Final = 10.0
+"""Longest that one exchange with the cluster may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One property of a topic that is not as stated. ``remedy`` is what a person can do."""
+
+    topic: str
+    property: str
+    actual: str
+    wanted: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.property} is {self.actual}, should be {self.wanted}: {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as stated and as the cluster has it.
+
+    ``partitions`` is None where the topic does not exist; ``config`` is None where the cluster does not
+    tell it, and ``config_error`` then says why.
+    """
+
+    spec: TopicSpec
+    partitions: int | None = None
+    replicas: int | None = None
+    config: Mapping[str, str] | None = None
+    config_error: str | None = None
+    created: bool = False
+
+    @property
+    def exists(self) -> bool:
+        return self.partitions is not None
+
+    def mismatches(self, bootstrap_servers: str) -> list[Mismatch]:
+        """Where the existing topic differs; what the cluster does not tell is not held against it."""
+        if self.partitions is None:
+            return []
+        found = (
+            [self._partitions_differ(bootstrap_servers)] if self.partitions != self.spec.partitions else []
+        )
+        for key, wanted in self.spec.config.items():
+            actual = (self.config or {}).get(key)
+            if actual is not None and not _same(key, actual, wanted):
+                found.append(self._config_differs(bootstrap_servers, key, actual, wanted))
+        return found
+
+    def _partitions_differ(self, bootstrap_servers: str) -> Mismatch:
+        name, wanted = self.spec.name, self.spec.partitions
+        if self.partitions is not None and self.partitions < wanted:
+            remedy = (
+                f"kafka-topics.sh --bootstrap-server {bootstrap_servers} --alter --topic {name} "
+                f"--partitions {wanted}, or set partitions to {self.partitions}"
+            )
+        else:
+            remedy = f"Kafka cannot take partitions away, so set partitions to {self.partitions}"
+        return Mismatch(name, "partitions", str(self.partitions), str(wanted), remedy)
+
+    def _config_differs(self, bootstrap_servers: str, key: str, actual: str, wanted: str) -> Mismatch:
+        value = f"[{wanted}]" if "," in wanted else wanted
+        remedy = (
+            f"kafka-configs.sh --bootstrap-server {bootstrap_servers} --alter --entity-type topics "
+            f"--entity-name {self.spec.name} --add-config {key}={value}"
+        )
+        setting = _SETTING_OF.get(key)
+        return Mismatch(
+            self.spec.name, key, actual, wanted, f"{remedy}, or set {setting}" if setting else remedy
+        )
+
+
+_SETTING_OF: Final = {"retention.ms": "retention_days", "max.message.bytes": "max_message_bytes"}
+
+
+def _same(key: str, actual: str, wanted: str) -> bool:
+    if key == "cleanup.policy":
+        return set(actual.replace(" ", "").split(",")) == set(wanted.split(","))
+    return actual == wanted
+
+
+@asynccontextmanager
+async def connected(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client of the cluster, closed at the end.
+
+    Raises:
+        BrokerError: no broker answers within ``TIMEOUT_S``, or it refuses the credentials.
+    """
+    client = AIOKafkaAdminClient(**connection(settings), request_timeout_ms=int(TIMEOUT_S * 1000))
+    try:
+        with _reasons_instead_of_logs() as reasons:
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await client.start()
+            except (KafkaError, OSError, TimeoutError) as error:
+                why = f" ({reasons[-1]})" if reasons else ""
+                raise BrokerError(
+                    f"no Kafka broker answers at {settings.bootstrap_servers}{why}: "
+                    "check bootstrap_servers and security_protocol"
+                ) from error
+        yield client
+    finally:
+        await client.close()
+
+
+async def describe(settings: Settings) -> list[TopicState]:
+    """The state of all our topics, in the order in which data flows.
+
+    Raises:
+        BrokerError: as in ``connected``.
+    """
+    async with _conversation(settings) as client:
+        return await _describe(client, settings.topic_specs())
+
+
+async def create_topics(settings: Settings) -> list[TopicState]:
+    """Create the topics that are missing and verify the others; doing it again changes nothing.
+
+    Raises:
+        BrokerError: as in ``connected``.
+        TopicError: the cluster refuses a topic, or one differs from what is stated (a line for each
+            difference, with the command that mends it). Missing topics are created all the same.
+    """
+    specs = settings.topic_specs()
+    async with _conversation(settings) as client:
+        missing = [state.spec for state in await _describe(client, specs) if not state.exists]
+        created = await _create(client, missing, settings.replication_factor) if missing else set()
+        states = await _until_visible(client, specs)
+    servers = settings.bootstrap_servers or ""
+    found = [mismatch for state in states for mismatch in state.mismatches(servers)]
+    if found:
+        raise TopicError("\n  ".join(["topics differ from what is stated:", *map(str, found)]))
+    return [replace(state, created=state.spec.name in created) for state in states]
+
+
+async def partition_counts(settings: KafkaSettings, names: Collection[str]) -> dict[str, int]:
+    """Number of partitions of each topic; topics that do not exist are left out.
+
+    Raises:
+        BrokerError: as in ``connected``.
+    """
+    async with _conversation(settings) as client:
+        return {name: len(parts) for name, parts in (await _existing(client)).items() if name in names}
+
+
+async def check_topics(settings: KafkaSettings, names: Collection[str]) -> dict[str, int]:
+    """Number of partitions of each topic, where all exist.
+
+    Raises:
+        BrokerError: as in ``connected``.
+        TopicError: a topic does not exist, or this user may not see it.
+    """
+    counts = await partition_counts(settings, names)
+    missing = sorted(set(names) - set(counts))
+    if missing:
+        kind = "topic does" if len(missing) == 1 else "topics do"
+        raise TopicError(
+            f"{kind} not exist at {settings.bootstrap_servers}: {', '.join(missing)}: "
+            "create with: emotion-stream topics create"
+        )
+    return counts
+
+
+@asynccontextmanager
+async def _conversation(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """``connected``, with what goes wrong later in the same words."""
+    async with connected(settings) as client:
+        try:
+            yield client
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerError(
+                f"the Kafka cluster at {settings.bootstrap_servers} failed: {error or type(error).__name__}"
+            ) from error
+
+
+async def _existing(client: AIOKafkaAdminClient) -> dict[str, list[dict[str, Any]]]:
+    """Partitions of every topic. All are asked for: asking by name makes some brokers create the topic."""
+    topics = await client.describe_topics(None)
+    return {topic["topic"]: topic["partitions"] for topic in topics if topic["partitions"]}
+
+
+async def _describe(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicState]:
+    existing = await _existing(client)
+    present = [spec for spec in specs if spec.name in existing]
+    configs = await _configs(client, present) if present else {}
+    states = []
+    for spec in specs:
+        partitions = existing.get(spec.name)
+        if partitions is None:
+            states.append(TopicState(spec))
+            continue
+        config, config_error = configs[spec.name]
+        replicas = min(len(partition["replicas"]) for partition in partitions)
+        states.append(TopicState(spec, len(partitions), replicas, config, config_error))
+    return states
+
+
+async def _configs(
+    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]
+) -> dict[str, tuple[dict[str, str] | None, str | None]]:
+    """For each topic its configuration, or why the cluster does not tell it (mostly a user's rights)."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, spec.name, dict(spec.config)) for spec in specs]
+    try:
+        responses = await client.describe_configs(asked)
+    except KafkaError as error:
+        return {spec.name: (None, str(error)) for spec in specs}
+    told: dict[str, tuple[dict[str, str] | None, str | None]] = {}
+    for response in responses:
+        for code, message, _, name, entries in response.resources:
+            if code:
+                told[name] = (None, message or for_code(code).__name__)
+            else:
+                told[name] = ({entry[0]: entry[1] for entry in entries}, None)
+    return told
+
+
+async def _create(
+    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replication_factor: int
+) -> set[str]:
+    """Names of the topics created; a topic that somebody else has just created is not among them."""
+    response = await client.create_topics([_new_topic(spec, replication_factor) for spec in specs])
+    results = {name: (for_code(code), message) for name, code, message in response.topic_errors}
+    refused = [
+        _refusal(name, error, message)
+        for name, (error, message) in results.items()
+        if error.errno and error is not TopicAlreadyExistsError
+    ]
+    if refused:
+        raise TopicError("\n  ".join(["the cluster refused to create topics:", *refused]))
+    return {name for name, (error, _) in results.items() if not error.errno}
+
+
+def _new_topic(spec: TopicSpec, replication_factor: int) -> NewTopic:
+    # aiokafka takes -1, the broker's default, only with replica assignments; none of them will do.
+    assignments: dict[str, dict[int, list[int]]] = (
+        {"replica_assignments": {}} if replication_factor == -1 else {}
+    )
+    return NewTopic(spec.name, spec.partitions, replication_factor, topic_configs=spec.config, **assignments)
+
+
+def _refusal(name: str, error: type[KafkaError], message: str | None) -> str:
+    reason = message or error.__name__
+    if error is InvalidReplicationFactorError:
+        return f"{name}: {reason} Set replication_factor."
+    if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+        return f"{name}: {reason} Give this user the right to create topics, or have them created."
+    return f"{name}: {reason}"
+
+
+async def _until_visible(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicState]:
+    """The states once all topics exist: a cluster answers before all its brokers know a new topic."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            states = await _describe(client, specs)
+            if all(state.exists for state in states):
+                return states
+            await asyncio.sleep(0.05)
+
+
+@contextmanager
+def _reasons_instead_of_logs() -> Iterator[list[str]]:
+    """What aiokafka would log, as a list: its errors say why, and our one line is all that a person needs."""
+    logger, reasons = logging.getLogger("aiokafka"), list[str]()
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            reasons.append(record.getMessage())
+
+    keep, propagates = Keep(logging.WARNING), logger.propagate
+    logger.addHandler(keep)
+    logger.propagate = False
+    try:
+        yield reasons
+    finally:
+        logger.removeHandler(keep)
+        logger.propagate = propagates

