@@ -1,17 +1,23 @@
 """Every setting, once. Flags, environment, file, help and docs are made from these fields.
 
 A value is taken from, in this order: a flag (``--max-wait-ms 20``), the environment
-(``EMOTION_MAX_WAIT_MS=20``), ``emotion-stream.toml`` in the working directory, the default here.
+(``EMOTION_MAX_WAIT_MS=20``), ``emotion-stream.toml`` in the working directory, the default here
+(``stream.sources``). Secrets have no flag, since anybody on the machine can read a command line.
 The description says what the setting does and, where there is a limit, what happens at it.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import BaseModel, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from stream import sources
+from stream.errors import SettingsError
+from stream.sources import Origin
 from stream.topics import TopicNames, TopicSpec, topic_specs
 
 Positive = Annotated[int, Gt(0)]
@@ -141,11 +147,22 @@ class ObserveSettings(BaseModel):
 class Settings(
     ObserveSettings, PrivacySettings, AnnotateSettings, TopicSettings, KafkaSettings, BaseSettings
 ):
-    """All settings in force, read once at the edge and handed down."""
+    """All settings in force, read once at the edge (``load_settings``) and handed down.
+
+    Made directly, it takes what it is given and reads neither environment nor file.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="EMOTION_", extra="forbid", frozen=True, protected_namespaces=()
+        env_prefix=sources.ENV_PREFIX, extra="forbid", frozen=True, protected_namespaces=()
     )
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # only one of the sources is of use here
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the arguments: ``resolve_settings`` reads the other sources, to know each value's origin."""
+        del settings_cls
+        return (init_settings,)
 
     def topic_specs(self) -> tuple[TopicSpec, ...]:
         """All topics as ``topics create`` makes them."""
@@ -167,6 +184,39 @@ SECTIONS: dict[str, type[BaseModel]] = {
 """Groups of settings, for commands that need only some of them and for the docs."""
 
 
-def load_settings(flags: dict[str, Any] | None = None) -> Settings:
-    """Settings in force, with ``flags`` (already parsed, ``None`` left out) on top."""
-    return Settings(**{name: value for name, value in (flags or {}).items() if value is not None})
+@dataclass(frozen=True, slots=True)
+class ResolvedSettings:
+    """Settings in force, where each value that is not the default was written, and what looks wrong."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+    warnings: tuple[str, ...]
+
+    def origin(self, name: str) -> Origin:
+        """Where the value of a setting comes from."""
+        return self.origins.get(name, sources.DEFAULT)
+
+
+def resolve_settings(
+    flags: Mapping[str, Any] | None = None, *, config: Path | None = None
+) -> ResolvedSettings:
+    """Settings in force, from ``flags`` (``None``: not given), environment, file (``config``) and defaults.
+
+    Raises:
+        SettingsError: one line that names the setting, its source and what is allowed.
+    """
+    values = sources.from_environment(Settings).under(sources.from_flags(flags or {}))
+    if path := sources.settings_file(config):
+        values = sources.from_file(Settings, path).under(values)
+    try:
+        settings = Settings(**values.by_name)
+    except ValidationError as error:
+        name = str(next(iter(error.errors()[0]["loc"]), "settings"))
+        origin = values.origins.get(name, sources.DEFAULT)
+        raise SettingsError(sources.explain(error, Settings, name, origin)) from None
+    return ResolvedSettings(settings, values.origins, sources.unknown_variables(Settings))
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) -> Settings:
+    """Settings in force; see ``resolve_settings``."""
+    return resolve_settings(flags, config=config).settings
