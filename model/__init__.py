@@ -9,6 +9,7 @@ Importing this package imports neither torch nor onnxruntime; a runtime is impor
 """
 
 from model.calibration import Calibration
+from model.classifier import EmotionClassifier
 from model.contract import Distress, DistressLevel, Emotion, Encoded, Logits, Model, ModelInfo
 from model.errors import CalibrationError, MissingExtraError, ModelError
 from model.labels import EMOTIONS, LABELS, NEUTRAL
@@ -23,6 +24,7 @@ __all__ = [
     "Distress",
     "DistressLevel",
     "Emotion",
+    "EmotionClassifier",
     "Encoded",
     "Logits",
     "MissingExtraError",

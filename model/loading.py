@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
+from model.classifier import EmotionClassifier
 from model.contract import Model
 from model.errors import ModelError
 from model.fake import FakeClassifier, NullClassifier
@@ -11,12 +12,16 @@ from model.fake import FakeClassifier, NullClassifier
 FAKE_OPTIONS: Final = ("delay_ms", "fail_on")
 
 
-def load(spec: str | None = None, *, device: str = "auto", precision: str = "auto") -> Model:
+def load(
+    spec: str | None = None, *, device: str = "auto", precision: str = "auto", threads: int = 0
+) -> Model:
     """A loaded model, ready for ``tokenize``, ``forward`` and ``decide``.
 
     ``spec`` is None for the shipped weights, the path of a Hugging Face folder, ``null`` for a model that
     does no work, or ``fake``: ``fake?delay_ms=20&fail_on=boom&fail_on=bang`` sleeps 20 ms a batch and fails
     on texts that hold "boom" or "bang". A folder of such a name is meant by ``./fake``.
+
+    ``device``, ``precision`` and ``threads`` are those of ``EmotionClassifier.load``.
 
     Raises ``ModelError`` with one line that says what to do.
     """
@@ -25,10 +30,7 @@ def load(spec: str | None = None, *, device: str = "auto", precision: str = "aut
         return NullClassifier()
     if name == "fake":
         return _fake(parse_qs(options, keep_blank_values=True))
-    # A fake model should not wait for the tokenizer to be imported, nor need it.
-    from model.classifier import EmotionClassifier
-
-    return EmotionClassifier.load(spec, device=device, precision=precision)
+    return EmotionClassifier.load(spec, device=device, precision=precision, threads=threads)
 
 
 def _fake(options: Mapping[str, list[str]]) -> FakeClassifier:

@@ -1,0 +1,164 @@
+"""The emotion classifier: a model folder, its tokenizer, a runtime and its decision rule, put together.
+
+    classifier = EmotionClassifier.load()
+    classifier.classify(["I can't believe how beautiful this day is!"])[0].label
+
+The stream calls the three steps ``tokenize``, ``forward`` and ``decide`` itself, so that it can work on
+one batch while another is in inference; ``classify`` is all three for everybody else.
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from model.contract import Emotion, Encoded, Logits, ModelInfo
+from model.decide import DecisionRule
+from model.errors import ModelError
+from model.folder import INT8_ONNX_FILE, WEIGHTS, ModelFolder
+from model.runtimes import Runtime
+from model.tokenizer import Tokenizer
+
+PRECISIONS: Final = ("auto", "int8", "bf16", "fp16", "fp32")
+
+# How many texts at a time classify() takes through the three steps: it bounds memory, not speed.
+CLASSIFY_TEXTS: Final = 4096
+
+
+class EmotionClassifier:
+    """A loaded emotion classifier; implements ``model.contract.Model``. Made by ``load``."""
+
+    def __init__(self, folder: ModelFolder, tokenizer: Tokenizer, runtime: Runtime) -> None:
+        self._folder = folder
+        self._tokenizer = tokenizer
+        self._runtime = runtime
+        self._rule = DecisionRule(folder.calibration, folder.columns)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        threads: int = 0,
+    ) -> Self:
+        """Load a model folder; None for the weights that ship with the package.
+
+        - ``device``: "cpu", "cuda", "cuda:N"; "auto" is a GPU if torch sees one, else the CPU.
+        - ``precision``: "int8" (onnxruntime, CPU only), "bf16", "fp16", "fp32" (torch); "auto" is bf16 on a
+          GPU, and on a CPU int8 if the folder has it, else fp32.
+        - ``threads``: CPU threads of one forward pass with onnxruntime; 0 is one a core.
+
+        Raises ``ModelError`` with one line that says what to do.
+        """
+        folder = ModelFolder.open(WEIGHTS if path is None else Path(path))
+        runtime = _runtime(folder, device, precision, threads)
+        limits = folder.calibration
+        tokenizer = Tokenizer.load(
+            folder.path,
+            max_tokens=folder.max_tokens,
+            overlap_tokens=min(limits.overlap_tokens, folder.max_tokens // 2),
+            context_tokens=limits.context_tokens,
+        )
+        return cls(folder, tokenizer, runtime)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, revision and language of the weights, and what they run on."""
+        return ModelInfo(
+            name=self._folder.name,
+            revision=self._folder.revision,
+            language=self._folder.calibration.language,
+            device=self._runtime.device,
+            precision=self._runtime.precision,
+        )
+
+    def classify(
+        self, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None = None
+    ) -> list[Emotion]:
+        """One ``Emotion`` a text, in order.
+
+        ``contexts[i]`` are the messages of the conversation before ``texts[i]``, newest last. Raises
+        ``ModelError`` if the model was trained on single messages: it would take the feelings of the
+        earlier messages for those of the last.
+        """
+        emotions: list[Emotion] = []
+        for start in range(0, len(texts), CLASSIFY_TEXTS):
+            part = slice(start, start + CLASSIFY_TEXTS)
+            batch = self.tokenize(texts[part], None if contexts is None else contexts[part])
+            emotions += self.decide(batch, self.forward(batch))
+        return emotions
+
+    def tokenize(
+        self, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None = None
+    ) -> list[Encoded]:
+        """Token ids of each text, several overlapping windows where it is long. Thread-safe."""
+        if contexts is not None and not self._tokenizer.context_tokens:
+            raise ModelError(
+                f"model {self._folder.name} was trained on single messages: leave contexts out, or train one "
+                "with emotion-train fit --context"
+            )
+        return self._tokenizer.encode(texts, contexts)
+
+    def forward(self, batch: Sequence[Encoded]) -> Logits:
+        """Logits of every window of the batch, shape (windows, labels of the model). One thread at a time."""
+        return self._runtime.forward([window for encoded in batch for window in encoded.windows])
+
+    def decide(self, batch: Sequence[Encoded], logits: Logits) -> list[Emotion]:
+        """One decision a text, calibrated; see ``model.decide``. Thread-safe."""
+        return self._rule.decide(batch, logits)
+
+    def warm_up(self) -> None:
+        """Run short, middle and longest windows once: kernels are chosen and memory is set aside then."""
+        for tokens in (8, 32, 128, self._folder.max_tokens):
+            self._runtime.forward([[self._folder.pad_token_id] * tokens] * 4)
+
+
+def _runtime(folder: ModelFolder, device: str, precision: str, threads: int) -> Runtime:
+    """The runtime for a device and a precision, "auto" resolved. Imports only what it uses."""
+    if precision not in PRECISIONS:
+        raise ModelError(f"precision {precision!r} is unknown: use {', '.join(PRECISIONS)}")
+    if device == "auto":
+        device = "cuda" if precision != "int8" and _gpu_can_be_used(folder) else "cpu"
+    if precision == "auto":
+        precision = _best_precision(folder, device)
+    return _onnx(folder, device, threads) if precision == "int8" else _torch(folder, device, precision)
+
+
+def _gpu_can_be_used(folder: ModelFolder) -> bool:
+    if folder.safetensors is None or importlib.util.find_spec("torch") is None:
+        return False
+    from model.runtimes.pytorch import cuda_is_available
+
+    return cuda_is_available()
+
+
+def _best_precision(folder: ModelFolder, device: str) -> str:
+    if device != "cpu":
+        return "bf16"
+    return "int8" if folder.int8_onnx is not None else "fp32"
+
+
+def _onnx(folder: ModelFolder, device: str, threads: int) -> Runtime:
+    if device != "cpu":
+        raise ModelError(f"precision int8 runs on the CPU only, not on {device}: use device cpu, or bf16")
+    if folder.int8_onnx is None:
+        raise ModelError(f"{folder.path / INT8_ONNX_FILE} is missing: emotion-train export makes it")
+    from model.runtimes.cpu import CpuRuntime
+
+    return CpuRuntime(
+        folder.int8_onnx,
+        pad_token_id=folder.pad_token_id,
+        precision="int8",
+        threads=threads,
+        revision=folder.revision,
+    )
+
+
+def _torch(folder: ModelFolder, device: str, precision: str) -> Runtime:
+    if folder.safetensors is None:
+        raise ModelError(folder.without_safetensors())
+    from model.runtimes.pytorch import TorchRuntime
+
+    return TorchRuntime(folder.path, device=device, precision=precision, pad_token_id=folder.pad_token_id)

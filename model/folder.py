@@ -1,0 +1,159 @@
+"""A model folder in the Hugging Face layout: what is in it, and whether it can be used.
+
+    config.json            labels, length, padding       model.safetensors   weights for torch
+    tokenizer.json         the fast tokenizer            model.int8.onnx     weights for the CPU without torch
+    calibration.json       see model.calibration         README.md           the model card
+
+Reads only the small files. Weights are opened by the runtimes, and never from pickles: a pickle runs the
+code of whoever wrote it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from model.calibration import FILE_NAME as CALIBRATION_FILE
+from model.calibration import Calibration
+from model.errors import CalibrationError, ModelError
+from model.labels import EMOTIONS, LABEL2ID, LABELS
+
+WEIGHTS: Final = Path(__file__).parent / "weights"
+"""The weights that ship with the package."""
+
+CONFIG_FILE: Final = "config.json"
+SAFETENSORS_FILE: Final = "model.safetensors"
+INT8_ONNX_FILE: Final = "model.int8.onnx"
+PICKLES: Final = ("pytorch_model.bin", "model.pt", "model.pth", "model.ckpt")
+
+# A tokenizer_config.json without a limit says so with a number of thirty digits.
+_NO_LIMIT: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A checked folder. ``columns[k]`` is the label of logit k, as an index into ``LABELS``."""
+
+    path: Path
+    columns: tuple[int, ...]
+    max_tokens: int
+    pad_token_id: int
+    calibration: Calibration
+
+    @classmethod
+    def open(cls, path: Path) -> "ModelFolder":
+        """Read and check the folder; raises ``ModelError`` with one line that says what to do."""
+        if not path.is_dir():
+            raise ModelError(
+                f"{path} is no folder: name a Hugging Face model folder, or none for the shipped"
+            )
+        config = _read_config(path)
+        calibration = Calibration.load(path)
+        folder = cls(
+            path=path,
+            columns=_columns(path, config),
+            max_tokens=min(calibration.max_tokens, *_length_limits(path, config)),
+            pad_token_id=config.get("pad_token_id") or 0,
+            calibration=calibration,
+        )
+        folder._check_revision()
+        return folder
+
+    @property
+    def safetensors(self) -> Path | None:
+        """The weights for torch, if they are there."""
+        return self._existing(SAFETENSORS_FILE)
+
+    @property
+    def int8_onnx(self) -> Path | None:
+        """The quantised weights for onnxruntime, if they are there."""
+        return self._existing(INT8_ONNX_FILE)
+
+    @property
+    def name(self) -> str:
+        return self.calibration.name or self.path.resolve().name
+
+    @cached_property
+    def revision(self) -> str:
+        """First 12 hex digits of the SHA-256 of the weights: same revision, same weights."""
+        weights = self.safetensors or self.int8_onnx
+        if weights is None:
+            raise ModelError(self.without_safetensors())
+        return revision_of(weights)
+
+    def without_safetensors(self) -> str:
+        """Why torch cannot load this folder, in one line."""
+        if pickles := [name for name in PICKLES if self._existing(name)]:
+            return (
+                f"{self.path / pickles[0]} is a pickle, which can run code: safetensors only. Convert it where "
+                "you trust it: AutoModelForSequenceClassification.from_pretrained(OLD).save_pretrained(NEW)"
+            )
+        return f"{self.path / SAFETENSORS_FILE} is missing: copy the whole model folder"
+
+    def _existing(self, name: str) -> Path | None:
+        file = self.path / name
+        return file if file.is_file() else None
+
+    def _check_revision(self) -> None:
+        """Refuse a calibration that was fitted on other weights: its probabilities would be wrong."""
+        fitted_on = self.calibration.revision
+        if fitted_on is not None and fitted_on != self.revision:
+            raise CalibrationError(
+                self.path / CALIBRATION_FILE,
+                "revision",
+                f"fitted on weights {fitted_on}, but these are {self.revision}; export the folder again, or "
+                "remove the file to use uncalibrated probabilities",
+            )
+
+
+def revision_of(weights: Path) -> str:
+    """First 12 hex digits of the SHA-256 of a weights file."""
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read ({error.strerror}): copy the whole model folder") from error
+    except ValueError as error:
+        raise ModelError(f"{file} is not valid JSON, copy it again ({error})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} holds no JSON object: copy it again from the model's source")
+    return content
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    config = _read_json(path / CONFIG_FILE)
+    if config.get("problem_type") == "multi_label_classification":
+        raise ModelError(f"{path / CONFIG_FILE}: a multi-label model; use one with a single label a text")
+    return config
+
+
+def _columns(path: Path, config: dict[str, Any]) -> tuple[int, ...]:
+    """The label of each logit, from ``id2label``; upper case is allowed."""
+    expected = f"expected are {', '.join(EMOTIONS)} and optionally neutral"
+    file = path / CONFIG_FILE
+    id2label = config.get("id2label")
+    if not isinstance(id2label, dict) or not id2label:
+        raise ModelError(f"{file}: no id2label, so the logits have no names; {expected}")
+    try:
+        names = [str(id2label[str(index)]).strip().lower() for index in range(len(id2label))]
+    except KeyError as error:
+        raise ModelError(f"{file}: id2label lacks {error}; it must number all logits from 0") from error
+    if unknown := [name for name in names if name not in LABELS]:
+        raise ModelError(f"{file}: id2label has the unknown label {unknown[0]!r}; {expected}")
+    if len(set(names)) < len(names):
+        raise ModelError(f"{file}: id2label names a label twice; {expected}")
+    return tuple(LABEL2ID[name] for name in names)
+
+
+def _length_limits(path: Path, config: dict[str, Any]) -> list[int]:
+    """What the model and its tokenizer say of the longest input, in tokens."""
+    tokenizer_file = path / "tokenizer_config.json"
+    tokenizer = _read_json(tokenizer_file) if tokenizer_file.is_file() else {}
+    stated = (config.get("max_position_embeddings"), tokenizer.get("model_max_length"))
+    return [int(limit) for limit in stated if isinstance(limit, int | float) and limit < _NO_LIMIT]

@@ -1,0 +1,77 @@
+"""The CPU runtime: onnxruntime, without torch.
+
+It runs any ONNX file of this shape:
+
+    input_ids       int64    (batch, sequence)   both dimensions dynamic
+    attention_mask  int64    (batch, sequence)   1 for a token, 0 for padding
+    logits          float32  (batch, labels)     labels in the order of config.json's id2label
+
+If the file's metadata holds ``revision``, it must be that of the folder's ``model.safetensors``: so nobody
+labels with the quantised form of yesterday's weights.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+
+from model.contract import Logits
+from model.errors import ModelError
+from model.runtimes.padding import chunks, pad
+
+# Small batches of nearly equal length: a CPU gains nothing from wide ones (8 rows are as fast a text as 128),
+# and every padded token costs.
+MAX_BATCH_TOKENS: Final = 1024
+
+INPUTS: Final = ("input_ids", "attention_mask")
+OUTPUT: Final = "logits"
+
+
+class CpuRuntime:
+    """An ONNX file in an onnxruntime session on the CPU.
+
+    ``threads`` is the number of threads of one forward pass; 0 leaves it to onnxruntime, one a core.
+    """
+
+    device = "cpu"
+
+    def __init__(
+        self, file: Path, *, pad_token_id: int, precision: str, threads: int = 0, revision: str | None = None
+    ) -> None:
+        self.precision = precision
+        self._pad_token_id = pad_token_id
+        self._session = _open(file, threads)
+        _check(file, self._session, revision)
+
+    def forward(self, windows: Sequence[Sequence[int]]) -> Logits:
+        """Logits, shape (windows, labels), in the order given; chunked by length."""
+        labels = self._session.get_outputs()[0].shape[1]
+        logits = np.empty((len(windows), labels), dtype=np.float32)
+        for rows in chunks([len(window) for window in windows], MAX_BATCH_TOKENS):
+            input_ids, attention_mask = pad([windows[row] for row in rows], self._pad_token_id)
+            feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+            logits[rows] = self._session.run([OUTPUT], feed)[0]
+        return logits
+
+
+def _open(file: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors only: they come back as exceptions
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes have no common base but Exception
+        first_line = str(error).strip().splitlines()[0]
+        raise ModelError(f"{file} cannot be opened, copy or export it again ({first_line})") from error
+
+
+def _check(file: Path, session: Any, revision: str | None) -> None:
+    names = tuple(node.name for node in session.get_inputs())
+    outputs = [node.name for node in session.get_outputs()]
+    if set(names) != set(INPUTS) or outputs != [OUTPUT]:
+        raise ModelError(f"{file} maps {names} to {outputs}; export it with {INPUTS} to ['{OUTPUT}']")
+    made_from = session.get_modelmeta().custom_metadata_map.get("revision")
+    if revision is not None and made_from is not None and made_from != revision:
+        raise ModelError(f"{file} was made from weights {made_from}, not from {revision}: export it again")
