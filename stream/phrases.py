@@ -1,0 +1,85 @@
+"""Named phrase lists that an operator supplies: a support team's own words for "look at this now".
+
+The annotator matches them before inference; only the names of the lists that matched leave it, never the
+text. The file is TOML, a list a key::
+
+    [lists]
+    leaving = ["cancel my account", "close my account"]
+    urgent = ["can't go on", "right now"]
+
+A phrase matches as whole words, whatever its case; what stands between its words (spaces, punctuation,
+a curly apostrophe for a straight one) makes no difference.
+"""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stream.errors import SettingsError
+
+_WORDS = re.compile(r"\w+")
+_NAMES = "\0"
+"""Key of a node that ends a phrase; no word contains it."""
+
+
+class PhraseLists:
+    """All lists as one tree of words, so that matching costs the length of the text, not of the lists."""
+
+    def __init__(self, lists: Mapping[str, Iterable[str]]) -> None:
+        self.names = tuple(sorted(lists))
+        self._root: dict[str, Any] = {}
+        for name, phrases in lists.items():
+            for phrase in phrases:
+                self._add(name, phrase)
+
+    @classmethod
+    def load(cls, path: Path) -> "PhraseLists":
+        """Lists from a TOML file.
+
+        Raises:
+            SettingsError: the file cannot be read, or holds something else than lists of phrases.
+        """
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"phrase lists cannot be read ({error}): see phrases_file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path} is not valid TOML: {error}") from error
+        lists = content.get("lists")
+        if not isinstance(lists, dict) or not lists:
+            raise SettingsError(f'{path} has no phrase lists: write [lists] and name = ["a phrase", ...]')
+        for name, phrases in lists.items():
+            if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
+                raise SettingsError(f"{path}: lists.{name} must be a list of phrases in quotes")
+        return cls(lists)
+
+    def match(self, text: str) -> tuple[str, ...]:
+        """Names of the lists with a phrase in ``text``, sorted."""
+        words = _words(text)
+        found: set[str] = set()
+        for start, word in enumerate(words):
+            node = self._root.get(word)
+            position = start
+            while node is not None:
+                found.update(node.get(_NAMES, ()))
+                position += 1
+                node = node.get(words[position]) if position < len(words) else None
+        return tuple(sorted(found))
+
+    def _add(self, name: str, phrase: str) -> None:
+        words = _words(phrase)
+        if not words:
+            raise SettingsError(f"phrase list {name}: {phrase!r} has no word in it; remove it")
+        node = self._root
+        for word in words:
+            node = node.setdefault(word, {})
+        node.setdefault(_NAMES, set()).add(name)
+
+
+def _words(text: str) -> list[str]:
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return _WORDS.findall(text.casefold())

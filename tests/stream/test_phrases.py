@@ -1,0 +1,76 @@
+"""Phrase lists: whole words, any case, names only."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.errors import SettingsError
+from stream.phrases import PhraseLists
+
+LISTS = PhraseLists(
+    {
+        "leaving": ["cancel my account", "cancel"],
+        "urgent": ["can't go on", "right now"],
+        "billing": ["my account", "Überweisung"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Please CANCEL my account!", ("billing", "leaving")),
+        ("I can’t go on like this", ("urgent",)),
+        ("do it Right   now.", ("urgent",)),
+        ("an überweisung is missing", ("billing",)),
+        ("cancellation of my accounts", ()),
+        ("right, and now what?", ()),
+        ("", ()),
+    ],
+)
+def test_phrases_match_as_whole_words_in_any_case(text: str, names: tuple[str, ...]) -> None:
+    assert LISTS.match(text) == names
+
+
+def test_overlapping_phrases_of_different_lists_all_count() -> None:
+    lists = PhraseLists({"a": ["one two three"], "b": ["two"], "c": ["two three four"]})
+    assert lists.match("zero one two three four") == ("a", "b", "c")
+
+
+@given(
+    before=st.lists(st.sampled_from(["so", "cannot", "go", "right"]), max_size=6),
+    after=st.lists(st.sampled_from(["on", "now", "then"]), max_size=6),
+)
+def test_a_phrase_is_found_wherever_it_stands(before: list[str], after: list[str]) -> None:
+    text = " ".join([*before, "can't go on", *after])
+    assert "urgent" in LISTS.match(text)
+
+
+def test_a_file_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "phrases.toml"
+    file.write_text('[lists]\nurgent = ["right now"]\n', encoding="utf-8")
+    assert PhraseLists.load(file).names == ("urgent",)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("urgent = 3", "has no phrase lists"),
+        ("[lists]\nurgent = 'right now'", "lists.urgent must be a list"),
+        ("[lists]\nurgent = ['!!']", "has no word in it"),
+        ("[lists", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_gets_one_clear_line(tmp_path: Path, content: str, complaint: str) -> None:
+    file = tmp_path / "phrases.toml"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(SettingsError, match=complaint) as raised:
+        PhraseLists.load(file)
+    assert "\n" not in str(raised.value).removesuffix("\n")
+
+
+def test_a_missing_file_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="phrases_file"):
+        PhraseLists.load(tmp_path / "none.toml")
