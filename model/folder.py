@@ -87,8 +87,8 @@ class ModelFolder:
         """Why torch cannot load this folder, in one line."""
         if pickles := [name for name in PICKLES if self._existing(name)]:
             return (
-                f"{self.path / pickles[0]} is a pickle, which can run code: safetensors only. Convert it where "
-                "you trust it: AutoModelForSequenceClassification.from_pretrained(OLD).save_pretrained(NEW)"
+                f"{self.path / pickles[0]} is a pickle, which can run code: safetensors only. To convert it, if you "
+                "trust it: AutoModelForSequenceClassification.from_pretrained(OLD).save_pretrained(NEW)"
             )
         return f"{self.path / SAFETENSORS_FILE} is missing: copy the whole model folder"
 

@@ -96,6 +96,6 @@ def _special_tokens(rust: RustTokenizer) -> tuple[tuple[int, ...], tuple[int, ..
     start = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), None)
     if start is None or start + len(bare) == len(full) or not bare:
         raise ModelError(
-            f"{FILE_NAME} puts no separator after a text: save an encoder's tokenizer, with its post-processor"
+            f"{FILE_NAME} puts no separator after a text: save an encoder's, with its post-processor"
         )
     return tuple(full[:start]), tuple(full[start + len(bare) :])

@@ -6,7 +6,8 @@ Needs the extra ``gpu``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -113,18 +114,33 @@ def _load(folder: Path) -> Any:
     from transformers import AutoModelForSequenceClassification
 
     try:
-        network, report = AutoModelForSequenceClassification.from_pretrained(
-            str(folder),
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation="sdpa",
-            dtype="float32",
-            output_loading_info=True,
-        )
+        with _no_progress_bar():
+            network, report = AutoModelForSequenceClassification.from_pretrained(
+                str(folder),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                attn_implementation="sdpa",
+                dtype="float32",
+                output_loading_info=True,
+            )
     except Exception as error:  # safetensors, transformers and torch each raise their own
         first_line = str(error).strip().splitlines()[0]
         raise ModelError(f"{folder} cannot be loaded, copy it again ({first_line})") from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{folder} lacks weights ({missing[0]}): name a fine-tuned classifier")
     return network.eval()
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """transformers shows a bar for every load; a service has no terminal to show it on."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no annotation
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # as above
