@@ -20,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from stream.admin import connected
 from stream.errors import BrokerError
@@ -81,11 +81,12 @@ class EmbeddedBroker:
         binary = _binary()
         scratch = "" if self._given_dir else tempfile.mkdtemp(prefix="emotion-stream-broker-")
         data_dir = (self._given_dir or Path(scratch)).resolve()
-        log_file = data_dir / "broker.log"
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            self._process = self._launch(binary, data_dir, scratch, log_file)
-            self._address = self._wait_until_ready(log_file)
+            log_file = data_dir / "broker.log"
+            with log_file.open("w") as output, log_file.open(errors="replace") as log:
+                self._process = self._launch(binary, data_dir, scratch, output)
+                self._address = _wait_until_ready(self._process, log)
         except BaseException:
             self.stop()
             if scratch:
@@ -117,35 +118,34 @@ class EmbeddedBroker:
     ) -> None:
         self.stop()
 
-    def _launch(self, binary: Path, data_dir: Path, scratch: str, log_file: Path) -> subprocess.Popen[bytes]:
+    def _launch(self, binary: Path, data_dir: Path, scratch: str, output: IO[str]) -> subprocess.Popen[bytes]:
         serve = [str(binary), "start", "--only", "kafka", "--kafka-port", str(self._port)]
-        serve += ["--data-dir", str(data_dir)]
-        with log_file.open("wb") as log:
-            return subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "broker-guard", scratch, *serve],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=data_dir,
-                # A Ctrl-C is for us: the broker must outlive what we still have to commit.
-                start_new_session=True,
-            )
+        return subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "broker-guard", scratch, *serve, "--data-dir", str(data_dir)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=data_dir,
+            # A Ctrl-C is for us: the broker must outlive what we still have to commit.
+            start_new_session=True,
+        )
 
-    def _wait_until_ready(self, log_file: Path) -> str:
-        assert self._process is not None
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while (found := _ADDRESS.search(output := _read(log_file))) is None:
-            if self._process.poll() is not None:
-                raise BrokerError(f"the embedded broker did not start: {_last_error(output)}")
-            if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"the embedded broker did not start within {START_TIMEOUT_S:.0f} s: see {log_file}"
-                )
-            time.sleep(0.01)
-        # In a thread of its own, since the caller's may already run an event loop.
-        with ThreadPoolExecutor(1) as outside:
-            outside.submit(asyncio.run, _ask(found[1])).result()
-        return found[1]
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: IO[str]) -> str:
+    """The address that the broker's log gives, once a client gets an answer there."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while (found := _ADDRESS.search(output := _read(log))) is None:
+        if process.poll() is not None:
+            raise BrokerError(f"the embedded broker did not start: {_last_error(_read(log))}")
+        if time.monotonic() > deadline:
+            raise BrokerError(
+                f"the embedded broker did not start within {START_TIMEOUT_S:.0f} s: {_last_error(output)}"
+            )
+        time.sleep(0.01)
+    # In a thread of its own, since the caller's may already run an event loop.
+    with ThreadPoolExecutor(1) as outside:
+        outside.submit(asyncio.run, _ask(found[1])).result()
+    return found[1]
 
 
 async def _ask(address: str) -> None:
@@ -169,8 +169,9 @@ def _binary() -> Path:
     return binary
 
 
-def _read(log_file: Path) -> str:
-    return log_file.read_text(errors="replace") if log_file.exists() else ""
+def _read(log: IO[str]) -> str:
+    log.seek(0)
+    return log.read()
 
 
 def _last_error(output: str) -> str:

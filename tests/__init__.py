@@ -1,0 +1,1 @@
+"""The tests read as the specification; helpers that several of them share lie beside this file."""

@@ -1,0 +1,269 @@
+"""The brokers that tests run against: embedded, Apache Kafka in KAFKA_HOME or Docker, any by address."""
+
+import asyncio
+import base64
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from stream.admin import connected
+from stream.broker import EmbeddedBroker
+from stream.errors import BrokerError
+from stream.settings import KafkaSettings
+
+MIN_SESSION_TIMEOUT_MS = 1000
+"""What the brokers accept, so that tests need not wait six seconds until a killed member is gone."""
+
+KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
+
+
+class Broker(Protocol):
+    """A broker of the test session."""
+
+    kind: str
+    bootstrap_servers: str
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class HurtableBroker(Broker, Protocol):
+    """A broker on this machine, whose process a test may pause."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+def broker_of_kind(kind: str, folder: Path) -> Broker:
+    """The broker that ``--kafka`` names, not yet started; its files go to ``folder``."""
+    if kind == "embedded":
+        return Embedded(folder)
+    if kind == "apache":
+        return ApacheKafka(folder)
+    if kind == "docker":
+        return DockerKafka()
+    return Address(kind.removeprefix("address:"))
+
+
+def is_real(kind: str) -> bool:
+    return kind != "embedded"
+
+
+def kinds_of(option: str) -> list[str]:
+    """Kinds of brokers meant by ``--kafka``: a list by commas; ``auto`` takes Apache Kafka where it is."""
+    if option == "auto":
+        return ["embedded", "apache"] if os.environ.get("KAFKA_HOME") else ["embedded"]
+    kinds = option.split(",")
+    for kind in kinds:
+        if kind not in ("embedded", "apache", "docker") and not kind.startswith("address:"):
+            raise pytest.UsageError(
+                f"--kafka={kind}: choose from embedded, apache, docker, address:HOST:PORT and auto"
+            )
+    return kinds
+
+
+class Embedded:
+    kind = "embedded"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._broker = EmbeddedBroker(folder)
+        self.bootstrap_servers = ""
+
+    def start(self) -> None:
+        self.bootstrap_servers = self._broker.start().bootstrap_servers
+
+    def stop(self) -> None:
+        self.resume()
+        self._broker.stop()
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        os.kill(json.loads((self._folder / "noida.control.json").read_text())["pid"], number)
+
+
+class ApacheKafka:
+    """One broker in KRaft mode, from KAFKA_HOME; ``stop`` and ``start`` keep its data."""
+
+    kind = "apache"
+
+    def __init__(self, folder: Path) -> None:
+        home = os.environ.get("KAFKA_HOME")
+        if not home:
+            pytest.skip("KAFKA_HOME is not set: unpack Apache Kafka and point KAFKA_HOME to its folder")
+        self._bin = Path(home).resolve() / "bin"
+        self._folder = folder
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = os.environ | {
+            "LOG_DIR": str(folder / "logs"),
+            "KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m",
+        }
+        self.bootstrap_servers = f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        config = self._folder / "server.properties"
+        if not config.exists():
+            self._format(config)
+        with (self._folder / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._bin / "kafka-server-start.sh", config],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+        wait_until_it_answers(self.bootstrap_servers, self._process)
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self.resume()
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _format(self, config: Path) -> None:
+        controller = f"127.0.0.1:{free_port()}"
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"CLIENT://{self.bootstrap_servers},CONTROLLER://{controller}",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "CLIENT",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": self._folder / "data",
+            "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 4,
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": MIN_SESSION_TIMEOUT_MS,
+        }
+        config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        subprocess.run(
+            [self._bin / "kafka-storage.sh", "format", "-t", cluster_id, "-c", config],
+            check=True,
+            capture_output=True,
+            env=self._environment,
+        )
+
+
+class DockerKafka:
+    """Kafka from an image, by testcontainers."""
+
+    kind = "docker"
+
+    def __init__(self) -> None:
+        if not docker_answers():
+            pytest.skip("no Docker engine answers: start one, or set DOCKER_HOST to where it runs")
+        from testcontainers.kafka import KafkaContainer
+
+        self._container = KafkaContainer(KAFKA_IMAGE).with_kraft()
+        for name, value in {
+            "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+            "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+            "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": str(MIN_SESSION_TIMEOUT_MS),
+        }.items():
+            self._container.with_env(name, value)
+        self.bootstrap_servers = ""
+
+    def start(self) -> None:
+        self._container.start(timeout=120)
+        self.bootstrap_servers = self._container.get_bootstrap_server()
+        wait_until_it_answers(self.bootstrap_servers)
+
+    def stop(self) -> None:
+        self._container.stop()
+
+
+class Address:
+    """A broker that somebody else runs; tests only add topics and groups of their own."""
+
+    kind = "address"
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+
+    def start(self) -> None:
+        wait_until_it_answers(self.bootstrap_servers)
+
+    def stop(self) -> None:
+        """Not ours to stop."""
+
+
+def docker_answers() -> bool:
+    from docker import from_env
+    from docker.errors import DockerException
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # docker leaves its socket open when it fails
+        with contextlib.suppress(DockerException):
+            from_env().close()
+            return True
+        gc.collect()
+    return False
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until_it_answers(
+    bootstrap_servers: str, process: subprocess.Popen[bytes] | None = None, timeout_s: float = 60.0
+) -> None:
+    """Returns when the broker answers a metadata request; raises when it ends first or takes too long."""
+    deadline = time.monotonic() + timeout_s
+    with ThreadPoolExecutor(1) as outside_any_loop:
+        while True:
+            try:
+                return outside_any_loop.submit(asyncio.run, _ask(bootstrap_servers)).result()
+            except BrokerError:
+                if time.monotonic() > deadline or (process is not None and process.poll() is not None):
+                    raise
+                time.sleep(0.1)
+
+
+async def _ask(bootstrap_servers: str) -> None:
+    async with connected(KafkaSettings(bootstrap_servers=bootstrap_servers)):
+        pass

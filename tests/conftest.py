@@ -1,0 +1,105 @@
+"""Fixtures of all tests: a broker, settings with fresh names, topics; and nothing of the person's own set-up.
+
+pytest                          the embedded broker, and Apache Kafka too where KAFKA_HOME is set
+pytest --kafka=docker           also: embedded, apache, address:HOST:PORT, or a list by commas
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.admin import create_topics
+from stream.settings import Settings
+from tests.brokers import Broker, broker_of_kind, is_real, kinds_of
+
+MakeSettings = Callable[..., Settings]
+Topics = Callable[..., Awaitable[Settings]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kafka",
+        default="auto",
+        help="brokers to test against, by commas: embedded, apache (from KAFKA_HOME), docker, "
+        "address:HOST:PORT; auto: embedded, and apache where KAFKA_HOME is set",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    kinds = kinds_of(config.getoption("--kafka"))
+    hint = "" if any(map(is_real, kinds)) else " (a real one: set KAFKA_HOME, or --kafka=docker)"
+    return f"kafka: {', '.join(kinds)}{hint}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "broker" in metafunc.fixturenames:
+        kinds = kinds_of(metafunc.config.getoption("--kafka"))
+        marked = [pytest.param(kind, marks=[pytest.mark.kafka] if is_real(kind) else []) for kind in kinds]
+        metafunc.parametrize("broker", marked, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A running broker, one for the whole session; the test runs once for each that ``--kafka`` names."""
+    kind: str = request.param
+    broker = broker_of_kind(kind, tmp_path_factory.mktemp("broker"))
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+def unique_name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test has, nor an earlier run on the same broker: for topics and groups."""
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", request.node.name).strip("-")[:80]
+    return f"{readable}-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def make_settings(broker: Broker, unique_name: str) -> MakeSettings:
+    """Make settings that point at the broker, with topics and a group of this test's own.
+
+    Called twice, it names the same topics: two annotators of one group are two calls.
+    """
+
+    def make(**overrides: Any) -> Settings:
+        values: dict[str, Any] = {
+            "bootstrap_servers": broker.bootstrap_servers,
+            "input_topic": f"{unique_name}.messages",
+            "topic_prefix": f"{unique_name}.emotions",
+            "group_id": f"{unique_name}.group",
+            "partitions": 4,
+            "model": "fake",
+            "author_key": "a key for tests",
+        }
+        return Settings(**values | overrides)
+
+    return make
+
+
+@pytest.fixture
+def topics(make_settings: MakeSettings) -> Topics:
+    """Like ``make_settings``, and the topics exist: ``settings = await topics(partitions=2)``."""
+
+    async def make(**overrides: Any) -> Settings:
+        settings = make_settings(**overrides)
+        await create_topics(settings)
+        return settings
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting comes from the person's environment or from a file in the folder where pytest runs."""
+    for name in os.environ:
+        if name.startswith("EMOTION_") and name != "EMOTION_DATA":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,108 @@
+"""Producing to and reading from topics, as tests do it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord, RecordMetadata, TopicPartition
+
+from stream.admin import check_topics
+from stream.settings import KafkaSettings
+
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Records: TypeAlias = "list[ConsumerRecord[bytes | None, bytes | None]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a test produces; a ``value`` of None is a tombstone."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+    partition: int | None = None
+    timestamp_ms: int | None = None
+
+
+async def produce(
+    bootstrap_servers: str, topic: str, records: Iterable[Record | bytes | None]
+) -> list[RecordMetadata]:
+    """Produce in order; returns where each record lies, in the same order."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers, enable_idempotence=True, max_request_size=16_000_000
+    ) as producer:
+        sent = []
+        for item in records:
+            record = item if isinstance(item, Record) else Record(item)
+            sent.append(
+                await producer.send(
+                    topic,
+                    value=record.value,
+                    key=record.key,
+                    headers=list(record.headers),
+                    partition=record.partition,
+                    timestamp_ms=record.timestamp_ms,
+                )
+            )
+        return list(await asyncio.gather(*sent))
+
+
+async def read_committed_all(bootstrap_servers: str, topic: str, *, timeout_s: float = 30.0) -> Records:
+    """Every committed record that the topic holds now, by partition and offset.
+
+    Raises:
+        TimeoutError: the end was not reached, mostly because a transaction stays open.
+    """
+    found: Records = []
+    async with asyncio.timeout(timeout_s), _reader(bootstrap_servers, topic) as consumer:
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            for batch in (await consumer.getmany(timeout_ms=100)).values():
+                found += batch
+    return sorted(found, key=lambda record: (record.partition, record.offset))
+
+
+async def read_committed_until(
+    bootstrap_servers: str, topic: str, count: int, *, timeout_s: float = 30.0
+) -> Records:
+    """The first ``count`` committed records or some more, waiting until that many are there.
+
+    Raises:
+        TimeoutError: fewer came; the message says how many.
+    """
+    found: Records = []
+    try:
+        async with asyncio.timeout(timeout_s), _reader(bootstrap_servers, topic) as consumer:
+            while len(found) < count:
+                for batch in (await consumer.getmany(timeout_ms=100)).values():
+                    found += batch
+    except TimeoutError as error:
+        raise TimeoutError(f"{len(found)} of {count} records in {topic} after {timeout_s} s") from error
+    return sorted(found, key=lambda record: (record.partition, record.offset))
+
+
+def header(record: "ConsumerRecord[bytes | None, bytes | None]", name: str) -> str | None:
+    """The last header of this name, as text."""
+    values = [value for key, value in record.headers if key == name]
+    return values[-1].decode() if values else None
+
+
+@asynccontextmanager
+async def _reader(bootstrap_servers: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A read_committed consumer, at the start of every partition of the topic."""
+    counts = await check_topics(KafkaSettings(bootstrap_servers=bootstrap_servers), [topic])
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, number) for number in range(counts[topic])])
+        yield consumer
+    finally:
+        await consumer.stop()

@@ -1,0 +1,132 @@
+"""Topics: created as stated, refused where they differ, checked before a start."""
+
+import logging
+import re
+import socket
+
+import pytest
+
+from stream.admin import check_topics, create_topics, describe, partition_counts
+from stream.errors import BrokerError, SettingsError, TopicError
+from stream.settings import Settings
+from tests.conftest import MakeSettings, Topics
+
+
+async def test_all_topics_are_created_with_their_partitions_and_policies(make_settings: MakeSettings) -> None:
+    settings = make_settings(partitions=3, retention_days=2)
+    states = await create_topics(settings)
+    assert [state.spec for state in states] == list(settings.topic_specs())
+    for state in states:
+        assert state.created
+        assert state.partitions == 3
+        assert dict(state.config or {}) == state.spec.config
+
+
+async def test_creating_again_changes_nothing(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    first = await create_topics(settings)
+    second = await create_topics(settings)
+    assert not any(state.created for state in second)
+    assert [state.config for state in second] == [state.config for state in first]
+
+
+async def test_only_missing_topics_are_created(make_settings: MakeSettings, topics: Topics) -> None:
+    first = await topics()
+    settings = make_settings(topic_prefix=f"{first.topic_prefix}-2")
+    created = {state.spec.name for state in await create_topics(settings) if state.created}
+    assert created == {spec.name for spec in settings.topic_specs()} - {settings.input_topic}
+
+
+async def test_describing_creates_nothing(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    for _ in range(2):
+        assert not any(state.exists for state in await describe(settings))
+
+
+async def test_each_difference_is_listed_with_its_remedy(make_settings: MakeSettings, topics: Topics) -> None:
+    settings = await topics(partitions=3, retention_days=1, max_message_bytes=1000)
+    with pytest.raises(TopicError) as caught:
+        await create_topics(make_settings(partitions=4, retention_days=2, max_message_bytes=2000))
+    lines = str(caught.value).splitlines()
+    messages = [line.strip() for line in lines if line.strip().startswith(f"{settings.input_topic}: ")]
+    assert len(messages) == 3
+    by_property = {line.split()[1]: line for line in messages}
+    partitions = by_property["partitions"]
+    assert "is 3, should be 4" in partitions
+    assert f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers} --alter" in partitions
+    assert "set partitions to 3" in partitions
+    assert "is 86400000, should be 172800000" in by_property["retention.ms"]
+    assert "--add-config retention.ms=172800000, or set retention_days" in by_property["retention.ms"]
+    assert "is 4000, should be 8000" in by_property["max.message.bytes"]
+
+
+async def test_more_partitions_than_stated_cannot_be_taken_away(
+    make_settings: MakeSettings, topics: Topics
+) -> None:
+    await topics(partitions=3)
+    with pytest.raises(TopicError, match="cannot take partitions away, so set partitions to 3"):
+        await create_topics(make_settings(partitions=2))
+
+
+async def test_a_wrong_cleanup_policy_is_refused(make_settings: MakeSettings) -> None:
+    base = make_settings()
+    # The alerts topic of one prefix is the input topic of another: same partitions, other policy.
+    await create_topics(base)
+    with pytest.raises(TopicError, match=r"cleanup\.policy is \S*compact\S*, should be delete"):
+        await create_topics(
+            make_settings(input_topic=base.topics.alerts, topic_prefix="x" + base.topic_prefix)
+        )
+
+
+async def test_what_the_cluster_refuses_is_passed_on(make_settings: MakeSettings) -> None:
+    with pytest.raises(TopicError, match=r"Unable to replicate.* Set replication_factor\."):
+        await create_topics(make_settings(replication_factor=3))
+    with pytest.raises(TopicError, match="not a topic name"):
+        await create_topics(make_settings(input_topic="not a topic name"))
+
+
+async def test_check_gives_the_partitions_of_topics_that_exist(topics: Topics) -> None:
+    settings = await topics(partitions=3)
+    names = [settings.input_topic, settings.topics.emotions]
+    assert await check_topics(settings, names) == dict.fromkeys(names, 3)
+
+
+async def test_check_names_missing_topics_and_the_command_that_creates_them(
+    make_settings: MakeSettings, topics: Topics
+) -> None:
+    settings = await topics()
+    with pytest.raises(TopicError) as caught:
+        await check_topics(settings, [settings.input_topic, "nowhere-1", "nowhere-2"])
+    assert re.fullmatch(r".*nowhere-1, nowhere-2.*emotion-stream topics create", str(caught.value))
+    assert await partition_counts(settings, ["nowhere-1"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        pytest.param("127.0.0.1:1", "Connect call failed", id="nothing listens"),
+        pytest.param("no-such-host.invalid:9092", "no-such-host.invalid", id="no such host"),
+    ],
+)
+async def test_an_unreachable_broker_is_one_line_and_nothing_in_the_log(
+    address: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO), pytest.raises(BrokerError) as caught:
+        await check_topics(Settings(bootstrap_servers=address), ["messages"])
+    assert re.fullmatch(
+        f"no Kafka broker answers at {re.escape(address)} .*{reason}.*bootstrap_servers.*", str(caught.value)
+    )
+    assert not [record for record in caplog.records if record.name.startswith("aiokafka")]
+
+
+async def test_a_broker_that_accepts_and_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.admin.TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings(bootstrap_servers=f"127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(BrokerError, match="no Kafka broker answers"):
+            await check_topics(settings, ["messages"])
+
+
+async def test_no_cluster_named_is_a_wrong_setting() -> None:
+    with pytest.raises(SettingsError, match="--bootstrap-servers"):
+        await check_topics(Settings(), ["messages"])
