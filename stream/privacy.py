@@ -73,7 +73,7 @@ class OptOut:
             self._from_topic.discard(pseudonym)
 
     def reload(self) -> None:
-        """Read the file again if it changed. A file that has gone keeps its last list: nobody is opted in by accident."""
+        """Read the file again if it changed; one that has gone keeps its last list in force."""
         if self._file is None:
             return
         try:

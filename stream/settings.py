@@ -94,6 +94,9 @@ class AnnotateSettings(BaseModel):
     max_in_flight_messages: Positive = Field(
         8192, description="Messages inside; at the bound, partitions pause."
     )
+    max_in_flight_bytes: Positive = Field(
+        67_108_864, description="Bytes of messages inside; at the bound, partitions pause."
+    )
     commit_interval_ms: PositiveFloat = Field(
         100.0, description="Finished messages are committed this often."
     )
@@ -116,6 +119,9 @@ class AnnotateSettings(BaseModel):
     count_window_s: Positive = Field(60, description="Length of the windows that counts are kept in.")
     signal_min_level: Literal["none", "watch", "elevated", "high"] = Field(
         "none", description="Least distress level that the alert rules hear of; baselines need 'none'."
+    )
+    phrases_file: Path | None = Field(
+        None, description="Named phrase lists (TOML); only the names of those that match are published."
     )
     drain: bool = Field(False, description="Stop when everything that was there at the start is labelled.")
 

@@ -1,0 +1,7 @@
+"""The annotator: consumes messages, labels them in micro-batches, publishes exactly once.
+
+    poll ─► admit ─► tokenize ─► batcher ─► infer ─► ledger ─► publish (one transaction a partition)
+
+``app`` is the process, ``pipeline`` the wiring of one membership in the consumer group; ``batcher``,
+``ledger``, ``partition`` and ``outcomes`` are pure.
+"""

@@ -1,0 +1,59 @@
+"""From a polled record to an entry: decoded, and its author asked for before anything is read."""
+
+import time
+from typing import Any
+
+from stream.annotate.ledger import Entry, Silent
+from stream.codec import InputFormat, decode_message
+from stream.errors import MessageError
+from stream.phrases import PhraseLists
+from stream.privacy import OptOut, Pseudonyms
+
+
+class Admission:
+    """Decides for each record whether the model gets to see it."""
+
+    def __init__(
+        self,
+        *,
+        input_format: InputFormat,
+        max_message_bytes: int,
+        pseudonyms: Pseudonyms,
+        optout: OptOut,
+        phrases: PhraseLists | None,
+    ) -> None:
+        self._input_format = input_format
+        self._max_message_bytes = max_message_bytes
+        self._pseudonyms = pseudonyms
+        self._optout = optout
+        self._phrases = phrases
+
+    def admit(self, record: Any) -> Entry:
+        """The entry of a ``ConsumerRecord``; its outcome is already known if it is not for the model."""
+        entry = Entry(
+            offset=record.offset,
+            timestamp_ms=max(0, record.timestamp),
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+            admitted_at=time.monotonic(),
+        )
+        if record.value is None:
+            entry.outcome = Silent.TOMBSTONE
+            return entry
+        try:
+            message = decode_message(
+                record.value, record.headers, self._input_format, self._max_message_bytes
+            )
+        except MessageError as error:
+            entry.outcome = error
+            return entry
+        if message.author in self._optout:
+            entry.outcome = Silent.OPTED_OUT
+            return entry
+        entry.message = message
+        if message.author is not None:
+            entry.author = self._pseudonyms.of(message.author)
+        if self._phrases is not None:
+            entry.phrases = self._phrases.match(message.text)
+        return entry

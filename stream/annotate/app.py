@@ -1,0 +1,337 @@
+"""The annotator as a process: model, metrics, watchdog, and memberships in the group one after the other.
+
+    emotion-stream annotate --bootstrap-servers broker:9092
+
+A membership (``pipeline``) ends when it is stopped or when its publishing broke. After a fencing or a
+broker failure the next one joins the group anew, which starts over from what Kafka says is committed.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from model.contract import Model
+from model.loading import load
+from stream.admin import check_topics
+from stream.annotate.admission import Admission
+from stream.annotate.assigned import PartitionContext
+from stream.annotate.deadline import Deadline
+from stream.annotate.optouts import following
+from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
+from stream.annotate.pipeline import Pipeline
+from stream.annotate.progress import Progress
+from stream.annotate.publish import (
+    AtLeastOnce,
+    ExactlyOnce,
+    FencedError,
+    Publisher,
+    PublishError,
+    producer_arguments,
+    start_shared_producer,
+    stop_shared_producer,
+)
+from stream.annotate.web import endpoints
+from stream.annotate.worker import Worker
+from stream.errors import SettingsError, StalledError, StreamError
+from stream.kafka import connection
+from stream.metrics import Metrics
+from stream.phrases import PhraseLists
+from stream.privacy import OptOut, Pseudonyms
+from stream.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_OBSERVE_S = 0.5
+_REJOIN_S = (0.5, 1.0, 2.0, 5.0)
+_PER_RECORD_BYTES = 65_536
+"""What a record may have besides the message: headers, and the names around a dead letter."""
+
+
+class Annotator:
+    """Labels one input topic until stopped. One event loop, two threads."""
+
+    def __init__(self, settings: Settings, model: Model, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics or Metrics()
+        self.progress = Progress(settings.stall_timeout_s, time.monotonic())
+        self._settings = settings
+        self._model = model
+        self._stop = asyncio.Event()
+        self._pipeline: Pipeline | None = None
+        self._pseudonyms = Pseudonyms(
+            settings.author_key.get_secret_value().encode() if settings.author_key else None
+        )
+        self._optout = OptOut(self._pseudonyms, settings.optout_file)
+        self._phrases = PhraseLists.load(settings.phrases_file) if settings.phrases_file else None
+        info = model.info
+        self.metrics.model_info.labels(info.name, info.revision, info.device, info.precision).set(1)
+
+    def stop(self) -> None:
+        """Finish what is in flight and end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Label messages until ``stop``, or with ``drain`` until everything that was there is labelled.
+
+        Raises:
+            BrokerError, TopicError, SettingsError: it cannot start.
+            ModelBrokenError: the model fails on every text.
+            StalledError: messages wait, but nothing was finished for ``stall_timeout_s``.
+        """
+        settings = self._settings
+        partitions = await self._check_topics()
+        threads = (Worker("tokenize"), Worker("model"))
+        try:
+            async with contextlib.AsyncExitStack() as around:
+                if settings.http_port is not None:
+                    port = await around.enter_async_context(
+                        endpoints(
+                            settings.http_host,
+                            settings.http_port,
+                            self.metrics.registry,
+                            health=self.unhealthy,
+                            ready=self.unready,
+                        )
+                    )
+                    _log.info("serving /metrics, /healthz and /readyz", host=settings.http_host, port=port)
+                if settings.optout_topic:
+                    topic = settings.topics.optout
+                    await around.enter_async_context(
+                        following(connection(settings), topic, partitions[topic], self._optout)
+                    )
+                await self._memberships(partitions, threads)
+        finally:
+            for thread in threads:
+                thread.stop()
+
+    def unhealthy(self) -> str | None:
+        """Why a supervisor should restart us, if it should."""
+        stalled_s = self.progress.stalled_for_s(time.monotonic())
+        if self.progress.stalled(time.monotonic()):
+            return f"{self.progress.lag} messages wait and none was finished for {stalled_s:.0f} s"
+        return None
+
+    def unready(self) -> str | None:
+        """Why we are not labelling at the moment, if we are not."""
+        if self._pipeline is None:
+            return "not in the consumer group"
+        return self.unhealthy()
+
+    async def _check_topics(self) -> dict[str, int]:
+        names = self._settings.topics
+        needed = {names.messages, names.emotions, names.counts, names.signals, names.dlq}
+        if self._settings.optout_topic:
+            if self._settings.author_key is None:
+                raise SettingsError(
+                    "optout_topic holds pseudonyms and needs their key: set EMOTION_AUTHOR_KEY"
+                )
+            needed.add(names.optout)
+        return await check_topics(self._settings, needed)
+
+    async def _memberships(self, partitions: dict[str, int], threads: tuple[Worker, Worker]) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            finished_before = self.progress.finished_messages
+            try:
+                await self._member(partitions, threads)
+            except* (FencedError, PublishError, KafkaError) as group:
+                error = _first(group)
+                failures = 0 if self.progress.finished_messages > finished_before else failures + 1
+                pause_s = _REJOIN_S[min(failures, len(_REJOIN_S) - 1)]
+                self.metrics.rejoins.inc()
+                _log.warning("leaving the group and joining again", reason=str(error), pause_s=pause_s)
+                self._raise_if_stalled()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), pause_s)
+            except* StreamError as group:
+                raise _first(group) from None
+
+    async def _member(self, partitions: dict[str, int], threads: tuple[Worker, Worker]) -> None:
+        """One membership in the group, from join to leave."""
+        settings = self._settings
+        consumer = AIOKafkaConsumer(
+            **connection(settings),
+            group_id=settings.group_id,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            # Where a group starts is decided when a partition is taken over; what this decides is where to
+            # go on when retention has overtaken us, and then nothing that is still there may be skipped.
+            auto_offset_reset="earliest",
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            max_poll_interval_ms=settings.max_poll_interval_ms,
+            max_partition_fetch_bytes=max(1_048_576, 2 * settings.max_message_bytes),
+        )
+        try:
+            await asyncio.wait_for(consumer.start(), settings.transaction_timeout_ms / 1000)
+            async with self._publishers(consumer) as open_publisher:
+                self._pipeline = Pipeline(
+                    settings,
+                    self._model,
+                    self._admission(),
+                    self._context(consumer, open_publisher, partitions),
+                    self.metrics,
+                    threads,
+                )
+                await self._run_pipeline(self._pipeline, consumer, partitions[settings.input_topic])
+        except TimeoutError:
+            raise ExceptionGroup("join", [PublishError("the brokers did not answer in time")]) from None
+        finally:
+            self._pipeline = None
+            with contextlib.suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), settings.revoke_timeout_s)
+
+    async def _run_pipeline(self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(self._watch(pipeline), name="watch")
+            drain = tasks.create_task(self._stop_when_drained(pipeline, consumer, partitions), name="drain")
+            await pipeline.run(self._stop)
+            watch.cancel()
+            drain.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _publishers(
+        self, consumer: AIOKafkaConsumer
+    ) -> AsyncIterator[Callable[[TopicPartition], Awaitable[Publisher]]]:
+        """How a partition gets its publisher, for the guarantee that was asked for."""
+        settings = self._settings
+        arguments = producer_arguments(
+            connection(settings), settings.max_message_bytes * 4 + _PER_RECORD_BYTES
+        )
+        timeout_ms = settings.transaction_timeout_ms
+
+        if settings.guarantee == "exactly_once":
+
+            async def transactional(tp: TopicPartition) -> Publisher:
+                return await ExactlyOnce.start(tp, settings.group_id, timeout_ms, arguments)
+
+            yield transactional
+            return
+
+        producer = await start_shared_producer(timeout_ms / 1000, arguments)
+
+        async def plain(tp: TopicPartition) -> Publisher:
+            return AtLeastOnce(tp, consumer, producer, timeout_ms / 1000)
+
+        try:
+            yield plain
+        finally:
+            await stop_shared_producer(producer, Deadline(settings.revoke_timeout_s))
+
+    def _context(
+        self,
+        consumer: AIOKafkaConsumer,
+        open_publisher: Callable[[TopicPartition], Awaitable[Publisher]],
+        partitions: dict[str, int],
+    ) -> PartitionContext:
+        settings = self._settings
+        policy = OutcomePolicy(
+            topics=settings.topics,
+            partitions=partitions,
+            model=self._model.info,
+            include_text=settings.include_text,
+            count_window_s=settings.count_window_s,
+            signal_min_level=settings.signal_min_level,
+        )
+        exactly_once = settings.guarantee == "exactly_once"
+        return PartitionContext(
+            consumer=consumer,
+            open_publisher=open_publisher,
+            encoder=OutcomeEncoder(policy),
+            metrics=self.metrics,
+            commit_interval_s=settings.commit_interval_ms / 1000 if exactly_once else 0.0,
+            reset_to_earliest=settings.auto_offset_reset == "earliest",
+            on_commit=lambda messages: self.progress.note(time.monotonic(), messages),
+        )
+
+    def _admission(self) -> Admission:
+        settings = self._settings
+        return Admission(
+            input_format=settings.input_format,
+            max_message_bytes=settings.max_message_bytes,
+            pseudonyms=self._pseudonyms,
+            optout=self._optout,
+            phrases=self._phrases,
+        )
+
+    async def _watch(self, pipeline: Pipeline) -> None:
+        """Lag and age as metrics, the opt-out file on change, and the stall watchdog."""
+        while True:
+            await asyncio.sleep(_OBSERVE_S)
+            self._optout.reload()
+            self.metrics.optout_authors.set(len(self._optout))
+            await self._observe_lag(pipeline)
+            self._raise_if_stalled()
+
+    async def _observe_lag(self, pipeline: Pipeline) -> None:
+        now_ms = time.time() * 1000
+        lags: dict[int, int] = {}
+        for tp, partition in list(pipeline.partitions.items()):
+            lag, age_s = await partition.lag(now_ms)
+            lags[tp.partition] = lag
+            self.metrics.lag_messages.labels(tp.topic, tp.partition).set(lag)
+            self.metrics.lag_seconds.labels(tp.topic, tp.partition).set(age_s)
+        for gone in self.progress.lag_messages.keys() - lags.keys():
+            self.metrics.lag_messages.remove(self._settings.input_topic, gone)
+            self.metrics.lag_seconds.remove(self._settings.input_topic, gone)
+        self.progress.lag_messages = lags
+        self.metrics.in_flight.set(pipeline.in_flight)
+        if self.progress.lag == 0:
+            self.progress.note(time.monotonic())
+
+    def _raise_if_stalled(self) -> None:
+        if reason := self.unhealthy():
+            raise StalledError(f"{reason} (stall_timeout_s): ending, so that a supervisor can restart us")
+
+    async def _stop_when_drained(
+        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int
+    ) -> None:
+        """With ``drain``: stop once the whole group has finished what was there at the start."""
+        if not self._settings.drain:
+            return
+        places = [TopicPartition(self._settings.input_topic, number) for number in range(partitions)]
+        ends = await consumer.end_offsets(places)
+        while places:
+            await asyncio.sleep(_OBSERVE_S)
+            places = [tp for tp in places if not await self._finished(pipeline, consumer, tp, ends[tp])]
+        self.stop()
+
+    async def _finished(
+        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, tp: TopicPartition, end: int
+    ) -> bool:
+        partition = pipeline.partitions.get(tp)
+        if partition is not None and partition.state.admits:
+            # The position passes transaction markers, which nobody commits.
+            return not partition.ledger and await consumer.position(tp) >= end
+        return end == 0 or (await consumer.committed(tp) or 0) >= end
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in a group, however deep."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def run(settings: Settings) -> None:
+    """The process: load and warm the model, label until SIGTERM or SIGINT, then drain."""
+    connection(settings)  # a cluster that is not named is better said before the model is loaded
+    model = await asyncio.to_thread(
+        load, settings.model, device=settings.device, precision=settings.precision
+    )
+    await asyncio.to_thread(model.warm_up)
+    info = model.info
+    _log.info(
+        "model loaded", name=info.name, revision=info.revision, device=info.device, precision=info.precision
+    )
+    annotator = Annotator(settings, model)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, annotator.stop)
+    await annotator.run()

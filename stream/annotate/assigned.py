@@ -1,0 +1,200 @@
+"""One partition that is ours: from taking it over, through commits, to giving it away."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from model.contract import Emotion
+from stream.annotate.deadline import Deadline
+from stream.annotate.ledger import Entry, Ledger
+from stream.annotate.outcomes import OutcomeEncoder
+from stream.annotate.partition import PartitionState, transition
+from stream.annotate.publish import FencedError, Publisher, PublishError
+from stream.errors import MessageError
+from stream.metrics import Metrics
+
+_log = structlog.get_logger(__name__)
+
+_COMMIT_MESSAGES = 4096
+"""Most messages in one commit: bounds the time that encoding keeps the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionContext:
+    """What all partitions of one pipeline share."""
+
+    consumer: AIOKafkaConsumer
+    open_publisher: Callable[[TopicPartition], Awaitable[Publisher]]
+    encoder: OutcomeEncoder
+    metrics: Metrics
+    commit_interval_s: float
+    reset_to_earliest: bool
+    on_commit: Callable[[int], None]
+
+
+class AssignedPartition:
+    """Owns the ledger and the publisher of one partition."""
+
+    def __init__(self, tp: TopicPartition, context: PartitionContext) -> None:
+        self.tp = tp
+        self.state = PartitionState.INITIALISING
+        self._context = context
+        self._publisher: Publisher | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self.ledger = Ledger(next_offset=0, on_finished=self._wake.set)
+        self._hurry = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Take the partition over and publish until it is closed, as a task of ``tasks``."""
+        self._task = tasks.create_task(self._live(), name=f"partition-{self.tp.partition}")
+
+    def notify(self) -> None:
+        """Messages were entered, some of them finished at once."""
+        if self.ledger.finished:
+            self._wake.set()
+
+    async def lag(self, now_ms: float) -> tuple[int, float]:
+        """Messages not yet finished, and the age in seconds of the oldest one in work."""
+        if not self.state.admits:
+            return len(self.ledger), 0.0
+        consumer = self._context.consumer
+        # The position, unlike our own next offset, passes transaction markers: they are nobody's message.
+        waiting = (consumer.last_stable_offset(self.tp) or 0) - await consumer.position(self.tp)
+        lag = len(self.ledger) + max(0, waiting)
+        if not self.ledger:
+            return lag, 0.0
+        return lag, max(0.0, (now_ms - self.ledger.entries[0].timestamp_ms) / 1000)
+
+    def pause(self) -> None:
+        """Fetch no more; what is in flight goes on."""
+        self.state = transition(self.state, PartitionState.PAUSED)
+        self._context.consumer.pause(self.tp)
+
+    def resume(self) -> None:
+        self.state = transition(self.state, PartitionState.RUNNING)
+        self._context.consumer.resume(self.tp)
+
+    async def drain(self, deadline: Deadline) -> None:
+        """Commit what finishes within the budget, drop the rest, close the producer."""
+        if self.state.admits:
+            self.state = transition(self.state, PartitionState.DRAINING)
+            self._hurry.set()
+            self._wake.set()
+            if self.ledger:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._emptied.wait(), deadline.remaining_s)
+        await self.close(deadline)
+
+    async def close(self, deadline: Deadline) -> None:
+        """Drop what is in flight and give the partition up; an open transaction dies with the producer."""
+        if self.state is not PartitionState.CLOSED:
+            self.state = transition(self.state, PartitionState.CLOSED)
+        if left := len(self.ledger):
+            _log.info("messages given up to the next owner", partition=self.tp.partition, messages=left)
+        self.ledger.drop()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, FencedError, PublishError):
+                await self._task
+        if self._publisher is not None:
+            await self._publisher.close(deadline)
+            self._publisher = None
+
+    async def _live(self) -> None:
+        await self._take_over()
+        while self.state.publishes:
+            await self._wake.wait()
+            await self._pace()
+            prefix = self.ledger.finished_prefix(_COMMIT_MESSAGES)
+            if prefix:
+                await self._commit(prefix)
+            if not self.ledger.finished:
+                self._wake.clear()
+            if self.state is PartitionState.DRAINING and not self.ledger:
+                self._emptied.set()
+                return
+
+    async def _take_over(self) -> None:
+        """Fence the old owner, and only then read the committed offset.
+
+        The other way round, the old owner could still commit in between, and its messages would be
+        labelled twice.
+        """
+        consumer = self._context.consumer
+        self._publisher = await self._context.open_publisher(self.tp)
+        offset = await consumer.committed(self.tp)
+        if offset is None:
+            edge = consumer.beginning_offsets if self._context.reset_to_earliest else consumer.end_offsets
+            offset = (await edge([self.tp]))[self.tp]
+        self.ledger.next_offset = offset
+        consumer.seek(self.tp, offset)
+        self.state = transition(self.state, PartitionState.RUNNING)
+        consumer.resume(self.tp)
+        _log.info("partition taken over", partition=self.tp.partition, offset=offset)
+
+    async def _pace(self) -> None:
+        """Give a commit time to gather messages, unless the partition is to be given away."""
+        if not self._hurry.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._context.commit_interval_s)
+
+    async def _commit(self, prefix: list[Entry]) -> None:
+        assert self._publisher is not None
+        started = time.monotonic()
+        output = self._context.encoder.encode(self.tp.partition, prefix, datetime.now(UTC))
+        metrics = self._context.metrics
+        try:
+            await self._publisher.commit(output, prefix[-1].offset + 1)
+        except FencedError:
+            metrics.transactions.labels("fenced").inc()
+            _log.warning(
+                "fenced: another annotator owns this partition now; nothing of the commit is visible",
+                topic=self.tp.topic,
+                partition=self.tp.partition,
+                first_offset=prefix[0].offset,
+                last_offset=prefix[-1].offset,
+            )
+            raise
+        except PublishError:
+            metrics.transactions.labels("aborted").inc()
+            raise
+        self.ledger.release(len(prefix))
+        metrics.transactions.labels("committed").inc()
+        metrics.publish.observe(time.monotonic() - started)
+        metrics.end_to_end.observe(max(0.0, time.time() - prefix[0].timestamp_ms / 1000))
+        _count(prefix, metrics)
+        self._context.on_commit(len(prefix))
+
+
+def _count(prefix: list[Entry], metrics: Metrics) -> None:
+    """Counters of a commit; summed first, since a counter costs more than the sum."""
+    by_outcome: dict[str, int] = {}
+    by_label: dict[str, int] = {}
+    by_cause: dict[str, int] = {}
+    for entry in prefix:
+        outcome = entry.outcome
+        if isinstance(outcome, Emotion):
+            name = "labelled"
+            by_label[outcome.label] = by_label.get(outcome.label, 0) + 1
+        elif isinstance(outcome, MessageError):
+            name = "dead_letter"
+            by_cause[outcome.cause.value] = by_cause.get(outcome.cause.value, 0) + 1
+        else:
+            assert outcome is not None
+            name = outcome.value
+        by_outcome[name] = by_outcome.get(name, 0) + 1
+    for counter, counts in (
+        (metrics.messages, by_outcome),
+        (metrics.labels, by_label),
+        (metrics.dead_letters, by_cause),
+    ):
+        for label, count in counts.items():
+            counter.labels(label).inc(count)

@@ -1,0 +1,111 @@
+"""What is in flight of one partition, in the order of offsets. Pure.
+
+Batches mix partitions and finish in any order, but a commit says "everything below this offset is done".
+So messages are entered as they are polled, get their outcome whenever it is known, and leave only as a
+finished prefix.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from model.contract import Emotion, Encoded
+from stream.errors import MessageError
+from stream.events import Message
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class Silent(Enum):
+    """Outcomes that are only counted."""
+
+    OPTED_OUT = "opted_out"
+    TOMBSTONE = "tombstone"
+
+
+Outcome = Emotion | MessageError | Silent
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One message in flight. ``outcome`` is None until it is known; ``admitted_at`` is monotonic seconds."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    admitted_at: float
+    message: Message | None = None
+    author: str | None = None
+    phrases: tuple[str, ...] = ()
+    encoded: Encoded | None = None
+    outcome: Outcome | None = None
+    ledger: "Ledger | None" = None
+
+    def settle(self, outcome: Outcome) -> None:
+        """Note the outcome; an entry whose partition has gone is nobody's any more."""
+        self.outcome = outcome
+        if self.ledger is not None and self.ledger.finished:
+            self.ledger.on_finished()
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.value or b"") + len(self.key or b"")
+
+
+def _nothing() -> None:
+    """Nobody waits for this ledger."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Entries of one partition from the first unfinished one on."""
+
+    next_offset: int
+    on_finished: Callable[[], None] = _nothing
+    entries: deque[Entry] = field(default_factory=deque)
+    size_bytes: int = 0
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def enter(self, entry: Entry) -> bool:
+        """Take a polled message; False if its offset was taken before (a fetch from before a seek)."""
+        if entry.offset < self.next_offset:
+            return False
+        entry.ledger = self
+        self.entries.append(entry)
+        self.next_offset = entry.offset + 1
+        self.size_bytes += entry.size_bytes
+        return True
+
+    @property
+    def finished(self) -> bool:
+        """Whether the first entry has its outcome, so that something can be published."""
+        return bool(self.entries) and self.entries[0].outcome is not None
+
+    def finished_prefix(self, limit: int) -> list[Entry]:
+        """The finished entries before the first unfinished one, at most ``limit``.
+
+        They stay until ``release``: a commit that fails has forgotten nothing.
+        """
+        prefix: list[Entry] = []
+        for entry in self.entries:
+            if entry.outcome is None or len(prefix) == limit:
+                break
+            prefix.append(entry)
+        return prefix
+
+    def release(self, count: int) -> None:
+        """Forget the first ``count`` entries: they are committed."""
+        for _ in range(count):
+            self.size_bytes -= self.entries.popleft().size_bytes
+
+    def drop(self) -> None:
+        """Forget everything: the partition is no longer ours."""
+        for entry in self.entries:
+            entry.ledger = None
+        self.entries.clear()
+        self.size_bytes = 0

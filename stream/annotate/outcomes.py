@@ -1,0 +1,242 @@
+"""Finished messages to the records of one commit. Pure.
+
+    entries ─► emotions, dead letters   in the partition of the message
+               signals, count deltas    by author, by channel
+
+An output shares the partition number of its input, so the messages of one key stay in order. Signals and
+count deltas go by the hash of their key instead: all of an author, all of a channel must meet in one place.
+"""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from model.contract import Emotion, ModelInfo
+from stream.annotate.ledger import Entry, Silent
+from stream.codec import (
+    PASSED_THROUGH,
+    CloudEventHeaders,
+    encode_dead_letter,
+    event_time_ms,
+    to_json,
+    utc,
+)
+from stream.errors import MessageError
+from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Message, Source
+from stream.ids import delta_id, event_id
+from stream.topics import TopicNames
+
+_LEVELS = ("none", "watch", "elevated", "high")
+
+
+class Record(NamedTuple):
+    """One record to produce."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    timestamp_ms: int
+
+
+Output = dict[tuple[str, int], list[Record]]
+"""Records by topic and partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomePolicy:
+    """What is published, and where. ``partitions`` holds the number of partitions of each output topic."""
+
+    topics: TopicNames
+    partitions: Mapping[str, int]
+    model: ModelInfo
+    include_text: bool
+    count_window_s: int
+    signal_min_level: str
+
+
+@dataclass(slots=True)
+class _Cell:
+    """Counts of one channel in one window."""
+
+    labels: dict[str, int] = field(default_factory=dict)
+    confidence_sum: float = 0.0
+    opted_out: int = 0
+    dead_lettered: int = 0
+    tombstones: int = 0
+
+    def as_json(self, start_ms: int) -> dict[str, Any]:
+        return {
+            "start": utc(start_ms),
+            "labels": self.labels,
+            "confidence_sum": round(self.confidence_sum, 6),
+            "opted_out": self.opted_out,
+            "dead_lettered": self.dead_lettered,
+            "tombstones": self.tombstones,
+        }
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that everything of one key meets in; the same in every annotator."""
+    return zlib.crc32(key) % partitions
+
+
+class OutcomeEncoder:
+    """Makes the records of a commit, for the messages of one input topic."""
+
+    def __init__(self, policy: OutcomePolicy) -> None:
+        self._policy = policy
+        topic = policy.topics.messages
+        self._source = f"/emotion-stream/{topic}"
+        self._emotion_headers = CloudEventHeaders("EmotionEvent", self._source)
+        self._signal_headers = CloudEventHeaders("DistressSignal", self._source)
+        self._delta_headers = CloudEventHeaders("CountDelta", self._source)
+        self._model = {"name": policy.model.name, "revision": policy.model.revision}
+        self._signal_from = _LEVELS.index(policy.signal_min_level)
+
+    def encode(self, partition: int, entries: Sequence[Entry], now: datetime) -> Output:
+        """Records of finished entries of one partition, in the order of their offsets."""
+        output: Output = defaultdict(list)
+        cells: dict[tuple[str, int], _Cell] = defaultdict(_Cell)
+        time = now.isoformat().encode()
+        window_ms = self._policy.count_window_s * 1000
+        for entry in entries:
+            outcome = entry.outcome
+            at_ms = entry.timestamp_ms
+            if isinstance(outcome, Emotion):
+                assert entry.message is not None
+                at_ms = event_time_ms(entry.message, at_ms)
+                self._add_emotion(output, partition, entry, entry.message, outcome, at_ms, now, time)
+                start_ms = at_ms - at_ms % window_ms
+                for channel in (ALL_CHANNELS, entry.message.channel or NO_CHANNEL):
+                    cell = cells[channel, start_ms]
+                    cell.labels[outcome.label] = cell.labels.get(outcome.label, 0) + 1
+                    cell.confidence_sum += outcome.confidence
+                continue
+            # Whom these belong to is not known or not to be said, so only the total has them.
+            cell = cells[ALL_CHANNELS, at_ms - at_ms % window_ms]
+            if isinstance(outcome, MessageError):
+                self._add_dead_letter(output, partition, entry, outcome, now)
+                cell.dead_lettered += 1
+            elif outcome is Silent.OPTED_OUT:
+                cell.opted_out += 1
+            else:
+                cell.tombstones += 1
+        self._add_deltas(output, partition, entries, cells, time)
+        return output
+
+    def _add_emotion(
+        self,
+        output: Output,
+        partition: int,
+        entry: Entry,
+        message: Message,
+        emotion: Emotion,
+        at_ms: int,
+        now: datetime,
+        time: bytes,
+    ) -> None:
+        policy = self._policy
+        identity = event_id(policy.topics.messages, partition, entry.offset)
+        shared = {
+            "id": identity,
+            "label": emotion.label,
+            "confidence": emotion.confidence,
+            "distress": {"score": emotion.distress.score, "level": emotion.distress.level},
+            "message_id": message.id,
+            "author": entry.author,
+            "channel": message.channel,
+            "conversation": message.conversation,
+            "ts": utc(at_ms),
+            "model": self._model,
+            "source": {"topic": policy.topics.messages, "partition": partition, "offset": entry.offset},
+        }
+        if policy.include_text:
+            shared["text"] = message.text
+        passed = [header for header in entry.headers if header[0] in PASSED_THROUGH]
+        event = {
+            **shared,
+            "scores": emotion.scores,
+            "neutral": emotion.neutral,
+            "labelled_at": now,
+            "windows": emotion.windows,
+        }
+        topic = policy.topics.emotions
+        output[topic, partition % policy.partitions[topic]].append(
+            Record(entry.key, to_json(event), self._emotion_headers.of(identity, time, passed), at_ms)
+        )
+        if self._is_signal(entry, emotion):
+            self._add_signal(output, partition, entry, shared, time, passed, at_ms)
+
+    def _is_signal(self, entry: Entry, emotion: Emotion) -> bool:
+        if entry.phrases:
+            return True
+        return entry.author is not None and _LEVELS.index(emotion.distress.level) >= self._signal_from
+
+    def _add_signal(
+        self,
+        output: Output,
+        partition: int,
+        entry: Entry,
+        shared: dict[str, Any],
+        time: bytes,
+        passed: list[tuple[str, bytes]],
+        at_ms: int,
+    ) -> None:
+        topic = self._policy.topics.signals
+        key = entry.author.encode() if entry.author else None
+        partitions = self._policy.partitions[topic]
+        place = partition % partitions if key is None else partition_of(key, partitions)
+        value = to_json({**shared, "phrases": entry.phrases})
+        output[topic, place].append(
+            Record(key, value, self._signal_headers.of(shared["id"], time, passed), at_ms)
+        )
+
+    def _add_dead_letter(
+        self, output: Output, partition: int, entry: Entry, error: MessageError, now: datetime
+    ) -> None:
+        topics = self._policy.topics
+        letter = DeadLetter(
+            id=event_id(topics.messages, partition, entry.offset),
+            cause=error.cause,
+            error=error.detail,
+            source=Source(topic=topics.messages, partition=partition, offset=entry.offset),
+            failed_at=now,
+        )
+        headers = encode_dead_letter(letter, entry.headers, self._source)
+        output[topics.dlq, partition % self._policy.partitions[topics.dlq]].append(
+            Record(entry.key, entry.value, headers, entry.timestamp_ms)
+        )
+
+    def _add_deltas(
+        self,
+        output: Output,
+        partition: int,
+        entries: Sequence[Entry],
+        cells: Mapping[tuple[str, int], _Cell],
+        time: bytes,
+    ) -> None:
+        by_channel: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for (channel, start_ms), cell in sorted(cells.items()):
+            by_channel[channel].append(cell.as_json(start_ms))
+        topic, name = self._policy.topics.counts, self._policy.topics.messages
+        first, last = entries[0], entries[-1]
+        for channel, windows in by_channel.items():
+            identity = delta_id(name, partition, first.offset, last.offset, channel)
+            delta = {
+                "id": identity,
+                "channel": channel,
+                "source": {
+                    "topic": name,
+                    "partition": partition,
+                    "first_offset": first.offset,
+                    "last_offset": last.offset,
+                },
+                "windows": windows,
+            }
+            key = channel.encode()
+            output[topic, partition_of(key, self._policy.partitions[topic])].append(
+                Record(key, to_json(delta), self._delta_headers.of(identity, time), last.timestamp_ms)
+            )

@@ -1,0 +1,220 @@
+"""One membership in the consumer group: moves messages from poll to commit until stopped or broken.
+
+    poll ─► admit ─► [tokenize thread] ─► batcher ─► [model thread] ─► ledger of the partition ─► commit
+
+The event loop only moves messages; what computes for long runs in the two threads, so heartbeats go on.
+What is in flight is bounded: a partition at its share of the bound is paused and goes on being polled.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+
+from model.contract import Encoded, Model
+from stream.annotate import inference
+from stream.annotate.admission import Admission
+from stream.annotate.assigned import AssignedPartition, PartitionContext
+from stream.annotate.batcher import Batch, Batcher
+from stream.annotate.deadline import Deadline
+from stream.annotate.ledger import Entry
+from stream.annotate.partition import PartitionState
+from stream.annotate.worker import Worker
+from stream.errors import MessageError
+from stream.metrics import Metrics
+from stream.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_POLL_MESSAGES = 1000
+_POLL_TIMEOUT_MS = 50
+_TOKENIZE_MESSAGES = 256
+_BATCHES_AHEAD = 2
+"""Batches handed to the model's thread: one in work, one that follows without a gap."""
+
+
+class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types for it
+    """Everything between one consumer and the publishers of its partitions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: Model,
+        admission: Admission,
+        context: PartitionContext,
+        metrics: Metrics,
+        threads: tuple[Worker, Worker],
+    ) -> None:
+        self.partitions: dict[TopicPartition, AssignedPartition] = {}
+        self._settings = settings
+        self._model = model
+        self._admission = admission
+        self._context = context
+        self._consumer: AIOKafkaConsumer = context.consumer
+        self._metrics = metrics
+        self._tokenizer_thread, self._model_thread = threads
+        self._batcher: Batcher[Entry] = Batcher(settings.max_batch_tokens, settings.max_wait_ms / 1000)
+        self._to_tokenize: asyncio.Queue[list[Entry]] = asyncio.Queue(maxsize=8)
+        self._arrived = asyncio.Event()
+        self._slots = asyncio.Semaphore(_BATCHES_AHEAD)
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Label messages until ``stop``; then finish what is in flight within ``revoke_timeout_s``.
+
+        Raises:
+            BaseExceptionGroup: of what broke: ``FencedError``, ``PublishError``, ``ModelBrokenError``.
+        """
+        self._consumer.subscribe([self._settings.input_topic], listener=self)
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                loops = [
+                    self._tasks.create_task(self._tokenize_loop(), name="tokenize"),
+                    self._tasks.create_task(self._infer_loop(), name="infer"),
+                ]
+                await self._poll_loop(stop)
+                await self._give_up(Deadline(self._settings.revoke_timeout_s))
+                for loop in loops:
+                    loop.cancel()
+        finally:
+            self._tasks = None
+            deadline = Deadline(1.0)
+            await asyncio.gather(*(partition.close(deadline) for partition in self.partitions.values()))
+            self.partitions.clear()
+
+    @property
+    def in_flight(self) -> int:
+        """Messages admitted and not yet committed."""
+        return sum(len(partition.ledger) for partition in self.partitions.values())
+
+    # Rebalance: called by the consumer's coordinator; heartbeats go on meanwhile.
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
+        """Every rebalance of aiokafka takes all partitions away, so all are finished here."""
+        await self._give_up(Deadline(self._settings.revoke_timeout_s))
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Take the partitions over in tasks of their own; until then they are paused."""
+        self._consumer.pause(*assigned)
+        if self._tasks is None:
+            return
+        for tp in assigned:
+            partition = AssignedPartition(tp, self._context)
+            self.partitions[tp] = partition
+            partition.start(self._tasks)
+        self._metrics.assigned.set(len(self.partitions))
+
+    async def _give_up(self, deadline: Deadline) -> None:
+        """Finish and close all partitions within one budget."""
+        partitions = list(self.partitions.values())
+        await asyncio.gather(*(partition.drain(deadline) for partition in partitions))
+        self.partitions.clear()
+        self._metrics.assigned.set(0)
+
+    # Poll and admit.
+
+    async def _poll_loop(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            polled: dict[TopicPartition, list[Any]] = await self._consumer.getmany(
+                timeout_ms=_POLL_TIMEOUT_MS, max_records=_POLL_MESSAGES
+            )
+            # Admitting can wait, and a rebalance can put a new owner's object in a partition's place
+            # meanwhile; what was polled is the old one's and must not count as fetched by the new one.
+            owners = {tp: self.partitions.get(tp) for tp in polled}
+            for tp, records in polled.items():
+                partition = owners[tp]
+                if partition is not None and partition.state.admits:
+                    await self._admit(partition, records)
+            self._regulate()
+
+    async def _admit(self, partition: AssignedPartition, records: Sequence[Any]) -> None:
+        readable = []
+        for record in records:
+            entry = self._admission.admit(record)
+            if partition.ledger.enter(entry) and entry.outcome is None:
+                readable.append(entry)
+        partition.notify()
+        for start in range(0, len(readable), _TOKENIZE_MESSAGES):
+            await self._to_tokenize.put(readable[start : start + _TOKENIZE_MESSAGES])
+
+    def _regulate(self) -> None:
+        """Pause partitions at their share of the bound, resume those at half of it."""
+        if not self.partitions:
+            return
+        share = max(1, self._settings.max_in_flight_messages // len(self.partitions))
+        share_bytes = self._settings.max_in_flight_bytes // len(self.partitions)
+        paused = 0
+        for partition in self.partitions.values():
+            messages, size_bytes = len(partition.ledger), partition.ledger.size_bytes
+            if partition.state is PartitionState.RUNNING:
+                if messages >= share or size_bytes >= share_bytes:
+                    partition.pause()
+            elif partition.state is PartitionState.PAUSED and (
+                messages <= share // 2 and size_bytes <= share_bytes // 2
+            ):
+                partition.resume()
+            paused += partition.state is PartitionState.PAUSED
+        self._metrics.paused.set(paused)
+
+    # Tokenize and infer.
+
+    async def _tokenize_loop(self) -> None:
+        while True:
+            entries = await self._to_tokenize.get()
+            texts = [entry.message.text for entry in entries if entry.message is not None]
+            encoded = await self._tokenizer_thread.run(lambda: inference.tokenize(self._model, texts))  # noqa: B023
+            for entry, result in zip(entries, encoded, strict=True):
+                if isinstance(result, MessageError):
+                    entry.settle(result)
+                else:
+                    entry.encoded = result
+                    self._batcher.add(
+                        entry, longest=result.longest, rows=len(result.windows), arrived_at=entry.admitted_at
+                    )
+            self._arrived.set()
+
+    async def _infer_loop(self) -> None:
+        assert self._tasks is not None
+        while True:
+            await self._until_due()
+            await self._slots.acquire()
+            batch = self._batcher.take()
+            self._tasks.create_task(self._infer(batch), name="batch")
+
+    async def _until_due(self) -> None:
+        """Wait until a batch is full or its oldest message has waited long enough."""
+        while (due_at := self._batcher.due_at()) is None or due_at > time.monotonic():
+            self._arrived.clear()
+            timeout_s = None if due_at is None else due_at - time.monotonic()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return
+
+    async def _infer(self, batch: Batch[Entry]) -> None:
+        try:
+            entries = [entry for entry in batch.items if entry.ledger is not None]
+            encoded = [entry.encoded for entry in entries if entry.encoded is not None]
+            if not entries:
+                return
+            started = time.monotonic()
+            emotions = await self._model_thread.run(lambda: inference.infer(self._model, encoded))
+            self._observe(batch, encoded, started)
+            for entry, emotion in zip(entries, emotions, strict=True):
+                entry.settle(emotion)
+        finally:
+            self._slots.release()
+
+    def _observe(self, batch: Batch[Entry], encoded: Sequence[Encoded], started: float) -> None:
+        tokens = sum(text.tokens for text in encoded)
+        metrics = self._metrics
+        metrics.tokens.inc(tokens)
+        metrics.batch_messages.observe(len(encoded))
+        metrics.batch_fill.observe(batch.padded_tokens / self._settings.max_batch_tokens)
+        metrics.pad_waste.observe(1 - tokens / max(batch.padded_tokens, tokens, 1))
+        metrics.queue_wait.observe(started - batch.oldest_arrived_at)
+        metrics.inference.observe(time.monotonic() - started)

@@ -1,0 +1,56 @@
+"""A thread of its own for work that would stop the event loop: tokenizing, inference.
+
+A daemon thread instead of an executor: the interpreter waits for executors at exit, and a model that
+hangs must not keep a stalled process alive.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+_Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+
+
+class Worker:
+    """Runs one call at a time, in the order they come; every caller gets a result or the error."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def run(self, call: Callable[[], R]) -> R:
+        """Result of ``call``, run in the thread; what it raises is raised here."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        self._jobs.put((call, answer, loop))
+        return await answer
+
+    def stop(self) -> None:
+        """End the thread after the calls that wait. Does not wait for it."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            call, answer, loop = job
+            try:
+                result, error = call(), None
+            except BaseException as raised:  # the caller gets whatever it is
+                result, error = None, raised
+            try:
+                loop.call_soon_threadsafe(_settle, answer, result, error)
+            except RuntimeError:
+                return  # the loop is closed: nobody waits any more
+
+
+def _settle(answer: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)
