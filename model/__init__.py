@@ -5,15 +5,20 @@
     classifier = model.EmotionClassifier.load()
     classifier.classify(["I can't believe how beautiful this day is!"])[0].label
 
-Importing this package imports neither torch nor onnxruntime; a runtime is imported when a model is loaded.
+Importing this package imports no runtime and no tokenizer: whoever needs only the labels does not pay for
+them. ``EmotionClassifier`` is imported on first use, a runtime when a model is loaded.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from model.calibration import Calibration
-from model.classifier import EmotionClassifier
 from model.contract import Distress, DistressLevel, Emotion, Encoded, Logits, Model, ModelInfo
 from model.errors import CalibrationError, MissingExtraError, ModelError
 from model.labels import EMOTIONS, LABELS, NEUTRAL
 from model.loading import load
+
+if TYPE_CHECKING:
+    from model.classifier import EmotionClassifier
 
 __all__ = [
     "EMOTIONS",
@@ -33,3 +38,11 @@ __all__ = [
     "ModelInfo",
     "load",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "EmotionClassifier":
+        from model.classifier import EmotionClassifier
+
+        return EmotionClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

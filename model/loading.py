@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
-from model.classifier import EmotionClassifier
 from model.contract import Model
 from model.errors import ModelError
 from model.fake import FakeClassifier, NullClassifier
@@ -30,6 +29,9 @@ def load(
         return NullClassifier()
     if name == "fake":
         return _fake(parse_qs(options, keep_blank_values=True))
+    # Imported here, so that a fake model does not wait for the tokenizer, nor need it.
+    from model.classifier import EmotionClassifier
+
     return EmotionClassifier.load(spec, device=device, precision=precision, threads=threads)
 
 
