@@ -5,6 +5,7 @@
     ├── BrokerError          the cluster cannot be reached or refuses us                   exit code 3
     ├── TopicError           a topic is missing or differs from what is asked for          exit code 4
     ├── StalledError         lag, but no progress for ``stall_timeout_s``                  exit code 5
+    ├── InputFileError       a file of messages cannot be read                             exit code 2
     └── MessageError         one message cannot be labelled: it goes to the dead letters
 
 A message for a person ends with the next step and names the setting to change. A ``MessageError`` never
@@ -42,6 +43,12 @@ class StalledError(StreamError):
     """Messages wait, but none has been finished for ``stall_timeout_s``: better to restart than to idle."""
 
     exit_code = 5
+
+
+class InputFileError(StreamError):
+    """A file of messages is not what its format says, as a whole; a wrong line is a ``MessageError``."""
+
+    exit_code = 2
 
 
 class Cause(StrEnum):

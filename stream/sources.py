@@ -155,6 +155,15 @@ def explain(error: ValidationError, settings: type[BaseSettings], name: str, ori
     return f"{name} ({origin}): {problem}{shown}"
 
 
+def as_text(value: Any) -> str:
+    """A value as it is written in a flag or a variable."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
 def is_secret(field: FieldInfo) -> bool:
     """Whether the value must not be shown nor given on the command line."""
     return "SecretStr" in str(field.annotation)

@@ -1,0 +1,133 @@
+"""``emotion-stream classify``: labels for texts or a file, without a broker."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from model.contract import Emotion, Model
+from stream.commands.lines import COLOURS, LEVEL_COLOURS
+from stream.commands.options import SettingsCommand, settings_options
+from stream.errors import InputFileError
+from stream.events import Message
+from stream.reading import STDIN, SUFFIXES, Format, Line, RefusedLine, format_of, opened, read_lines
+from stream.settings import Settings
+
+CHUNK: Final = 256
+"""Texts that go through the model at a time; at a terminal each line that is typed goes at once."""
+
+
+@click.command(cls=SettingsCommand)
+@click.argument("texts", metavar="TEXT...|FILE|-", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["jsonl", "csv", "text"]),
+    help="Of the file: by default from its name; of standard input: text.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines also at a terminal.")
+@settings_options("model", "device", "precision", "max_message_bytes")
+def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | None, as_json: bool) -> None:
+    """Label texts, the messages of a file, or standard input (-), without a broker.
+
+    A single argument that is the name of a file means the file. Prints a table at a terminal and JSON lines
+    elsewhere. Lines that are no message are named, and the exit code is then 1.
+    """
+    console = Console(highlight=False)
+    show = _json_line if as_json or not console.is_terminal else Table(console)
+    model = _load(settings)
+    refused = 0
+    typed = texts == ("-",) and sys.stdin.isatty()
+    for chunk in _chunks(_messages(texts, file_format, settings.max_message_bytes), 1 if typed else CHUNK):
+        messages = [line for line in chunk if isinstance(line, Message)]
+        for message, emotion in zip(messages, _classify(model, messages), strict=True):
+            show(message, emotion)
+        for line in chunk:
+            if isinstance(line, RefusedLine):
+                refused += 1
+                click.echo(f"line {line.number}: {line.reason}", err=True)
+    if refused:
+        raise click.exceptions.Exit(1)
+
+
+def _load(settings: Settings) -> Model:
+    from model.loading import load
+
+    return load(settings.model, device=settings.device, precision=settings.precision)
+
+
+def _classify(model: Model, messages: list[Message]) -> list[Emotion]:
+    if not messages:
+        return []
+    batch = model.tokenize([message.text for message in messages])
+    return model.decide(batch, model.forward(batch))
+
+
+def _messages(
+    texts: tuple[str, ...], file_format: Format | None, max_bytes: int
+) -> Iterator[Message | RefusedLine]:
+    path = Path(texts[0])
+    if len(texts) == 1 and (path == STDIN or _is_file(path)):
+        chosen = file_format or ("text" if path == STDIN else format_of(path))
+        with opened(path) as file:
+            for line in read_lines(file, chosen, max_bytes=max_bytes):
+                yield line.message if isinstance(line, Line) else line
+        return
+    if file_format is not None:
+        raise InputFileError(f"--format needs one file, or -: {path} is no file")
+    for number, text in enumerate(texts, start=1):
+        if text.strip():
+            yield Message(text=text)
+        else:
+            yield RefusedLine(number, "text is empty or only white space")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether the argument is a file. One that only looks like the name of a file is more likely mistyped.
+
+    Raises:
+        InputFileError: there is no file of this name.
+    """
+    if path.suffix in SUFFIXES and not path.exists() and " " not in path.name:
+        raise InputFileError(f"{path}: no such file")
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a text, too long or too strange for a name
+        return False
+
+
+def _chunks(lines: Iterable[Message | RefusedLine], size: int) -> Iterator[list[Message | RefusedLine]]:
+    iterator = iter(lines)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _json_line(message: Message, emotion: Emotion) -> None:
+    given: dict[str, Any] = {"text": message.text}
+    if message.id is not None:
+        given["id"] = message.id
+    click.echo(orjson.dumps(given | asdict(emotion)))
+
+
+class Table:
+    """Prints a row a text, under a heading before the first."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        console.print("label     confidence  distress  text", style="bold")
+
+    def __call__(self, message: Message, emotion: Emotion) -> None:
+        level = emotion.distress.level
+        row = Text(no_wrap=True, overflow="ellipsis")
+        row.append(f"{emotion.label:<10}", COLOURS.get(emotion.label, ""))
+        row.append(f"{emotion.confidence:>10.2f}  ")
+        row.append(f"{level:<10}", LEVEL_COLOURS.get(level, "dim"))
+        row.append(" ".join(message.text.split()))
+        self._console.print(row)

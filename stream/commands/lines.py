@@ -1,0 +1,123 @@
+"""One coloured line a record, for people who watch a topic.
+
+The events are plain dictionaries as they came: a field that is missing or new must not end the watching.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from rich.text import Text
+
+Event = Mapping[str, Any]
+
+COLOURS: Final = {
+    "sadness": "blue",
+    "joy": "yellow",
+    "love": "magenta",
+    "anger": "red",
+    "fear": "cyan",
+    "surprise": "green",
+    "neutral": "white",
+}
+LEVEL_COLOURS: Final = {"watch": "yellow", "elevated": "dark_orange", "high": "bold red"}
+
+
+def emotion(event: Event) -> Text:
+    """Time, label, confidence, distress if any, channel, author, place, and the text if it is published."""
+    line = _labelled(event)
+    _add(line, _place(event), "dim")
+    if event.get("text") is not None:
+        _add(line, event["text"])
+    return line
+
+
+def signal(event: Event) -> Text:
+    """As ``emotion``, with the phrase lists that matched."""
+    line = _labelled(event)
+    for phrase in event.get("phrases", ()):
+        _add(line, f"phrase:{phrase}", "bold")
+    _add(line, _place(event), "dim")
+    return line
+
+
+def count(event: Event) -> Text:
+    """The channel, and for each window its labels."""
+    source = event.get("source", {})
+    line = Text(f"{event.get('channel', '?'):<16}")
+    _add(
+        line,
+        f"{source.get('topic')}/{source.get('partition')} "
+        f"{source.get('first_offset')}-{source.get('last_offset')}",
+        "dim",
+    )
+    for window in event.get("windows", ()):
+        _add(line, _clock(window.get("start")), "dim")
+        for label, number in window.get("labels", {}).items():
+            _add(line, f"{label} {number}", COLOURS.get(label, ""))
+        for kind in ("opted_out", "dead_lettered", "tombstones"):
+            if window.get(kind):
+                _add(line, f"{kind} {window[kind]}", "dim")
+    return line
+
+
+def dead_letter(event: Event) -> Text:
+    """Time, cause, place and size, error; what was received only where it was asked for."""
+    line = Text(_clock(event.get("failed_at")), "dim")
+    _add(line, f"{event.get('cause', '?'):<14}", "red")
+    _add(line, _place(event), "dim")
+    _add(line, f"{event.get('bytes', '?')} bytes", "dim")
+    _add(line, event.get("error", ""))
+    for name in ("value", "value_base64"):
+        if name in event:
+            _add(line, event[name], "italic")
+    return line
+
+
+def fields(event: Event) -> Text:
+    """Any event, as its fields."""
+    line = Text()
+    for name, value in event.items():
+        if value not in (None, "", [], {}):
+            line.append(f"{name}=", "dim").append(f"{value} ", COLOURS.get(str(value), ""))
+    return line
+
+
+def deleted(event: Event) -> Text:
+    """A tombstone: the key has no value any more."""
+    return Text(f"{event.get('key')} deleted", "dim")
+
+
+LINES: Final[dict[str, Callable[[Event], Text]]] = {
+    "emotions": emotion,
+    "signals": signal,
+    "counts": count,
+    "counters": fields,
+    "alerts": fields,
+    "dlq": dead_letter,
+}
+
+
+def _labelled(event: Event) -> Text:
+    label = str(event.get("label", "?"))
+    line = Text(_clock(event.get("ts")), "dim")
+    _add(line, f"{label:<8}", COLOURS.get(label, ""))
+    _add(line, f"{event.get('confidence', 0):.2f}")
+    level = event.get("distress", {}).get("level", "none")
+    _add(line, f"{'' if level == 'none' else level:<8}", LEVEL_COLOURS.get(level, ""))
+    _add(line, f"{event.get('channel') or '-':<12}")
+    _add(line, f"{(event.get('author') or '-')[:8]:<8}", "dim")
+    return line
+
+
+def _place(event: Event) -> str:
+    source = event.get("source", {})
+    return f"{source.get('topic')}/{source.get('partition')}@{source.get('offset')}"
+
+
+def _clock(moment: Any) -> str:
+    """Hours to seconds of an ISO 8601 time in UTC."""
+    return str(moment)[11:19] if moment else "--:--:--"
+
+
+def _add(line: Text, text: str, style: str = "") -> None:
+    line.append("  ").append(text, style)

@@ -1,0 +1,166 @@
+"""Options of commands, made from the fields of the settings: a setting is written once.
+
+    @click.command()
+    @settings_options("kafka", "topics", "max_message_bytes")
+    def produce(settings: Settings, ...) -> None: ...
+
+Values pass through as text: the settings themselves say what is allowed, for flags as for any other source.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+
+from stream import logs, sources
+from stream.errors import SettingsError
+from stream.settings import SECTIONS, Settings, resolve_settings
+
+_TITLES: Final = {
+    "kafka": "Kafka",
+    "topics": "Topics",
+    "annotate": "Annotator",
+    "privacy": "Privacy",
+    "observe": "Logs, metrics and health",
+}
+_METAVARS: Final[dict[Any, str]] = {int: "INTEGER", float: "NUMBER", Path: "FILE"}
+
+
+class SettingOption(click.Option):
+    """An option made from a field of the settings; ``section`` is its heading in the help."""
+
+    def __init__(self, *args: Any, section: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.section = section
+
+
+class SecretOption(SettingOption):
+    """Stands for a setting that has no flag: the help names its variable, and the flag is refused."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        del ctx
+        return sources.variable_name(self.name or ""), f"{self.help} Never as a flag."
+
+
+class SettingsCommand(click.Command):
+    """A command whose help lists its options under the sections of the settings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            section = parameter.section if isinstance(parameter, SettingOption) else "Options"
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(section, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of these sections or single settings, and call it with ``settings``.
+
+    The settings are resolved, the logs set up and the warnings given before the command runs.
+    """
+    fields = _fields(names)
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(*args: Any, config: Path | None, **given: Any) -> Any:
+            flags = {name: given.pop(name) for name in fields if name in given}
+            settings = _in_force(flags, config, logs_chosen="observe" in names)
+            return command(*args, settings=settings, **given)
+
+        wrapped: Callable[..., Any] = run
+        for name, section in reversed(fields.items()):
+            wrapped = _option(name, section)(wrapped)
+        return click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            help=f"Settings file. [default: {sources.DEFAULT_FILE}; env: {sources.CONFIG_VARIABLE}]",
+        )(wrapped)
+
+    return decorate
+
+
+def _in_force(flags: dict[str, Any], config: Path | None, *, logs_chosen: bool) -> Settings:
+    resolved = resolve_settings(flags, config=config)
+    settings = resolved.settings
+    if logs_chosen or resolved.origin("log_level") != sources.DEFAULT:
+        logs.configure(settings.log_format, settings.log_level)
+    else:
+        # A command for a person at a terminal says itself what went wrong, in one line.
+        logs.configure(settings.log_format, "error", libraries="critical")
+    for warning in resolved.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return settings
+
+
+def _fields(names: Iterable[str]) -> dict[str, str]:
+    """Names of the settings asked for, each with the title of its section."""
+    section_of = {field: section for section, model in SECTIONS.items() for field in model.model_fields}
+    chosen: dict[str, str] = {}
+    for name in names:
+        for field in SECTIONS[name].model_fields if name in SECTIONS else [name]:
+            chosen[field] = _TITLES.get(section_of[field], section_of[field].capitalize())
+    return chosen
+
+
+def _option(name: str, section: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    field = Settings.model_fields[name]
+    flag = sources.flag_name(name)
+    if sources.is_secret(field):
+        return click.option(
+            flag,
+            name,
+            cls=SecretOption,
+            section=section,
+            expose_value=False,
+            callback=_refuse_secret,
+            help=field.description,
+        )
+    kind = _kind(field.annotation)
+    if kind is bool:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    choices = get_args(kind) if get_origin(kind) is Literal else None
+    several = get_origin(kind) is tuple
+    return click.option(
+        flag,
+        name,
+        cls=SettingOption,
+        section=section,
+        default=None,
+        type=click.Choice(choices) if choices else bool if kind is bool else str,
+        metavar=None if choices or kind is bool else _METAVARS.get(kind, "TEXT"),
+        multiple=several,
+        callback=_none_if_empty if several else None,
+        help=f"{field.description} [{_default(field)}env: {sources.variable_name(name)}]",
+    )
+
+
+def _kind(annotation: Any) -> Any:
+    """The type of a setting, without ``| None`` and without constraints."""
+    if get_origin(annotation) in (Union, UnionType):
+        annotation = next(arm for arm in get_args(annotation) if arm is not NoneType)
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _default(field: FieldInfo) -> str:
+    return "" if field.default in (None, ()) else f"default: {sources.as_text(field.default)}; "
+
+
+def _none_if_empty(_ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
+    return values or None
+
+
+def _refuse_secret(_ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        name = option.name or ""
+        raise SettingsError(
+            f"{option.opts[0]}: a secret on the command line can be read by everybody on this machine: "
+            f"set {sources.variable_name(name)}, or {name} in {sources.DEFAULT_FILE}"
+        )

@@ -1,0 +1,274 @@
+"""``emotion-stream replay``: dead letters back to the input topic, each once.
+
+    PREFIX.dlq ──► as it was: bytes, key, headers, partition ──► input topic
+         └── offsets of the group GROUP-replay-CAUSE, in the same transaction
+
+How far dead letters have been sent back is kept for each cause, in a consumer group of its own: so
+``--cause model_failed`` today leaves those of other causes for a later replay, and a second replay sends
+nothing again. aiokafka's transactions take the offsets of one group only, so a chunk of dead letters is
+sent in one transaction a cause. One replay at a time: a second one fences the first.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError, InvalidProducerEpoch, ProducerFenced
+from aiokafka.structs import TopicPartition
+
+from stream.admin import TIMEOUT_S, check_topics, connected
+from stream.codec import decode_dead_letter
+from stream.commands.clients import broker_errors, chunks_until, consuming, producing
+from stream.commands.options import SettingsCommand, settings_options
+from stream.errors import Cause, StreamError
+from stream.events import Source
+from stream.settings import Settings
+
+REPLAYS_HEADER: Final = "dlq_replays"
+"""How often a message was sent back: a header of the message, kept when it fails again."""
+
+OTHER: Final = "other"
+"""Stands for causes that this version does not know."""
+
+CAUSES: Final = (*(cause.value for cause in Cause), OTHER)
+CHUNK: Final = 500
+"""Most dead letters in memory, and in one transaction."""
+
+
+@click.command(cls=SettingsCommand)
+@click.option(
+    "--cause", "causes", multiple=True, type=click.Choice(CAUSES), help="Only of this cause; may be repeated."
+)
+@click.option("--max", "limit", type=click.IntRange(min=1), help="Send at most so many.")
+@click.option("--again", is_flag=True, help="Also those that an earlier replay has sent.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be sent.")
+@settings_options("kafka", "topics", "group_id", "max_message_bytes", "transaction_timeout_ms")
+def replay(
+    settings: Settings, causes: tuple[str, ...], limit: int | None, again: bool, dry_run: bool
+) -> None:
+    """Send dead letters back to the input topic, as they were, once each.
+
+    Takes the dead letters that are there at the start. The header dlq_replays counts how often a message
+    was sent back.
+    """
+    chosen = tuple(dict.fromkeys(causes)) or CAUSES
+    sent = asyncio.run(_replay(settings, chosen, limit=limit, again=again, dry_run=dry_run))
+    for cause, count in sorted(sent.items()):
+        click.echo(f"{count:7d}  {cause}")
+    verb = "would be sent" if dry_run else "sent"
+    click.echo(f"{sum(sent.values()):7d}  dead letters {verb} back to {settings.input_topic}")
+
+
+def replay_group(group_id: str, cause: str) -> str:
+    """The consumer group that keeps how far dead letters of a cause have been sent back."""
+    return f"{group_id}-replay-{cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter, with the headers that its message had."""
+
+    record: Any
+    source: Source
+    cause: str
+    headers: tuple[tuple[str, bytes], ...]
+
+    @classmethod
+    def of(cls, record: Any) -> "Letter":
+        """Raises ValueError where the record is no dead letter."""
+        letter, headers = decode_dead_letter(record.headers)
+        cause = letter.cause if letter.cause in CAUSES else OTHER
+        return cls(record, letter.source, cause, tuple(headers))
+
+    def headers_to_send(self) -> list[tuple[str, bytes]]:
+        """The message's headers, with this replay counted."""
+        counts = [value for name, value in self.headers if name == REPLAYS_HEADER and value.isdigit()]
+        replays = int(counts[-1]) + 1 if counts else 1
+        kept = [(name, value) for name, value in self.headers if name != REPLAYS_HEADER]
+        return [*kept, (REPLAYS_HEADER, str(replays).encode())]
+
+
+Positions = dict[TopicPartition, int]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one cause has been sent back: ``wanted_from`` is where this replay begins to send."""
+
+    committed: Positions
+    wanted_from: Positions
+
+    def wants(self, letter: Letter) -> bool:
+        place = TopicPartition(letter.record.topic, letter.record.partition)
+        offset: int = letter.record.offset
+        return offset >= self.wanted_from.get(place, 0)
+
+    def ahead(self, positions: Positions) -> Positions:
+        """Those of the positions that are beyond what is committed: ``--again`` must not set it back."""
+        return {place: offset for place, offset in positions.items() if offset > self.committed.get(place, 0)}
+
+
+async def _replay(
+    settings: Settings, causes: Collection[str], *, limit: int | None, again: bool, dry_run: bool
+) -> Counter[str]:
+    dlq = settings.topics.dlq
+    counts = await check_topics(settings, [dlq, settings.input_topic])
+    with broker_errors(settings), _fenced_in_words():
+        async with AsyncExitStack() as clients:
+            producer: AIOKafkaProducer | None = None
+            if not dry_run:
+                # Before the offsets are read: an earlier replay can commit no more from here on.
+                producer = await clients.enter_async_context(_producer(settings))
+            progress = await _progress(settings, causes, again=again)
+            consumer = await clients.enter_async_context(consuming(settings, dlq, counts[dlq]))
+            ends = await _seek(consumer, progress.values())
+            replay = Replay(settings, counts[settings.input_topic], progress, producer, limit)
+            async for chunk in chunks_until(consumer, ends, max_records=CHUNK):
+                await replay.send(chunk)
+                if replay.full:
+                    break
+            else:
+                replay.positions |= ends
+            await replay.keep_positions()
+    return replay.sent
+
+
+class Replay:
+    """One run: which dead letters go back, how many, and how far it has come."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: int,
+        progress: Mapping[str, Progress],
+        producer: AIOKafkaProducer | None,
+        limit: int | None,
+    ) -> None:
+        self.sent: Counter[str] = Counter()
+        self.positions: Positions = {}
+        self._settings = settings
+        self._partitions = partitions
+        self._progress = progress
+        self._producer = producer
+        self._limit = limit
+
+    @property
+    def full(self) -> bool:
+        """Whether as many were sent as the limit allows."""
+        return self._limit is not None and self.sent.total() >= self._limit
+
+    async def send(self, records: Iterable[Any]) -> None:
+        """Send those that are wanted, a transaction a cause, and keep how far this has come."""
+        for cause, letters in self._choose(records).items():
+            if self._producer is None:
+                continue
+            async with self._producer.transaction():
+                sent = [await self._send_back(self._producer, letter) for letter in letters]
+                await asyncio.gather(*sent)
+                await self._commit(self._producer, cause)
+
+    async def keep_positions(self) -> None:
+        """Commit how far each cause has come, also past dead letters of others, so none is read again."""
+        if self._producer is None:
+            return
+        for cause, progress in self._progress.items():
+            if progress.ahead(self.positions):
+                async with self._producer.transaction():
+                    await self._commit(self._producer, cause)
+
+    def _choose(self, records: Iterable[Any]) -> dict[str, list[Letter]]:
+        """Wanted letters by cause; records after the limit's last one stay for another replay."""
+        chosen: dict[str, list[Letter]] = defaultdict(list)
+        for record in records:
+            if self.full:
+                break
+            self.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            try:
+                letter = Letter.of(record)
+            except ValueError as error:
+                where = f"{record.topic} {record.partition}, offset {record.offset}"
+                click.echo(f"{where}: not a dead letter: {error}", err=True)
+                continue
+            if letter.cause in self._progress and self._progress[letter.cause].wants(letter):
+                chosen[letter.cause].append(letter)
+                self.sent[letter.cause] += 1
+        return chosen
+
+    async def _send_back(self, producer: AIOKafkaProducer, letter: Letter) -> asyncio.Future[Any]:
+        """To the partition it came from, where that is still there, so that it meets its key's others."""
+        source, topic = letter.source, self._settings.input_topic
+        known = source.topic == topic and source.partition < self._partitions
+        future: asyncio.Future[Any] = await producer.send(
+            topic,
+            letter.record.value,
+            key=letter.record.key,
+            partition=source.partition if known else None,
+            timestamp_ms=letter.record.timestamp,
+            headers=letter.headers_to_send(),
+        )
+        return future
+
+    async def _commit(self, producer: AIOKafkaProducer, cause: str) -> None:
+        progress = self._progress[cause]
+        ahead = progress.ahead(self.positions)
+        if ahead:
+            await producer.send_offsets_to_transaction(ahead, replay_group(self._settings.group_id, cause))
+            progress.committed |= ahead
+
+
+def _producer(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaProducer]:
+    return producing(
+        settings,
+        transactional_id=f"{settings.group_id}-replay",
+        transaction_timeout_ms=settings.transaction_timeout_ms,
+        max_request_size=5 * settings.max_message_bytes + (1 << 20),
+    )
+
+
+@contextmanager
+def _fenced_in_words() -> Iterator[None]:
+    try:
+        yield
+    except (ProducerFenced, InvalidProducerEpoch) as error:
+        raise StreamError(
+            "another replay of this group has begun, and this one has stopped: nothing was sent twice"
+        ) from error
+
+
+async def _progress(settings: Settings, causes: Iterable[str], *, again: bool) -> dict[str, Progress]:
+    async with connected(settings) as admin:
+        progress = {}
+        for cause in causes:
+            committed = await _committed(admin, replay_group(settings.group_id, cause), settings.topics.dlq)
+            progress[cause] = Progress(committed, {} if again else dict(committed))
+    return progress
+
+
+async def _committed(admin: AIOKafkaAdminClient, group_id: str, topic: str) -> Positions:
+    """Offsets that a group has committed in a topic."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            try:
+                offsets = await admin.list_consumer_group_offsets(group_id)
+            except GroupCoordinatorNotAvailableError:
+                # A fresh cluster makes its offsets topic only when it is asked for the first time.
+                await asyncio.sleep(0.1)
+            else:
+                return {place: kept.offset for place, kept in offsets.items() if place.topic == topic}
+
+
+async def _seek(consumer: AIOKafkaConsumer, progress: Collection[Progress]) -> Positions:
+    """Go to the first dead letter that any cause still wants; returns the ends as of now."""
+    places = list(consumer.assignment())
+    beginnings = await consumer.beginning_offsets(places)
+    for place, beginning in beginnings.items():
+        first = min(cause.wanted_from.get(place, 0) for cause in progress)
+        consumer.seek(place, max(first, beginning))
+    ends: Positions = await consumer.end_offsets(places)
+    return ends

@@ -1,0 +1,147 @@
+"""``emotion-stream tail``: what is written to an output topic, as it is written.
+
+Only committed records are shown. At a terminal a line is for people; elsewhere, or with ``--json``, it is
+the record's JSON. Dead letters show why they failed; what people wrote is shown only on ``--show-value``.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+import click
+import orjson
+from aiokafka import AIOKafkaConsumer
+from rich.console import Console
+from rich.text import Text
+
+from stream.admin import check_topics
+from stream.codec import decode_dead_letter
+from stream.commands.clients import broker_errors, chunks_until, consuming
+from stream.commands.lines import LINES, deleted
+from stream.commands.options import SettingsCommand, settings_options
+from stream.settings import Settings
+
+Show = Callable[[Any], None]
+
+TOPICS: Final = ("emotions", "counts", "signals", "counters", "alerts", "dlq")
+
+
+@click.command(cls=SettingsCommand)
+@click.argument("name", metavar="[" + "|".join(TOPICS) + "]", type=click.Choice(TOPICS))
+@click.option("--from-beginning", is_flag=True, help="Begin with the oldest record, not with the next one.")
+@click.option("--to-end", is_flag=True, help="Stop at the last record that is there at the start.")
+@click.option("-n", "limit", type=click.IntRange(min=1), help="Stop after so many records.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines also at a terminal.")
+@click.option("--show-value", is_flag=True, help="With dlq: print also what was received.")
+@settings_options("kafka", "topic_prefix")
+def tail(
+    settings: Settings,
+    name: str,
+    from_beginning: bool,
+    to_end: bool,
+    limit: int | None,
+    as_json: bool,
+    show_value: bool,
+) -> None:
+    """Print the records of an output topic as they are committed, until Ctrl-C."""
+    console = Console(highlight=False, soft_wrap=True)
+    plain = as_json or not console.is_terminal
+    show = _json_lines if plain else _human_lines(console, name)
+    read = _dead_letter(show_value) if name == "dlq" else _event
+    asyncio.run(
+        _tail(
+            settings,
+            getattr(settings.topics, name),
+            lambda record: show(read(record)),
+            from_beginning=from_beginning,
+            to_end=to_end,
+            limit=limit,
+        )
+    )
+
+
+async def _tail(
+    settings: Settings, topic: str, show: Show, *, from_beginning: bool, to_end: bool, limit: int | None
+) -> None:
+    counts = await check_topics(settings, [topic])
+    with broker_errors(settings):
+        async with consuming(settings, topic, counts[topic]) as consumer:
+            await (consumer.seek_to_beginning() if from_beginning else consumer.seek_to_end())
+            async with aclosing(_chunks(consumer, to_end=to_end)) as chunks:
+                shown = 0
+                async for chunk in chunks:
+                    for record in chunk:
+                        show(record)
+                        shown += 1
+                        if shown == limit:
+                            return
+
+
+async def _chunks(consumer: AIOKafkaConsumer, *, to_end: bool) -> AsyncGenerator[list[Any], None]:
+    """Records in the order of their time, as far as they come together."""
+    if to_end:
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        async for chunk in chunks_until(consumer, ends):
+            yield _in_order(chunk)
+    else:
+        while True:
+            batches = await consumer.getmany(timeout_ms=500)
+            yield _in_order([record for batch in batches.values() for record in batch])
+
+
+def _in_order(records: list[Any]) -> list[Any]:
+    return sorted(records, key=lambda record: record.timestamp)
+
+
+def _event(record: Any) -> dict[str, Any]:
+    """The record's JSON; a tombstone, or a value of somebody else, as an object that says so."""
+    key = record.key.decode(errors="replace") if record.key is not None else None
+    if record.value is None:
+        return {"key": key, "deleted": True}
+    try:
+        event = orjson.loads(record.value)
+    except orjson.JSONDecodeError:
+        event = None
+    if isinstance(event, dict):
+        return event
+    return {"key": key, "not_json": True, "partition": record.partition, "offset": record.offset}
+
+
+def _dead_letter(show_value: bool) -> Callable[[Any], dict[str, Any]]:
+    def read(record: Any) -> dict[str, Any]:
+        value = record.value or b""
+        place = {"partition": record.partition, "offset": record.offset}
+        try:
+            letter, headers = decode_dead_letter(record.headers)
+        except ValueError as error:
+            return place | {"error": f"not a dead letter: {error}"}
+        shown: dict[str, Any] = letter.model_dump(mode="json") | {"bytes": len(value)} | place
+        if show_value:
+            shown["headers"] = {name: content.decode(errors="replace") for name, content in headers}
+            shown |= _readable(value)
+        return shown
+
+    return read
+
+
+def _readable(value: bytes) -> dict[str, str]:
+    try:
+        return {"value": value.decode()}
+    except UnicodeDecodeError:
+        return {"value_base64": base64.b64encode(value).decode()}
+
+
+def _json_lines(event: dict[str, Any]) -> None:
+    click.echo(orjson.dumps(event))
+
+
+def _human_lines(console: Console, name: str) -> Show:
+    line_of = LINES[name]
+
+    def show(event: dict[str, Any]) -> None:
+        line: Text = deleted(event) if event.get("deleted") else line_of(event)
+        console.print(line)
+
+    return show

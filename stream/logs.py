@@ -1,0 +1,99 @@
+"""Log lines of every program, ours and those of the libraries, on stderr as text or as JSON.
+
+    log = structlog.get_logger()
+    log.info("partition fenced", topic=topic, partition=partition, offset=offset)
+
+Lines carry topic, partition, offset and counts, never what people wrote nor who they are: fields with
+such names are withheld even where a caller passes them, and exceptions are written without local variables.
+aiokafka and Faust log through the standard library, which is routed through the same processors.
+"""
+
+import logging
+import sys
+from typing import Final, Literal, TextIO
+
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Level = Literal["debug", "info", "warning", "error", "critical"]
+
+WITHHELD: Final = frozenset({"author", "body", "headers", "message", "messages", "text", "texts", "value"})
+"""Names of fields that could hold message text or a person; their values never reach a log line."""
+
+_LIBRARIES: Final = ("aiokafka", "aiohttp", "asyncio", "faust", "mode")
+
+
+def configure(style: Literal["text", "json"], level: Level, *, libraries: Level | None = None) -> None:
+    """Send every log line of at least ``level`` to stderr in this style. May be called again.
+
+    ``libraries`` is the level for aiokafka, Faust and what they stand on: warnings by default, and with
+    ``level`` debug what they do. Never their debug lines: aiokafka writes each record's value there.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        withhold,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = _Stderr()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _LIBRARIES:
+        logging.getLogger(name).setLevel((libraries or _quieter(level)).upper())
+
+
+def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace values that could hold message text or a person."""
+    for name in WITHHELD & event.keys():
+        event[name] = "withheld"
+    return event
+
+
+def _quieter(level: Level) -> Level:
+    return {"debug": "info", "info": "warning"}.get(level, level)  # type: ignore[return-value]  # both are levels
+
+
+def _renderers(style: Literal["text", "json"]) -> list[Processor]:
+    if style == "json":
+        exceptions = ExceptionDictTransformer(show_locals=False)
+        return [
+            structlog.processors.ExceptionRenderer(exceptions),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+        )
+    ]
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what ``sys.stderr`` is at the time of the line, not at the time of the set-up."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        """Fixed: assigned by the base class only."""
