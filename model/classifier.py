@@ -152,7 +152,7 @@ def _onnx(folder: ModelFolder, device: str, threads: int) -> Runtime:
         pad_token_id=folder.pad_token_id,
         precision="int8",
         threads=threads,
-        revision=folder.revision,
+        revision=folder.trained_revision,
     )
 
 

@@ -78,17 +78,26 @@ class ModelFolder:
     @cached_property
     def revision(self) -> str:
         """First 12 hex digits of the SHA-256 of the weights: same revision, same weights."""
-        weights = self.safetensors or self.int8_onnx
-        if weights is None:
+        if self.trained_revision is not None:
+            return self.trained_revision
+        if self.int8_onnx is None:
             raise ModelError(self.without_safetensors())
-        return revision_of(weights)
+        return revision_of(self.int8_onnx)
+
+    @cached_property
+    def trained_revision(self) -> str | None:
+        """The revision of the weights as they were trained; None in a folder that holds neither them nor it.
+
+        A folder for CPUs may leave ``model.safetensors`` out; its calibration still says what they were.
+        """
+        return self.calibration.revision if self.safetensors is None else revision_of(self.safetensors)
 
     def without_safetensors(self) -> str:
         """Why torch cannot load this folder, in one line."""
         if pickles := [name for name in PICKLES if self._existing(name)]:
             return (
-                f"{self.path / pickles[0]} is a pickle, which can run code: safetensors only. To convert it, if you "
-                "trust it: AutoModelForSequenceClassification.from_pretrained(OLD).save_pretrained(NEW)"
+                f"{self.path / pickles[0]} is a pickle and could run code when opened: safetensors only; "
+                "convert it with transformers' save_pretrained(), if you trust where it came from"
             )
         return f"{self.path / SAFETENSORS_FILE} is missing: copy the whole model folder"
 
@@ -99,12 +108,12 @@ class ModelFolder:
     def _check_revision(self) -> None:
         """Refuse a calibration that was fitted on other weights: its probabilities would be wrong."""
         fitted_on = self.calibration.revision
-        if fitted_on is not None and fitted_on != self.revision:
+        if fitted_on is not None and fitted_on != self.trained_revision:
             raise CalibrationError(
                 self.path / CALIBRATION_FILE,
                 "revision",
-                f"fitted on weights {fitted_on}, but these are {self.revision}; export the folder again, or "
-                "remove the file to use uncalibrated probabilities",
+                f"fitted on weights {fitted_on}, but these are {self.trained_revision}; export the folder "
+                "again or remove the file to use uncalibrated probabilities",
             )
 
 

@@ -14,18 +14,18 @@ from model.folder import revision_of
 from model.labels import ID2LABEL, LABEL2ID
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = (
-    "i you we they my the a an to of and but so not never am is was be been do did have had feel felt want "
-    "happy glad sad lonely tears love dear miss angry furious hate afraid scared panic wow surprised suddenly "
-    "order parcel refund invoice please thanks today yesterday tomorrow morning night friend mother work home "
-    "good bad very really just again still always nothing everything someone help wait late broken ! ? . , '"
-).split()
+WORDS = """
+    i you we they my the a an to of and but so not never am is was be been do did have had feel felt want
+    happy glad sad lonely tears love dear miss angry furious hate afraid scared panic wow surprised suddenly
+    order parcel refund invoice please thanks today yesterday tomorrow morning night friend mother work home
+    good bad very really just again still always nothing everything someone help wait late broken ! ? . , '
+"""
 
 
 def tiny_tokenizer() -> Tokenizer:
     """Lower-casing WordPiece over a short vocabulary; any other word falls into letters."""
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    entries = dict.fromkeys([*SPECIAL, *WORDS, *letters, *(f"##{letter}" for letter in letters)])
+    entries = dict.fromkeys([*SPECIAL, *WORDS.split(), *letters, *(f"##{letter}" for letter in letters)])
     vocabulary = {token: index for index, token in enumerate(entries)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)

@@ -1,0 +1,103 @@
+"""Which folders are accepted, and what is said of those that are not."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from model import Calibration, CalibrationError, ModelError
+from model.folder import ModelFolder
+from model.labels import LABEL2ID, LABELS
+from tests.model.conftest import FolderMaker
+
+
+def test_a_complete_folder_says_what_the_model_is(tiny_folder: Path) -> None:
+    folder = ModelFolder.open(tiny_folder)
+    assert folder.columns == tuple(range(len(LABELS)))
+    assert (folder.name, folder.max_tokens, folder.pad_token_id) == ("tiny", 512, 0)
+    assert folder.calibration.temperature == 1.5
+
+
+def test_the_revision_is_the_content_of_the_weights(tiny_folder: Path) -> None:
+    digest = hashlib.sha256((tiny_folder / "model.safetensors").read_bytes()).hexdigest()
+    assert ModelFolder.open(tiny_folder).revision == digest[:12]
+
+
+def test_a_plain_hugging_face_folder_needs_no_calibration(make_folder: FolderMaker) -> None:
+    folder = ModelFolder.open(make_folder(without=("calibration.json", "model.int8.onnx")))
+    assert folder.calibration == Calibration()
+    assert folder.name == "copy"
+
+
+def test_six_labels_in_another_order_and_spelling_are_understood(make_folder: FolderMaker) -> None:
+    names = ["Joy", "ANGER", "fear", "love", "sadness", "surprise"]
+    path = make_folder(config={"id2label": {str(index): name for index, name in enumerate(names)}})
+    assert ModelFolder.open(path).columns == tuple(LABEL2ID[name.lower()] for name in names)
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        (
+            {"id2label": {"0": "joy", "1": "disgust"}},
+            "unknown label 'disgust'; expected are sadness, joy, love",
+        ),
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "unknown label 'label_0'; expected are sadness"),
+        ({"id2label": {"0": "joy", "1": "Joy"}}, "names a label twice"),
+        ({"id2label": {"0": "joy", "2": "fear"}}, "lacks '1'; it must number all logits from 0"),
+        ({"id2label": None}, "no id2label"),
+        ({"problem_type": "multi_label_classification"}, "use one with a single label a text"),
+    ],
+)
+def test_a_model_with_other_labels_is_refused(
+    make_folder: FolderMaker, config: dict[str, object], problem: str
+) -> None:
+    path = make_folder(config=config)
+    with pytest.raises(ModelError) as caught:
+        ModelFolder.open(path)
+    assert problem in str(caught.value)
+    assert str(path / "config.json") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"config": {"max_position_embeddings": 128}}, 128),
+        ({"max_tokens": 256}, 256),
+        ({"config": {"max_position_embeddings": 512}, "max_tokens": 1024}, 512),
+    ],
+)
+def test_the_shortest_stated_length_counts(
+    make_folder: FolderMaker, limits: dict[str, object], expected: int
+) -> None:
+    assert ModelFolder.open(make_folder(**limits)).max_tokens == expected
+
+
+def test_a_tokenizer_without_a_limit_sets_none(make_folder: FolderMaker) -> None:
+    path = make_folder()
+    (path / "tokenizer_config.json").write_text('{"model_max_length": 1000000000000000019884624838656}')
+    assert ModelFolder.open(path).max_tokens == 512
+
+
+def test_a_calibration_of_other_weights_is_refused(make_folder: FolderMaker) -> None:
+    path = make_folder(revision="0123456789ab")
+    with pytest.raises(CalibrationError, match=r"fitted on weights 0123456789ab, but these are [0-9a-f]{12}"):
+        ModelFolder.open(path)
+
+
+def test_a_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="nowhere is no folder: name a Hugging Face model folder"):
+        ModelFolder.open(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"config\.json cannot be read .*: copy the whole model folder"):
+        ModelFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"id2label": {"0": ', "[]"])
+def test_a_spoilt_config_is_refused(make_folder: FolderMaker, content: str) -> None:
+    path = make_folder()
+    (path / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=r"config\.json .*copy it again"):
+        ModelFolder.open(path)

@@ -1,0 +1,33 @@
+"""Batches of windows: all of them, within the bound, padded and masked right."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.runtimes.padding import chunks, pad, rounded_up
+
+LENGTHS = st.lists(st.integers(1, 512), max_size=200)
+
+
+@given(lengths=LENGTHS, max_tokens=st.integers(1, 4096), multiple=st.sampled_from([1, 8]))
+def test_every_window_is_in_one_batch_and_batches_keep_to_the_bound(
+    lengths: list[int], max_tokens: int, multiple: int
+) -> None:
+    batches = chunks(lengths, max_tokens, multiple)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        padded = rounded_up(max(lengths[index] for index in batch), multiple) * len(batch)
+        assert padded <= max_tokens or len(batch) == 1
+
+
+@given(lengths=LENGTHS)
+def test_batches_go_from_long_to_short(lengths: list[int]) -> None:
+    order = [lengths[index] for batch in chunks(lengths, 1024) for index in batch]
+    assert order == sorted(lengths, reverse=True)
+
+
+def test_padding_is_masked_and_of_the_padding_token() -> None:
+    input_ids, attention_mask = pad([[5, 6, 7], [8]], pad_token_id=1, multiple=4)
+    np.testing.assert_array_equal(input_ids, [[5, 6, 7, 1], [8, 1, 1, 1]])
+    np.testing.assert_array_equal(attention_mask, [[1, 1, 1, 0], [1, 0, 0, 0]])
+    assert input_ids.dtype == attention_mask.dtype == np.int64

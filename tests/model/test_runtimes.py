@@ -1,0 +1,172 @@
+"""The runtimes agree with each other and with themselves, whatever stands beside a text in its batch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from model import Logits, MissingExtraError, ModelError
+from model.runtimes import Runtime
+from model.runtimes.cpu import MAX_BATCH_TOKENS, CpuRuntime
+from model.runtimes.pytorch import TorchRuntime
+from tests.model.conftest import FolderMaker
+
+# Differences of logits, whose standard deviation over texts is about 0.4 here.
+SAME_ARITHMETIC = 1e-5  # fp32 in both: the order of additions differs
+INT8 = 0.15  # weights of 8 bits, and activations scaled to the widest value of their batch
+BF16 = 0.15  # 8 bits of mantissa through two layers
+
+
+@pytest.fixture(scope="module")
+def windows() -> list[tuple[int, ...]]:
+    generator = np.random.default_rng(3)
+    lengths = [*generator.integers(3, 60, size=40), 512, 200, 3]
+    return [(2, *generator.integers(5, 90, size=length - 2).tolist(), 3) for length in lengths]
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_folder: Path, windows: list[tuple[int, ...]]) -> Logits:
+    """transformers itself, one window at a time, no padding."""
+    network = AutoModelForSequenceClassification.from_pretrained(tiny_folder).eval()
+    with torch.inference_mode():
+        rows = [network(torch.tensor([window])).logits.numpy()[0] for window in windows]
+    return np.stack(rows)
+
+
+@pytest.fixture(scope="module")
+def onnx_fp32(tiny_folder: Path) -> Runtime:
+    return CpuRuntime(tiny_folder / "model.onnx", pad_token_id=0, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def onnx_int8(tiny_folder: Path) -> Runtime:
+    return CpuRuntime(tiny_folder / "model.int8.onnx", pad_token_id=0, precision="int8")
+
+
+@pytest.fixture(scope="module")
+def torch_fp32(tiny_folder: Path) -> Runtime:
+    return TorchRuntime(tiny_folder, device="cpu", precision="fp32", pad_token_id=0)
+
+
+@pytest.fixture(scope="module")
+def torch_bf16(tiny_folder: Path) -> Runtime:
+    return TorchRuntime(tiny_folder, device="cpu", precision="bf16", pad_token_id=0)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "tolerance"),
+    [
+        ("torch_fp32", SAME_ARITHMETIC),
+        ("onnx_fp32", SAME_ARITHMETIC),
+        ("onnx_int8", INT8),
+        ("torch_bf16", BF16),
+    ],
+)
+def test_logits_are_those_of_transformers_in_the_order_given(
+    request: pytest.FixtureRequest,
+    runtime: str,
+    tolerance: float,
+    windows: list[tuple[int, ...]],
+    reference: Logits,
+) -> None:
+    logits = request.getfixturevalue(runtime).forward(windows)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, reference, atol=tolerance, rtol=0)
+
+
+def test_the_reference_tells_texts_apart(reference: Logits) -> None:
+    assert reference.std(axis=0).min() > 0.25
+
+
+@pytest.mark.parametrize(
+    ("runtime", "tolerance"),
+    [("torch_fp32", SAME_ARITHMETIC), ("onnx_fp32", SAME_ARITHMETIC), ("onnx_int8", INT8)],
+)
+def test_a_window_alone_and_in_a_batch_gives_the_same(
+    request: pytest.FixtureRequest, runtime: str, tolerance: float, windows: list[tuple[int, ...]]
+) -> None:
+    loaded: Runtime = request.getfixturevalue(runtime)
+    alone = np.concatenate([loaded.forward([window]) for window in windows])
+    np.testing.assert_allclose(loaded.forward(windows), alone, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("runtime", ["torch_fp32", "onnx_fp32", "onnx_int8"])
+def test_a_batch_beyond_the_bound_is_run_in_parts(
+    request: pytest.FixtureRequest, runtime: str, windows: list[tuple[int, ...]]
+) -> None:
+    loaded: Runtime = request.getfixturevalue(runtime)
+    many = windows * 3
+    assert sum(map(len, many)) > 4 * MAX_BATCH_TOKENS
+    np.testing.assert_allclose(
+        loaded.forward(many)[-len(windows) :], loaded.forward(windows), atol=INT8, rtol=0
+    )
+
+
+@pytest.mark.parametrize("runtime", ["torch_fp32", "onnx_int8"])
+def test_no_windows_have_no_logits(request: pytest.FixtureRequest, runtime: str) -> None:
+    assert request.getfixturevalue(runtime).forward([]).shape == (0, 7)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", BF16), ("fp32", 1e-3)])
+def test_a_gpu_gives_the_same(
+    tiny_folder: Path, windows: list[tuple[int, ...]], reference: Logits, precision: str, tolerance: float
+) -> None:
+    runtime = TorchRuntime(tiny_folder, device="cuda", precision=precision, pad_token_id=0)
+    np.testing.assert_allclose(
+        runtime.forward(windows * 3)[: len(windows)], reference, atol=tolerance, rtol=0
+    )
+
+
+def test_a_truncated_onnx_file_is_refused_in_one_line(make_folder: FolderMaker) -> None:
+    file = make_folder() / "model.int8.onnx"
+    file.write_bytes(file.read_bytes()[:50_000])
+    with pytest.raises(
+        ModelError, match=r"model\.int8\.onnx cannot be opened, copy or export it again"
+    ) as caught:
+        CpuRuntime(file, pad_token_id=0, precision="int8")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_onnx_file_made_from_other_weights_is_refused(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"made from weights [0-9a-f]{12}, not from ffffffffffff: export it"):
+        CpuRuntime(tiny_folder / "model.int8.onnx", pad_token_id=0, precision="int8", revision="ffffffffffff")
+
+
+def test_truncated_safetensors_are_refused_in_one_line(make_folder: FolderMaker) -> None:
+    folder = make_folder()
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:90_000])
+    with pytest.raises(ModelError, match="cannot be loaded, copy it again") as caught:
+        TorchRuntime(folder, device="cpu", precision="fp32", pad_token_id=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_without_its_classification_head_is_refused(make_folder: FolderMaker) -> None:
+    folder = make_folder()
+    AutoModelForSequenceClassification.from_pretrained(folder).distilbert.save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"lacks weights .*: name a fine-tuned classifier"):
+        TorchRuntime(folder, device="cpu", precision="fp32", pad_token_id=0)
+
+
+@pytest.mark.parametrize(
+    ("device", "problem"),
+    [
+        ("tpu-v5", "device 'tpu-v5' is unknown"),
+        ("meta", "'meta' is not supported"),
+        ("cuda:99", "is not there"),
+    ],
+)
+def test_a_device_that_cannot_be_used_is_refused(tiny_folder: Path, device: str, problem: str) -> None:
+    with pytest.raises(ModelError, match=problem):
+        TorchRuntime(tiny_folder, device=device, precision="fp32", pad_token_id=0)
+
+
+def test_without_torch_the_extra_to_install_is_named(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'emotion-stream\[gpu\]'"):
+        TorchRuntime(tiny_folder, device="cpu", precision="fp32", pad_token_id=0)

@@ -1,0 +1,52 @@
+"""The weights that ship: complete, readable by transformers, and right on plain cases."""
+
+from pathlib import Path
+
+import pytest
+from transformers import pipeline
+
+from model import LABELS, NEUTRAL, EmotionClassifier
+
+CASES = {
+    "I can't believe how beautiful this day is!": "joy",
+    "Why would you betray me like this?": "anger",
+    "I miss my grandmother so much, I have been crying all evening": "sadness",
+    "I'm terrified of walking home alone in the dark": "fear",
+    "The invoice number is 48213 and the delivery address has not changed.": NEUTRAL,
+}
+
+
+@pytest.fixture(scope="module")
+def classifier(shipped_folder: Path) -> EmotionClassifier:
+    return EmotionClassifier.load(shipped_folder, device="cpu")
+
+
+@pytest.mark.parametrize(("text", "label"), CASES.items())
+def test_plain_cases_are_read_right(classifier: EmotionClassifier, text: str, label: str) -> None:
+    (emotion,) = classifier.classify([text])
+    assert emotion.label == label
+
+
+def test_the_folder_runs_on_a_cpu_without_torch(classifier: EmotionClassifier) -> None:
+    assert (classifier.info.precision, classifier.info.language) == ("int8", "en")
+
+
+def test_int8_and_fp32_say_the_same(classifier: EmotionClassifier, shipped_folder: Path) -> None:
+    exact = EmotionClassifier.load(shipped_folder, device="cpu", precision="fp32").classify(list(CASES))
+    for quantised, full in zip(classifier.classify(list(CASES)), exact, strict=True):
+        assert quantised.scores == pytest.approx(full.scores, abs=0.1)
+
+
+def test_a_text_scores_the_same_alone_and_in_a_batch(classifier: EmotionClassifier) -> None:
+    for text, in_batch in zip(CASES, classifier.classify(list(CASES)), strict=True):
+        assert in_batch.scores == pytest.approx(classifier.classify([text])[0].scores, abs=0.05)
+
+
+def test_transformers_opens_the_folder(shipped_folder: Path) -> None:
+    label = pipeline("text-classification", model=str(shipped_folder), device="cpu")
+    for text, answer in zip(CASES, label(list(CASES)), strict=True):
+        assert answer["label"] in LABELS, text
+
+
+def test_the_folder_is_small_enough_to_ship(shipped_folder: Path) -> None:
+    assert sum(file.stat().st_size for file in shipped_folder.iterdir()) <= 70 * 2**20
