@@ -1,0 +1,51 @@
+# Every check has its one definition here; CI runs the same targets.
+# PYTHON picks the interpreter that .venv is made with.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format schemas bench clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/base.stamp ## Watch messages being labelled, on a broker of its own (ARGS="--messages 50")
+	@$(BIN)/emotion-stream demo $(ARGS)
+
+test: $(VENV)/dev.stamp ## Run all tests (ARGS="-k batcher"); with KAFKA_HOME, on Apache Kafka too
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/dev.stamp ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp ## Format, and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: $(VENV)/dev.stamp ## Write docs/schemas anew from the types
+	$(BIN)/python -m stream.schemas
+
+bench: $(VENV)/dev.stamp ## Measure the pipeline (ARGS goes to the benchmark)
+	$(BIN)/python -m benchmarks.pipeline $(ARGS)
+
+clean: ## Remove the environment and everything that tools left
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is older than pyproject.toml only until the next install. The dev install holds the base install,
+# so it sets both; the base install alone has no torch.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml tests/constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint tests/constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/base.stamp

@@ -1,0 +1,58 @@
+"""``emotion-stream demo``: watch messages being labelled, with nothing to set up."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from stream.commands.options import SettingsCommand, settings_options
+from stream.settings import Settings
+
+DEFAULT_RATE = 12.0
+
+
+@click.command(cls=SettingsCommand)
+@click.option(
+    "--messages",
+    type=click.IntRange(min=1),
+    help="How many to send; beyond the last it begins again. [default: each once]",
+)
+@click.option(
+    "--input",
+    "input_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON lines to send instead of the demo's own messages.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_RATE,
+    show_default=True,
+    help="Messages a second; 0: as fast as they go.",
+)
+@settings_options("kafka", "model", "device", "precision")
+def demo(messages: int | None, input_file: Path | None, rate: float, settings: Settings) -> None:
+    """Label messages live: starts a broker, an annotator and a stream of messages, and shows what comes out.
+
+    With --bootstrap-servers it runs on your cluster, in topics of its own that it deletes at the end.
+    Text is published inside those topics (include_text), only so that you can read along.
+    """
+    started_at = time.monotonic()
+    # The rest is imported here, so that --help and a mistyped option answer at once.
+    from rich.console import Console
+
+    from stream.demo import feed, session, view
+    from stream.demo.cluster import demo_cluster
+
+    records = feed.take(feed.messages_of(input_file) if input_file else feed.own_messages(), messages)
+    console = Console()
+    screen = view.LiveScreen(console) if console.is_terminal else view.LineScreen(console)
+    with demo_cluster(settings) as (in_force, broker):
+        plan = session.Plan(in_force, records, rate, broker, started_at)
+        scene = asyncio.run(session.run(plan, screen))
+    for line in view.summary(scene):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not scene.tally.exactly_once:
+        sys.exit(1)

@@ -1,0 +1,210 @@
+"""One demo run: topics, an annotator in this process, messages in, outcomes read back.
+
+    records ─► feed ─► messages ─► Annotator (a task) ─► emotions, emotions.dlq ─► reader ─► Tally ─► Screen
+
+The reader sees committed records only, as any consumer of the labelled topic should.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from model.contract import Model
+from model.loading import load
+from stream.admin import create_topics
+from stream.annotate.app import Annotator
+from stream.codec import decode_dead_letter
+from stream.demo.feed import Record, Sent, send_all
+from stream.demo.monitoring import MonitorView
+from stream.demo.tally import DeadLettered, Labelled, Outcome, Place, Tally
+from stream.demo.view import Scene, Screen
+from stream.kafka import connection
+from stream.metrics import Metrics
+from stream.settings import Settings
+from stream.topics import TopicNames
+
+REFRESH_S: Final = 0.125
+QUIET_S: Final = 30.0
+"""Without a new outcome for this long, the messages still open count as missing."""
+POLL_MS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: ``records`` at ``rate`` a second, 0 for as fast as they go. ``broker`` is for people."""
+
+    settings: Settings
+    records: Sequence[Record]
+    rate: float
+    broker: str
+    started_at: float
+
+
+async def run(plan: Plan, screen: Screen) -> Scene:
+    """Run until every record has its outcome, or Ctrl-C; then until what was sent has its outcome.
+
+    Raises:
+        StreamError: broker, topics or annotator fail.
+        ModelError: the model cannot be loaded.
+    """
+    settings = plan.settings
+    model, _ = await asyncio.gather(asyncio.to_thread(_warm_model, settings), create_topics(settings))
+    scene = Scene(Tally(plan.started_at), model.info, plan.broker, MonitorView(settings.count_window_s))
+    annotator = Annotator(settings, model, Metrics())
+    async with _clients(settings) as (producer, consumer):
+        screen.open(scene)
+        annotating = asyncio.create_task(annotator.run())
+        feeding = asyncio.create_task(_feed(plan, scene.tally, producer))
+        endless = [
+            asyncio.create_task(_read(consumer, settings.topics, scene, screen)),
+            asyncio.create_task(_keep_fresh(screen)),
+        ]
+        try:
+            await asyncio.wait([annotating, feeding, *endless], return_when=asyncio.FIRST_COMPLETED)
+            annotator.stop()
+            await annotating
+            await _ended([feeding, *endless])
+            await _read_rest(consumer, settings.topics, scene, screen)
+        finally:
+            screen.close(time.monotonic())
+    return scene
+
+
+def _warm_model(settings: Settings) -> Model:
+    model = load(settings.model, device=settings.device, precision=settings.precision)
+    model.warm_up()
+    return model
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what still runs, and raise what went wrong."""
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
+@contextlib.asynccontextmanager
+async def _clients(settings: Settings) -> AsyncIterator[tuple[AIOKafkaProducer, AIOKafkaConsumer]]:
+    """A producer of messages, and a reader of all partitions of the outputs from their present end on."""
+    producer = AIOKafkaProducer(**connection(settings), acks="all", linger_ms=2)
+    consumer = AIOKafkaConsumer(
+        **connection(settings), isolation_level="read_committed", enable_auto_commit=False
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        for client in (producer, consumer):
+            await client.start()
+            stack.push_async_callback(client.stop)
+        topics = settings.topics
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in (topics.emotions, topics.dlq, topics.counters, topics.alerts)
+            for partition in range(settings.partitions)
+        ]
+        consumer.assign(partitions)
+        await consumer.seek_to_end(*partitions)
+        yield producer, consumer
+
+
+async def _feed(plan: Plan, tally: Tally, producer: AIOKafkaProducer) -> None:
+    """Send the records, until the last or Ctrl-C, and wait for their outcomes."""
+
+    def sent(record: Sent) -> None:
+        tally.sent((record.partition, record.offset), record.sent_at)
+
+    topic = plan.settings.topics.messages
+    with _stop_on_signals() as stop:
+        await send_all(producer, topic, plan.records, rate=plan.rate, stop=stop, on_sent=sent)
+        await _settled(tally)
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[asyncio.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends the demo the hard way."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _settled(tally: Tally) -> None:
+    """Wait until every message has its outcome, or no more outcomes come."""
+    finished, since = -1, time.monotonic()
+    while tally.missing and time.monotonic() - since < QUIET_S:
+        if len(tally.outcomes) != finished:
+            finished, since = len(tally.outcomes), time.monotonic()
+        await asyncio.sleep(0.05)
+
+
+async def _keep_fresh(screen: Screen) -> None:
+    while True:
+        screen.refresh(time.monotonic())
+        await asyncio.sleep(REFRESH_S)
+
+
+async def _read(consumer: AIOKafkaConsumer, topics: TopicNames, scene: Scene, screen: Screen) -> None:
+    while True:
+        await _read_some(consumer, topics, scene, screen)
+
+
+async def _read_rest(consumer: AIOKafkaConsumer, topics: TopicNames, scene: Scene, screen: Screen) -> None:
+    """Read to the end, after the annotator has stopped: a second outcome of a message would show here."""
+    while await _read_some(consumer, topics, scene, screen):
+        pass
+
+
+async def _read_some(consumer: AIOKafkaConsumer, topics: TopicNames, scene: Scene, screen: Screen) -> int:
+    """Take in what has arrived within ``POLL_MS``; returns how many records that was."""
+    batches = await consumer.getmany(timeout_ms=POLL_MS)
+    now = time.monotonic()
+    for partition, records in batches.items():
+        for record in records:
+            if partition.topic == topics.counters:
+                scene.monitor.count(record.value)
+            elif partition.topic == topics.alerts:
+                if (news := scene.monitor.alert(record.value)) is not None:
+                    screen.alert(news)
+            else:
+                place, outcome = _outcome(record, topics)
+                scene.tally.seen(place, outcome, now)
+                screen.outcome(outcome)
+    return sum(map(len, batches.values()))
+
+
+def _outcome(record: ConsumerRecord[Any, Any], topics: TopicNames) -> tuple[Place, Outcome]:
+    return _labelled(record) if record.topic == topics.emotions else _dead_lettered(record)
+
+
+def _labelled(record: ConsumerRecord[Any, Any]) -> tuple[Place, Labelled]:
+    event = orjson.loads(record.value)
+    source = event["source"]
+    outcome = Labelled(
+        label=event["label"],
+        confidence=event["confidence"],
+        distress=event["distress"]["level"],
+        channel=event.get("channel") or "",
+        text=event.get("text") or "",
+    )
+    return (source["partition"], source["offset"]), outcome
+
+
+def _dead_lettered(record: ConsumerRecord[Any, Any]) -> tuple[Place, DeadLettered]:
+    letter, _ = decode_dead_letter(record.headers)
+    return (letter.source.partition, letter.source.offset), DeadLettered(letter.cause, letter.error)
