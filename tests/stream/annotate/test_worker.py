@@ -1,0 +1,50 @@
+"""The thread for long work: every caller gets an answer."""
+
+import asyncio
+import threading
+
+import pytest
+
+from stream.annotate.worker import Worker
+
+
+async def test_calls_run_in_the_thread_in_the_order_they_come() -> None:
+    worker = Worker("test")
+    ran: list[tuple[int, str]] = []
+
+    def job(number: int) -> int:
+        ran.append((number, threading.current_thread().name))
+        return number
+
+    results = await asyncio.gather(*(worker.run(lambda number=number: job(number)) for number in range(20)))  # type: ignore[misc]
+    assert results == list(range(20))
+    assert ran == [(number, "test") for number in range(20)]
+    worker.stop()
+
+
+async def test_what_a_call_raises_reaches_its_caller_and_the_thread_goes_on() -> None:
+    worker = Worker("test")
+
+    def fail() -> None:
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        await worker.run(fail)
+    assert await worker.run(lambda: "still here") == "still here"
+    worker.stop()
+
+
+async def test_a_caller_that_has_gone_does_not_hurt_the_next_one() -> None:
+    worker = Worker("test")
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        started.set()
+        go_on.wait(10)
+
+    impatient = asyncio.create_task(worker.run(slow))
+    await asyncio.to_thread(started.wait, 10)
+    impatient.cancel()
+    go_on.set()
+    assert await worker.run(lambda: 7) == 7
+    worker.stop()
