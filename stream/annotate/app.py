@@ -59,6 +59,7 @@ class Annotator:
     def __init__(self, settings: Settings, model: Model, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics()
         self.progress = Progress(settings.stall_timeout_s, time.monotonic())
+        self.http_port: int | None = None
         self._settings = settings
         self._model = model
         self._stop = asyncio.Event()
@@ -89,7 +90,7 @@ class Annotator:
         try:
             async with contextlib.AsyncExitStack() as around:
                 if settings.http_port is not None:
-                    port = await around.enter_async_context(
+                    self.http_port = await around.enter_async_context(
                         endpoints(
                             settings.http_host,
                             settings.http_port,
@@ -98,7 +99,9 @@ class Annotator:
                             ready=self.unready,
                         )
                     )
-                    _log.info("serving /metrics, /healthz and /readyz", host=settings.http_host, port=port)
+                    _log.info(
+                        "serving /metrics, /healthz and /readyz", host=settings.http_host, port=self.http_port
+                    )
                 if settings.optout_topic:
                     topic = settings.topics.optout
                     await around.enter_async_context(

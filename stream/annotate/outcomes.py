@@ -83,6 +83,11 @@ def partition_of(key: bytes, partitions: int) -> int:
     return zlib.crc32(key) % partitions
 
 
+def _counted_as(channel: str | None) -> str:
+    """The channel's name in the counts; a message may not count itself into the total."""
+    return NO_CHANNEL if channel is None or channel == ALL_CHANNELS else channel
+
+
 class OutcomeEncoder:
     """Makes the records of a commit, for the messages of one input topic."""
 
@@ -110,7 +115,7 @@ class OutcomeEncoder:
                 at_ms = event_time_ms(entry.message, at_ms)
                 self._add_emotion(output, partition, entry, entry.message, outcome, at_ms, now, time)
                 start_ms = at_ms - at_ms % window_ms
-                for channel in (ALL_CHANNELS, entry.message.channel or NO_CHANNEL):
+                for channel in (ALL_CHANNELS, _counted_as(entry.message.channel)):
                     cell = cells[channel, start_ms]
                     cell.labels[outcome.label] = cell.labels.get(outcome.label, 0) + 1
                     cell.confidence_sum += outcome.confidence

@@ -140,7 +140,7 @@ def test_a_dead_letter_keeps_key_value_and_headers() -> None:
 labelled = st.builds(
     lambda label, channel, shift_s: (emotion(label), Message(text="x", channel=channel), shift_s),
     st.sampled_from(LABELS),
-    st.sampled_from(["support", "billing", None]),
+    st.sampled_from(["support", "billing", None, "*", "-"]),
     st.integers(-200, 200),
 )
 silent = st.sampled_from([Silent.OPTED_OUT, Silent.TOMBSTONE, MessageError(Cause.NO_TEXT, "x")]).map(

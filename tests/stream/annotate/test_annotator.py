@@ -1,0 +1,378 @@
+"""The annotator against a broker: one outcome for each message, whatever the message."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from model.contract import Encoded, Logits
+from model.fake import FakeClassifier
+from stream.annotate.app import Annotator
+from stream.annotate.inference import ModelBrokenError
+from stream.codec import decode_dead_letter
+from stream.errors import BrokerError, SettingsError, StalledError, TopicError
+from stream.events import CountDelta, DistressSignal, EmotionEvent
+from stream.privacy import Pseudonyms
+from stream.settings import Settings
+from tests.conftest import MakeSettings, Topics
+from tests.records import Record, produce, read_committed_all, read_committed_until
+
+
+def message(text: str, **fields: object) -> bytes:
+    return orjson.dumps({"text": text, **fields})
+
+
+async def annotate_all(settings: Settings, model: FakeClassifier | None = None) -> Annotator:
+    """Label everything that is in the input topic."""
+    annotator = Annotator(settings.model_copy(update={"drain": True}), model or FakeClassifier())
+    await annotator.run()
+    return annotator
+
+
+@contextlib.asynccontextmanager
+async def annotating(settings: Settings, model: FakeClassifier | None = None) -> AsyncIterator[Annotator]:
+    """An annotator that labels until the block is left."""
+    annotator = Annotator(settings, model or FakeClassifier())
+    running = asyncio.create_task(annotator.run())
+    try:
+        yield annotator
+    finally:
+        annotator.stop()
+        await running
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.02)
+
+
+async def events(settings: Settings) -> list[EmotionEvent]:
+    records = await read_committed_all(str(settings.bootstrap_servers), settings.topics.emotions)
+    return [EmotionEvent.model_validate_json(record.value or b"") for record in records]
+
+
+async def committed_total(settings: Settings) -> int:
+    """Sum of the group's committed offsets."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, group_id=settings.group_id)
+    await consumer.start()
+    try:
+        places = [TopicPartition(settings.input_topic, number) for number in range(settings.partitions)]
+        return sum([await consumer.committed(place) or 0 for place in places])
+    finally:
+        await consumer.stop()
+
+
+@pytest.fixture(params=["exactly_once", "at_least_once"])
+def guarantee(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_every_message_is_labelled_and_its_offset_committed(topics: Topics, guarantee: str) -> None:
+    settings = await topics(guarantee=guarantee)
+    texts = [f"{label}: number {number}" for number in range(50) for label in ("joy", "anger", "neutral")]
+    await produce(
+        str(settings.bootstrap_servers), settings.input_topic, [message(text, channel="c") for text in texts]
+    )
+    await annotate_all(settings)
+    labelled = await events(settings)
+    assert Counter(event.label for event in labelled) == {"joy": 50, "anger": 50, "neutral": 50}
+    assert len({event.id for event in labelled}) == 150
+    assert await committed_total(settings) == 150
+
+
+async def test_a_second_start_goes_on_where_the_first_ended(topics: Topics, guarantee: str) -> None:
+    settings = await topics(guarantee=guarantee)
+    for half in range(2):
+        values = [message(f"joy: half {half}, number {number}") for number in range(20)]
+        await produce(str(settings.bootstrap_servers), settings.input_topic, values)
+        await annotate_all(settings)
+    assert len(await events(settings)) == 40
+
+
+BAD_INPUT = {
+    "not_json": b"{oops",
+    "not_utf8": b"\xff\xfe\xfa",
+    "no_text": b'{"author": "kim"}',
+    "wrong_type": b'{"text": 17}',
+    "empty_text": b'{"text": "   "}',
+    "too_large": message("x" * 5000),
+    "model_failed": message("joy: but poison"),
+    "bad_cloudevent": b'{"data": "x"}',
+}
+
+
+async def test_bad_input_goes_to_the_dead_letters_and_its_neighbours_are_labelled(
+    topics: Topics, guarantee: str
+) -> None:
+    settings = await topics(guarantee=guarantee, partitions=1, max_message_bytes=4096)
+    sent: list[Record] = [Record(None, key=b"tombstone")]
+    for cause, value in BAD_INPUT.items():
+        kind = b"application/cloudevents+json" if cause == "bad_cloudevent" else b"x"
+        sent.append(Record(message(f"joy: before {cause}")))
+        sent.append(Record(value, key=cause.encode(), headers=[("content-type", kind), ("tenant", b"7")]))
+    await produce(str(settings.bootstrap_servers), settings.input_topic, sent)
+    annotator = await annotate_all(settings, FakeClassifier(fail_on=["poison"]))
+
+    assert len(await events(settings)) == len(BAD_INPUT)
+    dead = await read_committed_all(str(settings.bootstrap_servers), settings.topics.dlq)
+    assert len(dead) == len(BAD_INPUT)
+    for record in dead:
+        letter, headers = decode_dead_letter(record.headers)
+        assert record.key == letter.cause.encode()
+        assert record.value == BAD_INPUT[letter.cause]
+        assert ("tenant", b"7") in headers
+        assert sent[letter.source.offset].value == record.value
+    count = annotator.metrics.registry.get_sample_value
+    assert count("emotion_messages_total", {"outcome": "tombstone"}) == 1
+    assert count("emotion_messages_total", {"outcome": "dead_letter"}) == len(BAD_INPUT)
+
+
+async def test_count_deltas_add_up_and_their_offsets_never_overlap(topics: Topics) -> None:
+    settings = await topics(commit_interval_ms=10)
+    good = [message(f"joy: {number}", channel=f"c{number % 3}") for number in range(400)]
+    values: list[Record | bytes | None] = [*good, b"{oops", Record(None, key=b"gone")]
+    await produce(str(settings.bootstrap_servers), settings.input_topic, values)
+    await annotate_all(settings)
+    records = await read_committed_all(str(settings.bootstrap_servers), settings.topics.counts)
+    deltas = [CountDelta.model_validate_json(record.value or b"") for record in records]
+    totals: Counter[str] = Counter()
+    for delta in deltas:
+        for window in delta.windows:
+            totals[delta.channel] += sum(window.labels.values())
+            totals["dead letters"] += window.dead_lettered
+            totals["tombstones"] += window.tombstones
+    assert totals["*"] == 400
+    assert totals["c0"] + totals["c1"] + totals["c2"] == 400
+    assert (totals["dead letters"], totals["tombstones"]) == (1, 1)
+    for partition in range(settings.partitions):
+        ranges = sorted(
+            (delta.source.first_offset, delta.source.last_offset)
+            for delta in deltas
+            if delta.channel == "*" and delta.source.partition == partition
+        )
+        assert all(later[0] > earlier[1] for earlier, later in itertools.pairwise(ranges))
+
+
+async def test_opted_out_authors_are_only_counted_in_the_total(topics: Topics, tmp_path: Path) -> None:
+    file = tmp_path / "optout.txt"
+    file.write_text("kim\n")
+    settings = await topics(optout_file=file)
+    values = [
+        message(f"joy: {number}", author=author, channel="c")
+        for number in range(10)
+        for author in ("kim", "lee")
+    ]
+    await produce(str(settings.bootstrap_servers), settings.input_topic, values)
+    await annotate_all(settings)
+    pseudonyms = Pseudonyms(b"a key for tests")
+    assert {event.author for event in await events(settings)} == {pseudonyms.of("lee")}
+    records = await read_committed_all(str(settings.bootstrap_servers), settings.topics.counts)
+    deltas = [CountDelta.model_validate_json(record.value or b"") for record in records]
+    opted_out = {
+        d.channel: sum(w.opted_out for w in d.windows) for d in deltas if any(w.opted_out for w in d.windows)
+    }
+    assert set(opted_out) == {"*"}
+    signals = await read_committed_all(str(settings.bootstrap_servers), settings.topics.signals)
+    authors = {DistressSignal.model_validate_json(record.value or b"").author for record in signals}
+    assert authors == {pseudonyms.of("lee")}
+
+
+async def test_an_opt_out_on_the_topic_holds_from_the_first_message_on(topics: Topics) -> None:
+    settings = await topics(optout_topic=True)
+    servers = str(settings.bootstrap_servers)
+    kim = Pseudonyms(b"a key for tests").of("kim").encode()
+    await produce(servers, settings.topics.optout, [Record(b"1", key=kim)])
+    await produce(
+        servers, settings.input_topic, [message("joy: x", author="kim"), message("joy: y", author="lee")]
+    )
+    await annotate_all(settings)
+    assert len(await events(settings)) == 1
+
+
+async def test_an_opt_out_topic_without_a_key_is_refused(topics: Topics) -> None:
+    settings = await topics(optout_topic=True, author_key=None)
+    with pytest.raises(SettingsError, match="EMOTION_AUTHOR_KEY"):
+        await annotate_all(settings)
+
+
+async def test_a_slow_trickle_leaves_on_time(topics: Topics) -> None:
+    """One message every 0.9 of the deadline: the deadline counts from the oldest, so batches stay small."""
+    settings = await topics(partitions=1, max_wait_ms=200, commit_interval_ms=10, guarantee="at_least_once")
+    servers = str(settings.bootstrap_servers)
+    async with annotating(settings) as annotator:
+        await until(lambda: annotator.unready() is None)
+        async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+            for number in range(12):
+                await producer.send_and_wait(settings.input_topic, message(f"joy: {number}"))
+                await asyncio.sleep(0.180)
+        await until(lambda: annotator.progress.finished_messages == 12)
+    batches = annotator.metrics.registry.get_sample_value("emotion_batch_messages_count")
+    assert batches is not None
+    assert batches >= 5, "messages waited for later ones instead of leaving at their own deadline"
+
+
+class BrokenClassifier(FakeClassifier):
+    """Works until it does not, as a model whose device has gone."""
+
+    def forward(self, batch: object) -> Logits:
+        raise RuntimeError("device lost")
+
+
+async def test_a_broken_model_ends_the_annotator_and_loses_nothing(topics: Topics) -> None:
+    settings = await topics()
+    await produce(str(settings.bootstrap_servers), settings.input_topic, [message("joy: x")] * 20)
+    with pytest.raises(ModelBrokenError, match="no message was lost"):
+        await annotate_all(settings, BrokenClassifier())
+    assert await events(settings) == []
+    await annotate_all(settings)
+    assert len(await events(settings)) == 20
+
+
+class HangingClassifier(FakeClassifier):
+    """Does not come back, as a driver that hangs."""
+
+    def forward(self, batch: object) -> Logits:
+        time.sleep(3600)
+        raise AssertionError
+
+
+async def test_no_progress_with_lag_ends_the_annotator(topics: Topics) -> None:
+    settings = await topics(stall_timeout_s=1.5, revoke_timeout_s=0.5, http_port=0)
+    await produce(str(settings.bootstrap_servers), settings.input_topic, [message("joy: x")])
+    annotator = Annotator(settings, HangingClassifier())
+    with pytest.raises(StalledError, match="1 messages wait and none was finished"):
+        await annotator.run()
+    assert annotator.unhealthy() is not None
+
+
+async def test_transaction_markers_at_the_end_are_no_lag(topics: Topics) -> None:
+    """A transactional producer leaves markers behind its messages, which nobody ever reads."""
+    settings = await topics(partitions=1, stall_timeout_s=1.5)
+    servers = str(settings.bootstrap_servers)
+    async with (
+        annotating(settings) as annotator,
+        AIOKafkaProducer(bootstrap_servers=servers, transactional_id=settings.group_id + "-in") as producer,
+    ):
+        for number in range(3):
+            async with producer.transaction():
+                await producer.send_and_wait(settings.input_topic, message(f"joy: {number}"))
+        await until(lambda: annotator.progress.finished_messages == 3)
+        await asyncio.sleep(3.0)
+        assert annotator.progress.lag == 0
+    await annotate_all(settings)
+    assert len(await events(settings)) == 3
+
+
+async def test_what_is_in_flight_is_bounded_and_partitions_are_paused(topics: Topics) -> None:
+    settings = await topics(partitions=2, max_in_flight_messages=100, commit_interval_ms=20)
+    values = [message(f"joy: {number}") for number in range(5000)]
+    await produce(str(settings.bootstrap_servers), settings.input_topic, values)
+    seen: list[float] = []
+    async with annotating(settings, FakeClassifier(delay_ms=2)) as annotator:
+        while annotator.progress.finished_messages < 5000:
+            await asyncio.sleep(0.05)
+            seen.append(annotator.metrics.registry.get_sample_value("emotion_in_flight_messages") or 0.0)
+    assert max(seen) <= 100 + 2 * 1000, "the bound plus what one poll brings"
+    assert len(await events(settings)) == 5000
+
+
+async def test_a_second_annotator_takes_its_share_and_gives_it_back(topics: Topics) -> None:
+    settings = await topics(commit_interval_ms=20)
+    servers = str(settings.bootstrap_servers)
+    async with annotating(settings) as first:
+        await until(lambda: first.metrics.registry.get_sample_value("emotion_assigned_partitions") == 4)
+        async with annotating(settings) as second:
+            await until(lambda: second.metrics.registry.get_sample_value("emotion_assigned_partitions") == 2)
+            values = [message(f"joy: {number}") for number in range(1000)]
+            await produce(servers, settings.input_topic, values)
+            await until(lambda: first.progress.finished_messages + second.progress.finished_messages == 1000)
+            assert second.progress.finished_messages > 0
+        await until(lambda: first.metrics.registry.get_sample_value("emotion_assigned_partitions") == 4)
+        await produce(servers, settings.input_topic, [message("joy: again")] * 100)
+        await until(lambda: first.progress.finished_messages + second.progress.finished_messages == 1100)
+    assert len({event.id for event in await events(settings)}) == len(await events(settings)) == 1100
+
+
+async def test_a_group_that_starts_at_the_latest_leaves_old_messages_alone(topics: Topics) -> None:
+    settings = await topics(auto_offset_reset="latest")
+    servers = str(settings.bootstrap_servers)
+    await produce(servers, settings.input_topic, [message("joy: old")] * 10)
+    async with annotating(settings) as annotator:
+        await until(lambda: annotator.metrics.registry.get_sample_value("emotion_assigned_partitions") == 4)
+        await asyncio.sleep(1.0)
+        await produce(servers, settings.input_topic, [message("joy: new")] * 10)
+        await until(lambda: annotator.progress.finished_messages == 10)
+    assert len(await events(settings)) == 10
+
+
+async def test_a_long_text_is_read_in_windows(topics: Topics) -> None:
+    settings = await topics()
+    await produce(str(settings.bootstrap_servers), settings.input_topic, [message("joy: " + "word " * 3000)])
+    await annotate_all(settings)
+    [event] = await events(settings)
+    assert event.windows > 1
+
+
+async def test_health_and_metrics_are_served(topics: Topics) -> None:
+    settings = await topics(http_port=0)
+    ports: list[int] = []
+    async with annotating(settings) as annotator, aiohttp.ClientSession() as session:
+        await until(lambda: annotator.http_port is not None)
+        ports.append(annotator.http_port or 0)
+        await until(lambda: annotator.unready() is None)
+        for path in ("healthz", "readyz"):
+            async with session.get(f"http://127.0.0.1:{ports[0]}/{path}") as answer:
+                assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+        async with session.get(f"http://127.0.0.1:{ports[0]}/metrics") as answer:
+            assert 'emotion_model_info{device="cpu",name="fake"' in await answer.text()
+
+
+async def test_missing_topics_are_said_in_one_line(make_settings: MakeSettings) -> None:
+    with pytest.raises(TopicError, match="emotion-stream topics create"):
+        await annotate_all(make_settings())
+
+
+async def test_an_unreachable_cluster_is_said_in_one_line(make_settings: MakeSettings) -> None:
+    with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1"):
+        await annotate_all(make_settings(bootstrap_servers="127.0.0.1:1"))
+
+
+async def test_labels_are_readable_while_the_annotator_runs(topics: Topics) -> None:
+    settings = await topics()
+    servers = str(settings.bootstrap_servers)
+    async with annotating(settings):
+        await produce(servers, settings.input_topic, [message("love: the new theme")])
+        [record, *_] = await read_committed_until(servers, settings.topics.emotions, 1)
+    assert EmotionEvent.model_validate_json(record.value or b"").label == "love"
+
+
+class CountingClassifier(FakeClassifier):
+    """Notes how many texts each batch has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def forward(self, batch: object) -> Logits:
+        assert isinstance(batch, list)
+        self.sizes.append(len(batch))
+        encoded: list[Encoded] = batch
+        return super().forward(encoded)
+
+
+async def test_batches_are_filled_across_partitions(topics: Topics) -> None:
+    settings = await topics(max_wait_ms=300)
+    values = [Record(message("joy: x"), partition=number % 4) for number in range(40)]
+    await produce(str(settings.bootstrap_servers), settings.input_topic, values)
+    model = CountingClassifier()
+    await annotate_all(settings, model)
+    assert max(model.sizes) > 10, "one partition alone has only 10"
