@@ -4,8 +4,11 @@ Everything here can reveal how people feel, so every topic has a retention.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 DAY_MS = 24 * 60 * 60 * 1000
+KAFKA_MAX_MESSAGE_BYTES = 1_048_588
+"""Kafka's own limit. It is on batches, whatever the size of their messages, so no topic's may lie below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +83,18 @@ def topic_specs(
     """
     retention_ms = int(retention_days * DAY_MS)
     compacted = "compact,delete"
+    limit = partial(max, KAFKA_MAX_MESSAGE_BYTES)
 
     def topic(name: str, purpose: str, **policy: object) -> TopicSpec:
         settings = {"partitions": partitions, "retention_ms": retention_ms, **policy}
         return TopicSpec(name=name, purpose=purpose, **settings)  # type: ignore[arg-type]  # checked by tests
 
     return (
-        topic(names.messages, "messages to label", max_message_bytes=4 * max_message_bytes),
-        topic(names.emotions, "labelled messages", max_message_bytes=4 * max_message_bytes),
+        topic(names.messages, "messages to label", max_message_bytes=limit(4 * max_message_bytes)),
+        topic(names.emotions, "labelled messages", max_message_bytes=limit(4 * max_message_bytes)),
         topic(names.counts, "count deltas, one a commit and channel"),
         topic(names.signals, "distress of each message, for the alert rules"),
-        topic(names.dlq, "messages that could not be labelled", max_message_bytes=5 * max_message_bytes),
+        topic(names.dlq, "messages not labelled, and why", max_message_bytes=limit(5 * max_message_bytes)),
         topic(names.counters, "windowed counters, upserted", cleanup_policy=compacted),
         topic(names.alerts, "alerts and their life", cleanup_policy=compacted),
         topic(names.reviews, "what reviewers said of alerts", retention_ms=365 * DAY_MS),

@@ -22,6 +22,11 @@ async def test_all_topics_are_created_with_their_partitions_and_policies(make_se
         assert dict(state.config or {}) == state.spec.config
 
 
+async def test_no_topic_refuses_the_batches_of_ordinary_producers(make_settings: MakeSettings) -> None:
+    for state in await create_topics(make_settings(max_message_bytes=1000)):
+        assert int((state.config or {}).get("max.message.bytes", 1_048_588)) >= 1_048_588
+
+
 async def test_creating_again_changes_nothing(make_settings: MakeSettings) -> None:
     settings = make_settings()
     first = await create_topics(settings)
@@ -44,9 +49,9 @@ async def test_describing_creates_nothing(make_settings: MakeSettings) -> None:
 
 
 async def test_each_difference_is_listed_with_its_remedy(make_settings: MakeSettings, topics: Topics) -> None:
-    settings = await topics(partitions=3, retention_days=1, max_message_bytes=1000)
+    settings = await topics(partitions=3, retention_days=1, max_message_bytes=1_000_000)
     with pytest.raises(TopicError) as caught:
-        await create_topics(make_settings(partitions=4, retention_days=2, max_message_bytes=2000))
+        await create_topics(make_settings(partitions=4, retention_days=2, max_message_bytes=2_000_000))
     lines = str(caught.value).splitlines()
     messages = [line.strip() for line in lines if line.strip().startswith(f"{settings.input_topic}: ")]
     assert len(messages) == 3
@@ -57,7 +62,7 @@ async def test_each_difference_is_listed_with_its_remedy(make_settings: MakeSett
     assert "set partitions to 3" in partitions
     assert "is 86400000, should be 172800000" in by_property["retention.ms"]
     assert "--add-config retention.ms=172800000, or set retention_days" in by_property["retention.ms"]
-    assert "is 4000, should be 8000" in by_property["max.message.bytes"]
+    assert "is 4000000, should be 8000000" in by_property["max.message.bytes"]
 
 
 async def test_more_partitions_than_stated_cannot_be_taken_away(
