@@ -87,6 +87,11 @@ def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[...
     return decorate
 
 
+def title_of(section: str) -> str:
+    """The heading of a section of settings, in help and docs."""
+    return _TITLES.get(section, section.capitalize())
+
+
 def _in_force(flags: dict[str, Any], config: Path | None, *, logs_chosen: bool) -> Settings:
     resolved = resolve_settings(flags, config=config)
     settings = resolved.settings
@@ -106,7 +111,7 @@ def _fields(names: Iterable[str]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for name in names:
         for field in SECTIONS[name].model_fields if name in SECTIONS else [name]:
-            chosen[field] = _TITLES.get(section_of[field], section_of[field].capitalize())
+            chosen[field] = title_of(section_of[field])
     return chosen
 
 
@@ -123,7 +128,7 @@ def _option(name: str, section: str) -> Callable[[Callable[..., Any]], Callable[
             callback=_refuse_secret,
             help=field.description,
         )
-    kind = _kind(field.annotation)
+    kind = kind_of(field.annotation)
     if kind is bool:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     choices = get_args(kind) if get_origin(kind) is Literal else None
@@ -142,7 +147,7 @@ def _option(name: str, section: str) -> Callable[[Callable[..., Any]], Callable[
     )
 
 
-def _kind(annotation: Any) -> Any:
+def kind_of(annotation: Any) -> Any:
     """The type of a setting, without ``| None`` and without constraints."""
     if get_origin(annotation) in (Union, UnionType):
         annotation = next(arm for arm in get_args(annotation) if arm is not NoneType)

@@ -41,9 +41,10 @@ def list_topics(settings: Settings, as_json: bool) -> None:
         for state in states:
             click.echo(json.dumps(_as_json(state)))
         return
-    table = Table(
-        "topic", "partitions", "replicas", "retention", "cleanup", "holds", box=None, pad_edge=False
-    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("topic", "partitions", "replicas", "retention", "cleanup"):
+        table.add_column(heading, no_wrap=True, overflow="fold")
+    table.add_column("holds")
     for state in states:
         table.add_row(*_row(state))
     Console().print(table)
