@@ -1,0 +1,75 @@
+"""``emotion-stream demo`` from start to end, as a person runs it."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from stream.admin import connected
+from stream.settings import KafkaSettings
+from tests.brokers import Broker
+
+DEMO = (sys.executable, "-m", "stream.cli", "demo", "--model", "fake")
+
+
+def run_demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*DEMO, *arguments], capture_output=True, text=True, timeout=50, check=False)
+
+
+def line_starting(start: str, lines: Sequence[str]) -> str:
+    return next(line for line in lines if line.startswith(start))
+
+
+def test_it_ends_by_itself_with_a_summary() -> None:
+    ended = run_demo("--messages", "80", "--rate", "0")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert line_starting("80 messages sent", lines) == "80 messages sent, 79 labelled, 1 dead letters"
+    assert "exactly once: every message has exactly one outcome" in lines
+    assert line_starting("first label after", lines)
+
+
+def test_lines_of_a_file_can_be_streamed_instead(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"text": "joy: it works", "channel": "mine"}\nbroken\n')
+    ended = run_demo("--input", str(file), "--rate", "0")
+    assert ended.returncode == 0
+    lines = ended.stdout.splitlines()
+    assert line_starting("joy", lines).endswith("joy: it works")
+    assert "dead letters: not_json 1" in lines
+
+
+def test_ctrl_c_ends_it_with_the_outcomes_of_what_was_sent() -> None:
+    with subprocess.Popen([*DEMO, "--rate", "50"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        head = [process.stdout.readline() for _ in range(5)]
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert head[0].startswith("model fake")
+    assert "exactly once: every message has exactly one outcome" in rest.splitlines()
+
+
+async def test_on_a_cluster_it_leaves_no_topic_behind(broker: Broker) -> None:
+    ended = run_demo("--messages", "20", "--rate", "0", "--bootstrap-servers", broker.bootstrap_servers)
+    assert ended.returncode == 0, ended.stderr
+    async with connected(KafkaSettings(bootstrap_servers=broker.bootstrap_servers)) as client:
+        assert not [topic for topic in await client.list_topics() if topic.startswith("emotion-demo")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "says"),
+    [
+        (("--bootstrap-servers", "127.0.0.1:1"), 3, "127.0.0.1:1"),
+        (("--model", "./no-such-folder"), 1, "no-such-folder"),
+        (("--input", "no-such-file.jsonl"), 2, "no-such-file.jsonl"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(arguments: Sequence[str], exit_code: int, says: str) -> None:
+    ended = run_demo(*arguments)
+    assert ended.returncode == exit_code
+    assert says in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
