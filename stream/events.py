@@ -30,9 +30,9 @@ ShortText = Annotated[StrictStr, Field(max_length=1024)]
 
 
 class WireType(BaseModel):
-    """Frozen, and open to fields that a newer version adds."""
+    """Frozen, and open to fields that a newer version adds. Its errors never hold what was written."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Message(WireType):
