@@ -17,6 +17,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
+Style = Literal["text", "json"]
 
 WITHHELD: Final = frozenset({"author", "body", "headers", "message", "messages", "text", "texts", "value"})
 """Names of fields that could hold message text or a person; their values never reach a log line."""
@@ -24,7 +25,7 @@ WITHHELD: Final = frozenset({"author", "body", "headers", "message", "messages",
 _LIBRARIES: Final = ("aiokafka", "aiohttp", "asyncio", "faust", "mode")
 
 
-def configure(style: Literal["text", "json"], level: Level, *, libraries: Level | None = None) -> None:
+def configure(style: Style, level: Level, *, libraries: Level | None = None) -> None:
     """Send every log line of at least ``level`` to stderr in this style. May be called again.
 
     ``libraries`` is the level for aiokafka, Faust and what they stand on: warnings by default, and with
@@ -73,7 +74,7 @@ def _quieter(level: Level) -> Level:
     return {"debug": "info", "info": "warning"}.get(level, level)  # type: ignore[return-value]  # both are levels
 
 
-def _renderers(style: Literal["text", "json"]) -> list[Processor]:
+def _renderers(style: Style) -> list[Processor]:
     if style == "json":
         exceptions = ExceptionDictTransformer(show_locals=False)
         return [

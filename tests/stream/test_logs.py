@@ -1,0 +1,101 @@
+"""Log lines: one form for all programs, and nothing in them of what people wrote."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from stream import logs
+from stream.events import Message
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Puts the logging of the test session back."""
+    names = [None, "aiokafka", "aiohttp", "asyncio", "faust", "mode"]
+    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    handlers = logging.getLogger().handlers
+    yield
+    for logger, level in before:
+        logger.setLevel(level)
+    logging.getLogger().handlers = handlers
+    structlog.reset_defaults()
+
+
+def test_our_lines_and_those_of_libraries_have_one_form(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json", "info")
+    structlog.get_logger("stream.annotate").info("partition taken over", partition=3, offset=17)
+    logging.getLogger("aiokafka.consumer").warning("heartbeat failed for %s", "group-1")
+    ours, library = map(json.loads, capsys.readouterr().err.splitlines())
+    assert ours.pop("timestamp") <= library.pop("timestamp")
+    assert ours == {
+        "event": "partition taken over",
+        "level": "info",
+        "logger": "stream.annotate",
+        "partition": 3,
+        "offset": 17,
+    }
+    assert library == {
+        "event": "heartbeat failed for group-1",
+        "level": "warning",
+        "logger": "aiokafka.consumer",
+    }
+
+
+def test_text_lines_are_for_people_and_uncoloured_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("text", "info")
+    structlog.get_logger("stream.annotate").info("partition taken over", partition=3)
+    line = capsys.readouterr().err
+    assert line.endswith("[info     ] partition taken over [stream.annotate] partition=3\n")
+    assert "\x1b" not in line
+
+
+def test_lines_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("text", "warning")
+    structlog.get_logger("stream").info("fine")
+    logging.getLogger("stream.admin").info("fine")
+    logging.getLogger("aiokafka").info("fine")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_fields_that_could_hold_text_or_a_person_are_withheld(
+    style: logs.Style, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(style, "debug")
+    structlog.get_logger().info("refused", text="I am so alone", author="ann", value=b"I am", offset=3)
+    line = capsys.readouterr().err
+    assert "alone" not in line
+    assert "ann" not in line
+    assert "I am" not in line
+    assert "withheld" in line
+    assert "offset" in line
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_an_exception_is_written_without_the_text_it_failed_on(
+    style: logs.Style, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(style, "info")
+    value = b'{"text": ["I am so alone"], "author": "ann"}'
+    try:
+        Message.model_validate_json(value)
+    except ValueError:
+        structlog.get_logger().exception("not a message")
+    line = capsys.readouterr().err
+    assert "not a message" in line
+    assert "valid string" in line
+    assert "alone" not in line
+
+
+def test_aiokafka_never_writes_its_debug_lines_since_they_hold_each_message(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("text", "debug")
+    logging.getLogger("aiokafka.producer.producer").debug("Sending (value=%s)", b"I am so alone")
+    structlog.get_logger("stream").debug("polled")
+    lines = capsys.readouterr().err
+    assert "alone" not in lines
+    assert "polled" in lines
