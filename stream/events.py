@@ -150,6 +150,7 @@ class CountDelta(WireType):
     channel: str = Field(description="A channel's name; ``*`` is the total, ``-`` messages without one.")
     source: OffsetRange
     windows: tuple[WindowCounts, ...]
+    model: ModelRef | None = Field(None, description="The weights behind the labels counted.")
 
 
 class DeadLetter(WireType):

@@ -1,0 +1,119 @@
+"""Alert records: what the rules measured, in words and with its evidence. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from stream.events import ModelRef
+from stream.monitor.events import Alert, Evidence
+from stream.monitor.lifecycle import Change, Life, Measurement
+from stream.monitor.rules import AuthorRule, ChannelRule, DriftRule, PhraseRule
+
+AnyRule = AuthorRule | PhraseRule | ChannelRule | DriftRule
+
+_MEASURES: Final = {
+    "sustained": "weighted mean of the distress score",
+    "escalation": "rise of the weighted mean of the distress score",
+    "phrase": "messages that matched a phrase list",
+    "poisson": "standard deviations above the expected count",
+    "robust_z": "robust standard deviations above the usual share",
+    "drift": "population stability index of the label mix",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom or what an alert is about. ``texts`` are those of the messages behind it, where they are known."""
+
+    shard: int
+    author: str | None = None
+    channel: str | None = None
+    conversation: str | None = None
+    model: ModelRef | None = None
+    texts: tuple[str, ...] = ()
+
+
+def alert_id(rule: AnyRule, subject: str, beginning: str | int) -> str:
+    """Id of the alert that a rule raises: it follows from the message or the window that it began with."""
+    return f"{rule.name}:{subject}:{beginning}"
+
+
+def alert_record(
+    rule: AnyRule,
+    subject: Subject,
+    measured: Measurement,
+    change: Change,
+    *,
+    before: Life,
+    after: Life,
+    at: float,
+) -> Alert:
+    """The alert after a change of its life. ``before`` and ``after`` are the life around the change."""
+    alive = before if change is Change.RESOLVED else after
+    if alive.alert_id is None:
+        raise ValueError("a change without an alert")
+    return Alert(
+        id=alive.alert_id,
+        revision=after.revision,
+        rule=rule.name,
+        kind=rule.kind,
+        severity=rule.severity,
+        status="resolved" if change is Change.RESOLVED else "firing",
+        held=alive.held,
+        recipients=rule.recipients,
+        summary=_summary(rule, subject, measured),
+        author=subject.author,
+        channel=subject.channel,
+        conversation=subject.conversation,
+        evidence=Evidence(
+            window_start=_utc(measured.start),
+            window_end=_utc(measured.end),
+            measure=_MEASURES[_measure_of(rule)],
+            score=round(measured.score, 4),
+            enter=rule.enter,
+            leave=rule.leave,
+            baseline=None if measured.baseline is None else round(measured.baseline, 4),
+            baseline_messages=measured.baseline_messages,
+            confidence=None if measured.confidence is None else round(measured.confidence, 4),
+            messages=measured.messages,
+            message_ids=measured.message_ids,
+            texts=subject.texts,
+        ),
+        model=subject.model,
+        starts_at=_utc(alive.started_at),
+        updated_at=_utc(at),
+        ends_at=_utc(at) if change is Change.RESOLVED else None,
+        shard=subject.shard,
+    )
+
+
+def _measure_of(rule: AnyRule) -> str:
+    match rule:
+        case AuthorRule():
+            return rule.measure
+        case ChannelRule():
+            return rule.test
+        case _:
+            return rule.kind
+
+
+def _summary(rule: AnyRule, subject: Subject, measured: Measurement) -> str:
+    score = f"{measured.score:.2f}"
+    usual = "" if measured.baseline is None else f", {measured.baseline:.2f} is usual here"
+    match rule:
+        case AuthorRule(measure="sustained"):
+            what = f"sustained distress of one author: {score} over {measured.messages} messages{usual}"
+        case AuthorRule():
+            what = f"distress of one author has risen by {score} within {measured.messages} messages"
+        case PhraseRule():
+            what = f"{measured.messages} messages of one author matched {' or '.join(rule.lists)}"
+        case ChannelRule():
+            labels = " or ".join(rule.labels)
+            what = f"more {labels} than usual in channel {subject.channel}: {score} deviations{usual}"
+        case DriftRule():
+            what = f"the label mix of channel {subject.channel} has shifted: {score}"
+    return f"{what}. A person must review it."
+
+
+def _utc(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

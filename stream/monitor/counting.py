@@ -1,0 +1,322 @@
+"""One partition of the counts: windows of its channels, and the alerts that follow from them. Pure.
+
+    delta ─► late? ─► fold into windows ─► watermark moves ─► judge windows that are over ─► alerts
+
+The windows of one partition live in memory and are written behind: ``take_changes`` hands over, at each
+checkpoint, what has to be published and stored. The watermark, the windows judged and the late messages
+are part of the checkpoint, so that after a crash the same deltas lead to the same counts and alerts.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from stream.codec import utc
+from stream.events import CountDelta, ModelRef, WindowCounts
+from stream.monitor.alerts import Subject, alert_id, alert_record
+from stream.monitor.channel_rules import ChannelState, judge_drift, judge_rate, learn_mix, learn_rate
+from stream.monitor.events import Alert, WindowCounter
+from stream.monitor.fold import Tally, Window, fold, total
+from stream.monitor.lifecycle import Measurement, step, tick
+from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
+from stream.monitor.windows import HOUR_S, is_expired, is_late, window_lengths, window_start
+
+WindowKey = tuple[str, int]
+"""(channel, start of the base window)"""
+
+StateKey = tuple[str, str]
+"""(rule, channel)"""
+
+
+@dataclass(frozen=True, slots=True)
+class CountPolicy:
+    """Settings of counting, in seconds of event time."""
+
+    base_s: int = 60
+    allowed_lateness_s: float = 600.0
+    judge_delay_s: float = 30.0
+
+    @property
+    def lengths_s(self) -> tuple[int, ...]:
+        return window_lengths(self.base_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a partition has come. All effects of the records up to ``offset`` are stored with it.
+
+    ``watermark`` is the start of the newest window seen; ``judged_until`` holds, by window length, the end
+    of the newest window judged; ``late`` the late messages by channel.
+    """
+
+    offset: int = -1
+    watermark: int = 0
+    judged_until: dict[str, int] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class CountChanges:
+    """What a checkpoint has to publish (counters, alerts) and then to store, in the order of the fields.
+
+    States before windows: a window that was judged is never judged again with more in it. The checkpoint
+    after both, for it says that they are stored. Expired windows are deleted after it: a delta that is
+    replayed finds either its window or a watermark that makes it late.
+    """
+
+    counters: list[WindowCounter]
+    alerts: list[Alert]
+    states: dict[StateKey, ChannelState]
+    windows: dict[WindowKey, Window]
+    checkpoint: Checkpoint
+    expired: list[WindowKey]
+
+
+class CountPartition:
+    """The channels of one partition of the counts topic."""
+
+    def __init__(
+        self,
+        partition: int,
+        rules: RuleSet,
+        policy: CountPolicy,
+        *,
+        checkpoint: Checkpoint | None = None,
+        windows: dict[WindowKey, Window] | None = None,
+        states: dict[StateKey, ChannelState] | None = None,
+    ) -> None:
+        self.rules = rules
+        self.checkpoint = checkpoint or Checkpoint()
+        self.model: ModelRef | None = None
+        self._partition = partition
+        self._policy = policy
+        self._windows: defaultdict[str, dict[int, Window]] = defaultdict(dict)
+        for (channel, start_s), window in (windows or {}).items():
+            self._windows[channel][start_s] = window
+        self._states = states or {}
+        self._resume_offset = self.checkpoint.offset
+        self._replayed = False
+        self._changed_windows: set[WindowKey] = set()
+        self._changed_states: set[StateKey] = set()
+        self._alerts: list[Alert] = []
+
+    @property
+    def late_messages(self) -> int:
+        return sum(self.checkpoint.late.values())
+
+    def apply(self, delta: CountDelta, offset: int) -> list[Alert]:
+        """Take one delta, which lies at ``offset`` in the counts topic; the alerts that follow from it.
+
+        A record at or before the checkpoint has had all its effects and is skipped. That it comes again
+        says that we crashed before its offset was committed, so perhaps before the changelog had what the
+        local store has: everything is written once more.
+        """
+        if offset <= self._resume_offset:
+            self._write_all_again()
+            return []
+        self.model = delta.model or self.model
+        for counts in delta.windows:
+            self._count(delta, counts)
+        newest = max((_seconds(counts) for counts in delta.windows), default=0)
+        watermark = max(self.checkpoint.watermark, newest)
+        moved = watermark > self.checkpoint.watermark
+        self.checkpoint = replace(self.checkpoint, offset=offset, watermark=watermark)
+        if not moved:
+            return []
+        return self._judge(watermark - self._policy.judge_delay_s)
+
+    def tick(self, now: float) -> list[Alert]:
+        """Let time pass while no delta comes: judge windows that have ended, and let old alerts expire.
+
+        Windows are judged up to the newest one that holds messages, not beyond: messages that come
+        after an outage still find theirs unjudged.
+        """
+        newest = self.checkpoint.watermark + self._policy.base_s
+        over = now - self._policy.judge_delay_s
+        return self._judge(min(over, newest), newest if newest <= over else None, over) + self._elapse(now)
+
+    def take_changes(self) -> CountChanges:
+        """What has changed since the last call. Windows expire here, after they have been published."""
+        counters = self._counters()
+        expired = self._expire()
+        changed = self._changed_windows.difference(expired)
+        changes = CountChanges(
+            counters=counters,
+            alerts=self._alerts,
+            states={key: self._states[key] for key in self._changed_states},
+            windows={(channel, start_s): self._windows[channel][start_s] for channel, start_s in changed},
+            checkpoint=self.checkpoint,
+            expired=expired,
+        )
+        self._changed_windows, self._changed_states, self._alerts = set(), set(), []
+        return changes
+
+    def tally(self, channel: str, start_s: int, length_s: int) -> Tally:
+        """Counts of a channel in [start, start + length)."""
+        windows = self._windows.get(channel, {})
+        starts = range(start_s, start_s + length_s, self._policy.base_s)
+        return total(windows[start].tally for start in starts if start in windows)
+
+    def _count(self, delta: CountDelta, counts: WindowCounts) -> None:
+        start_s, channel = _seconds(counts), delta.channel
+        base_s = self._policy.base_s
+        if is_late(
+            start_s,
+            base_s,
+            allowed_lateness_s=self._policy.allowed_lateness_s,
+            watermark_s=self.checkpoint.watermark,
+        ):
+            late = self.checkpoint.late
+            messages = late.get(channel, 0) + sum(counts.labels.values())
+            self.checkpoint = replace(self.checkpoint, late={**late, channel: messages})
+            return
+        start_s = window_start(start_s, base_s)
+        windows = self._windows[channel]
+        windows[start_s] = fold(windows.get(start_s) or Window(), counts, delta.source)
+        self._changed_windows.add((channel, start_s))
+
+    def _write_all_again(self) -> None:
+        if not self._replayed:
+            self._replayed = True
+            self._changed_states.update(self._states)
+            self._changed_windows.update(
+                (channel, start_s) for channel, windows in self._windows.items() for start_s in windows
+            )
+
+    def _expire(self) -> list[WindowKey]:
+        expired = [
+            (channel, start_s)
+            for channel, windows in self._windows.items()
+            for start_s in windows
+            if is_expired(
+                start_s,
+                allowed_lateness_s=self._policy.allowed_lateness_s,
+                watermark_s=self.checkpoint.watermark,
+            )
+        ]
+        for channel, start_s in expired:
+            del self._windows[channel][start_s]
+            if not self._windows[channel]:
+                del self._windows[channel]
+        return expired
+
+    def _counters(self) -> list[WindowCounter]:
+        wanted = {
+            (channel, length_s, window_start(start_s, length_s))
+            for channel, start_s in self._changed_windows
+            for length_s in self._policy.lengths_s
+        }
+        return [
+            counter_record(channel, start_s, length_s, self.tally(channel, start_s, length_s))
+            for channel, length_s, start_s in sorted(wanted)
+        ]
+
+    def _judge(self, until: float, newest: int | None = None, over: float = 0.0) -> list[Alert]:
+        """Judge every window that ends by ``until`` and has not been judged; oldest first.
+
+        With ``newest``, also the window that it lies in, where that window is over.
+        """
+        alerts: list[Alert] = []
+        for length_s in sorted({rule.window_s for rule in self.rules.of_channels}):
+            end = window_start(until, length_s)
+            if newest is not None and -(-newest // length_s) * length_s <= over:
+                end = -(-newest // length_s) * length_s
+            name = str(length_s)
+            done = self.checkpoint.judged_until.get(name, 0)
+            if end <= done:
+                continue
+            for start_s in self._starts(done, end, length_s):
+                alerts += self._judge_window(start_s, length_s)
+            judged_until = {**self.checkpoint.judged_until, name: end}
+            self.checkpoint = replace(self.checkpoint, judged_until=judged_until)
+        self._alerts += alerts
+        return alerts
+
+    def _starts(self, begin: int, end: int, length_s: int) -> list[int]:
+        """Starts of the windows in [begin, end) that hold messages of any channel."""
+        found = {
+            window_start(start_s, length_s)
+            for windows in self._windows.values()
+            for start_s in windows
+            if begin <= start_s < end
+        }
+        return sorted(start_s for start_s in found if start_s + length_s <= end)
+
+    def _judge_window(self, start_s: int, length_s: int) -> Iterable[Alert]:
+        for rule in self.rules.of_channels:
+            if rule.window_s == length_s:
+                for channel in sorted(self._windows):
+                    if rule.watches(channel):
+                        yield from self._judge_channel(rule, channel, start_s)
+
+    def _judge_channel(self, rule: ChannelRule | DriftRule, channel: str, start_s: int) -> Iterable[Alert]:
+        key = (rule.name, channel)
+        before = self._states.get(key, ChannelState())
+        end_s = start_s + rule.window_s
+        if end_s <= before.judged_until:
+            return
+        if isinstance(rule, DriftRule):
+            start_s = end_s - HOUR_S
+        tally = self.tally(channel, start_s, end_s - start_s)
+        if isinstance(rule, DriftRule):
+            measured = judge_drift(rule, before, end_s, tally)
+        else:
+            measured = judge_rate(rule, before, start_s, tally)
+        measured = replace(measured, start=float(start_s), end=float(end_s), confidence=tally.mean_confidence)
+        life, change = step(
+            before.life, rule.policy, measured.reading, end_s, partial(alert_id, rule, channel, start_s)
+        )
+        after = replace(before, judged_until=end_s, life=life, measured=measured if life.firing else None)
+        if not life.firing and isinstance(rule, DriftRule):
+            after = learn_mix(rule, after, end_s, tally)
+        elif not life.firing and isinstance(rule, ChannelRule):
+            after = learn_rate(rule, after, start_s, tally)
+        self._states[key] = after
+        self._changed_states.add(key)
+        if change is not None:
+            subject = Subject(shard=self._partition, channel=channel, model=self.model)
+            yield alert_record(rule, subject, measured, change, before=before.life, after=life, at=end_s)
+
+    def _elapse(self, now: float) -> list[Alert]:
+        """Alerts of channels that have gone quiet."""
+        alerts: list[Alert] = []
+        for rule in self.rules.of_channels:
+            for key, before in self._states.items():
+                if key[0] != rule.name or before.measured is None:
+                    continue
+                life, change = tick(before.life, rule.policy, now)
+                if change is not None:
+                    measured: Measurement = before.measured
+                    self._states[key] = replace(before, life=life, measured=measured if life.firing else None)
+                    self._changed_states.add(key)
+                    subject = Subject(shard=self._partition, channel=key[1], model=self.model)
+                    alerts.append(
+                        alert_record(rule, subject, measured, change, before=before.life, after=life, at=now)
+                    )
+        self._alerts += alerts
+        return alerts
+
+
+def counter_record(channel: str, start_s: int, length_s: int, tally: Tally) -> WindowCounter:
+    """A window as it is published."""
+    return WindowCounter(
+        channel=channel,
+        window_s=length_s,
+        start=utc(start_s * 1000),
+        end=utc((start_s + length_s) * 1000),
+        messages=tally.messages,
+        labels=tally.labels,
+        mean_confidence=tally.mean_confidence,
+        opted_out=tally.opted_out,
+        dead_lettered=tally.dead_lettered,
+        tombstones=tally.tombstones,
+    )
+
+
+def _seconds(counts: WindowCounts) -> int:
+    return int(counts.start.timestamp())

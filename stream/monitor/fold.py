@@ -1,0 +1,83 @@
+"""Count deltas into windows, each delta once. Pure.
+
+A delta says which messages it counts: an input partition and its first and last offset. A window keeps,
+beside its counts, the last offset applied of each input partition; a delta that ends at or before it has
+been counted already and changes nothing. So the counts are exact on a stream that repeats itself.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from stream.events import OffsetRange, WindowCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What happened in a span of event time."""
+
+    labels: dict[str, int] = field(default_factory=dict)
+    confidence_sum: float = 0.0
+    opted_out: int = 0
+    dead_lettered: int = 0
+    tombstones: int = 0
+
+    @property
+    def messages(self) -> int:
+        """Labelled messages."""
+        return sum(self.labels.values())
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """Mean confidence of the labels; None where nothing was labelled."""
+        messages = self.messages
+        return min(self.confidence_sum / messages, 1.0) if messages else None
+
+    def plus(self, other: "Tally | WindowCounts") -> "Tally":
+        labels = dict(self.labels)
+        for label, count in other.labels.items():
+            labels[label] = labels.get(label, 0) + count
+        return Tally(
+            labels=labels,
+            confidence_sum=self.confidence_sum + other.confidence_sum,
+            opted_out=self.opted_out + other.opted_out,
+            dead_lettered=self.dead_lettered + other.dead_lettered,
+            tombstones=self.tombstones + other.tombstones,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A base window of one channel: its counts and, by input partition, the last offset in them."""
+
+    tally: Tally = field(default_factory=Tally)
+    applied: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Window":
+        return cls(Tally(**value["tally"]), value["applied"])
+
+
+def input_partition(source: OffsetRange) -> str:
+    """Name of the partition that the counted messages lie in."""
+    return f"{source.topic}-{source.partition}"
+
+
+def fold(window: Window, counts: WindowCounts, source: OffsetRange) -> Window:
+    """The window with a delta's counts in it: the same object where they are in it already."""
+    name = input_partition(source)
+    if window.applied.get(name, -1) >= source.last_offset:
+        return window
+    return replace(
+        window,
+        tally=window.tally.plus(counts),
+        applied={**window.applied, name: source.last_offset},
+    )
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """The sum of tallies: of the base windows within a longer one."""
+    result = Tally()
+    for tally in tallies:
+        result = result.plus(tally)
+    return result

@@ -1,0 +1,208 @@
+"""What a rule says: the kinds of alert rules and their parameters, each validated. Pure.
+
+``rulesfile`` reads them from TOML; ``author_rules``, ``channel_rules`` and ``drift_rules`` apply them.
+Durations are seconds. Every rule has an enter and a leave level, the leave level the lower one.
+"""
+
+from datetime import time
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from model.labels import LABELS
+from stream.events import ALL_CHANNELS
+from stream.monitor.events import Severity
+from stream.monitor.lifecycle import Policy, QuietHours
+from stream.monitor.windows import HOUR_S
+
+Level = Annotated[float, Field(gt=0.0)]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Field(ge=0.0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+DAY_S = 24 * HOUR_S
+
+
+class QuietHoursTable(BaseModel):
+    """``quiet_hours = {from = "22:00", to = "07:00", timezone = "Europe/Berlin"}``"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    start: time = Field(alias="from")
+    end: time = Field(alias="to")
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{name!r} is not a time zone; write one like Europe/Berlin") from None
+        return name
+
+    @property
+    def hours(self) -> QuietHours:
+        return QuietHours(self.start, self.end, ZoneInfo(self.timezone))
+
+
+class BaseRule(BaseModel):
+    """What all rules have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+    enabled: bool = True
+    severity: Severity = "warning"
+    recipients: tuple[str, ...] = Field((), description="People or teams who review it.")
+    enter: Level
+    leave: Level
+    cooldown_s: Seconds = DAY_S
+    resend_s: Annotated[float, Field(ge=60.0)] = 4 * HOUR_S
+    expire_s: Annotated[float, Field(gt=0.0)] = DAY_S
+    quiet_hours: QuietHoursTable | None = None
+
+    @model_validator(mode="after")
+    def _band(self) -> "BaseRule":
+        if self.leave >= self.enter:
+            raise ValueError(f"leave ({self.leave}) must be below enter ({self.enter})")
+        return self
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(
+            cooldown_s=self.cooldown_s,
+            resend_s=self.resend_s,
+            expire_s=self.expire_s,
+            quiet_hours=self.quiet_hours.hours if self.quiet_hours else None,
+        )
+
+
+class AuthorRule(BaseRule):
+    """Distress of one author over their last messages.
+
+    ``sustained``: the exponentially weighted mean of the distress score, over about ``span_messages``
+    messages, is above ``enter`` and above the author's own baseline by ``above_baseline``.
+    ``escalation``: that mean has risen by ``enter`` within ``span_s``, to at least ``floor``.
+    """
+
+    kind: Literal["author"]
+    measure: Literal["sustained", "escalation"] = "sustained"
+    enter: Unit = 0.6
+    leave: Unit = 0.45
+    span_messages: AtLeastOne = 5
+    min_messages: Annotated[int, Field(ge=2)] = Field(5, description="Two at least: one never alerts.")
+    above_baseline: Unit = 0.2
+    baseline_messages: AtLeastOne = 50
+    baseline_prior: Unit = Field(0.15, description="Distress score that an unknown author is taken to have.")
+    span_s: Annotated[float, Field(gt=0.0)] = HOUR_S
+    floor: Unit = 0.4
+    reset_after_s: Annotated[float, Field(gt=0.0)] = Field(
+        7 * DAY_S, description="Silence after which counting messages begins anew."
+    )
+    channels: tuple[str, ...] | None = Field(None, description="Only messages in these; all if not given.")
+
+
+class PhraseRule(BaseRule):
+    """Messages of one author that matched a named phrase list."""
+
+    kind: Literal["phrase"]
+    lists: Annotated[tuple[str, ...], Field(min_length=1)]
+    enter: Level = Field(1.0, description="Matching messages within ``span_s``.")
+    leave: Level = 0.5
+    span_s: Annotated[float, Field(gt=0.0)] = HOUR_S
+    severity: Severity = "critical"
+    channels: tuple[str, ...] | None = None
+
+
+class ChannelRule(BaseRule):
+    """Rate of labels in a channel's window against what is usual at that hour of the day.
+
+    ``poisson``: how many standard deviations the count lies above the expected one, on the
+    variance-stabilised scale 2(sqrt(k + 3/8) - sqrt(m + 3/8)) (Anscombe, 1948).
+    ``robust_z``: how many robust standard deviations (1.4826 MAD) the share of the labels lies above the
+    median share of past days.
+    """
+
+    kind: Literal["channel"]
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    window_s: Literal[60, 300, 3600] = 300
+    test: Literal["poisson", "robust_z"] = "poisson"
+    enter: Level = 4.0
+    leave: Level = 2.0
+    min_messages: AtLeastOne = Field(50, description="Messages that a window must have to be judged.")
+    baseline_days: AtLeastOne = 14
+    min_baseline_messages: AtLeastOne = Field(
+        500, description="Below it, the same hour is judged by all hours; below it there too, not at all."
+    )
+    channels: tuple[str, ...] | None = Field(
+        None, description="Only these; every one but the total if not given."
+    )
+    cooldown_s: Seconds = HOUR_S
+    expire_s: Annotated[float, Field(gt=0.0)] = HOUR_S
+
+    @field_validator("labels")
+    @classmethod
+    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        for label in labels:
+            if label not in LABELS:
+                raise ValueError(f"{label!r} is no label; choose from {', '.join(LABELS)}")
+        return labels
+
+    def watches(self, channel: str) -> bool:
+        return channel in self.channels if self.channels is not None else channel != ALL_CHANNELS
+
+
+class DriftRule(BaseRule):
+    """The label mix of the last hour against the hours before it, as population stability index."""
+
+    kind: Literal["drift"]
+    enter: Level = 0.25
+    leave: Level = 0.1
+    every_s: Literal[60, 300, 3600] = 300
+    min_messages: AtLeastOne = 500
+    reference_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    channels: tuple[str, ...] = (ALL_CHANNELS,)
+    severity: Severity = "info"
+    cooldown_s: Seconds = HOUR_S
+    expire_s: Annotated[float, Field(gt=0.0)] = 2 * HOUR_S
+
+    @property
+    def window_s(self) -> int:
+        """How often it is judged; it always looks at the last hour."""
+        return self.every_s
+
+    def watches(self, channel: str) -> bool:
+        return channel in self.channels
+
+
+Rule = Annotated[AuthorRule | PhraseRule | ChannelRule | DriftRule, Field(discriminator="kind")]
+
+
+class RuleSet(BaseModel):
+    """All rules in force. Names are unique: alerts and states are kept by them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rules: tuple[Rule, ...] = Field((), alias="rule")
+
+    @model_validator(mode="after")
+    def _unique(self) -> "RuleSet":
+        names = [rule.name for rule in self.rules]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two rules are named {twice[0]}; names must differ")
+        return self
+
+    @property
+    def of_authors(self) -> tuple[AuthorRule | PhraseRule, ...]:
+        return tuple(r for r in self.rules if isinstance(r, AuthorRule | PhraseRule) and r.enabled)
+
+    @property
+    def of_channels(self) -> tuple[ChannelRule | DriftRule, ...]:
+        return tuple(r for r in self.rules if isinstance(r, ChannelRule | DriftRule) and r.enabled)
+
+
+def rule_set(tables: dict[str, Any]) -> RuleSet:
+    """Rules from parsed TOML; raises pydantic's ``ValidationError``."""
+    return RuleSet.model_validate(tables)

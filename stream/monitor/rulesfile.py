@@ -1,0 +1,98 @@
+"""The rules file: TOML to validated rules, with errors of one line, and read again when it changes."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
+
+from stream.errors import SettingsError
+from stream.monitor.rules import RuleSet, rule_set
+
+SHIPPED_RULES: Final = Path(__file__).with_name("rules.toml")
+
+_log = structlog.get_logger(__name__)
+
+
+def load_rules(path: Path, *, base_s: int = 60) -> RuleSet:
+    """The rules in a file; ``base_s`` is the length of the count windows that channel rules are made of.
+
+    Raises:
+        SettingsError: one line that names the file, the rule, the field and what is allowed.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"the rules cannot be read ({error}): see rules_file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    try:
+        rules = rule_set(tables)
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_explain(error, tables)}") from None
+    for rule in rules.of_channels:
+        if rule.window_s % base_s:
+            raise SettingsError(
+                f"{path}: rule {rule.name}: its window of {rule.window_s} s is not made of whole count "
+                f"windows of {base_s} s; change it, or count_window_s"
+            )
+    return rules
+
+
+class RulesFile:
+    """Rules that follow their file: a change is taken over, a mistake leaves the last rules in force."""
+
+    def __init__(self, path: Path | None, *, base_s: int = 60) -> None:
+        self.path = path or SHIPPED_RULES
+        self._base_s = base_s
+        self._stamp = self._modified()
+        self.rules = load_rules(self.path, base_s=base_s)
+
+    def reload(self) -> bool:
+        """Read the file again if it has changed; whether there are new rules."""
+        stamp = self._modified()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        try:
+            self.rules = load_rules(self.path, base_s=self._base_s)
+        except SettingsError as error:
+            _log.warning("the changed rules are not used; the last ones stay in force", reason=str(error))
+            return False
+        _log.info("rules read again", rules=len(self.rules.rules))
+        return True
+
+    def _modified(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
+
+
+def _explain(error: ValidationError, tables: dict[str, Any]) -> str:
+    """Pydantic's first complaint in words: which rule, which field, what is wrong."""
+    first = error.errors(include_url=False)[0]
+    where = [str(part) for part in first["loc"]]
+    what = first["msg"].removeprefix("Value error, ")
+    if not where:
+        return what
+    if where[0] != "rule":
+        return f"{where[0]} is not known here; write [[rule]] tables"
+    if len(where) == 1:
+        return f"{what}: write [[rule]] tables"
+    name = _name_of(tables, int(where[1]))
+    fields = [part for part in where[2:] if part not in ("author", "phrase", "channel", "drift")]
+    kind = first["type"]
+    if kind.startswith("union_tag"):
+        return f"rule {name}: kind must be one of author, phrase, channel, drift"
+    if kind == "extra_forbidden":
+        return f"rule {name}: {'.'.join(fields)} is not a field of this kind of rule"
+    return f"rule {name}: {'.'.join([*fields, ''])[:-1] + ': ' if fields else ''}{what}"
+
+
+def _name_of(tables: dict[str, Any], index: int) -> str:
+    rule = tables["rule"][index]
+    name = rule.get("name") if isinstance(rule, dict) else None
+    return str(name) if name else f"number {index + 1}"

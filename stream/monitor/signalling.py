@@ -1,0 +1,191 @@
+"""One partition of the signals: the authors' states, and the alerts that follow from them. Pure.
+
+    signal ─► skip if applied ─► remember ─► measure and step each rule ─► alerts
+                    └─ a replay changes nothing, but is written and published again
+
+States are kept in memory and written behind: ``take_changes`` hands over, at each checkpoint, what has to be
+published and stored. An author that is not in memory is loaded through ``load``.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from statistics import fmean
+
+from stream.events import DistressSignal
+from stream.monitor.alerts import Subject, alert_id, alert_record
+from stream.monitor.author_rules import AuthorState, RuleState, applies, behind, is_applied, measure, remember
+from stream.monitor.events import Alert
+from stream.monitor.lifecycle import Measurement, step, tick
+from stream.monitor.rules import AuthorRule, PhraseRule, RuleSet
+
+AuthorOrPhraseRule = AuthorRule | PhraseRule
+
+
+@dataclass(slots=True)
+class SignalChanges:
+    """What a checkpoint has to publish and to store. A state of None is deleted."""
+
+    offset: int
+    alerts: list[Alert] = field(default_factory=list)
+    forgotten_alerts: list[str] = field(default_factory=list)
+    states: dict[str, AuthorState | None] = field(default_factory=dict)
+
+
+class SignalPartition:
+    """The authors of one partition of the signals topic."""
+
+    def __init__(
+        self,
+        partition: int,
+        rules: RuleSet,
+        load: Callable[[str], AuthorState | None],
+        *,
+        max_authors: int = 50_000,
+    ) -> None:
+        self.rules = rules
+        self.offset = -1
+        self._partition = partition
+        self._load = load
+        self._max_authors = max_authors
+        self._authors: OrderedDict[str, AuthorState] = OrderedDict()
+        self._changes = SignalChanges(-1)
+
+    def apply(self, signal: DistressSignal, offset: int) -> list[Alert]:
+        """Take one signal, which lies at ``offset`` in the signals topic; the alerts that follow from it."""
+        self.offset = offset
+        name = self.subject_of(signal)
+        state = self._state(name)
+        alerts: list[Alert] = []
+        if not is_applied(state, signal):
+            state, alerts = observe(self.rules.of_authors, state, signal, name, self._partition)
+        self._store(name, state)
+        self._changes.alerts += alerts
+        return alerts
+
+    def tick(self, names: Iterable[str], now: float) -> list[Alert]:
+        """Let time pass for authors whose alerts fire: they may expire, or come out of quiet hours."""
+        found: list[Alert] = []
+        for name in names:
+            state = self._state(name)
+            if now > state.at:
+                state, alerts = elapse(self.rules.of_authors, state, now, name, self._partition)
+                if alerts:
+                    self._store(name, state)
+                    found += alerts
+        self._changes.alerts += found
+        return found
+
+    def forget(self, name: str, offset: int) -> None:
+        """Delete what is known of an author, and the alerts about them that fire."""
+        self.offset = offset
+        state = self._state(name)
+        lives = (rule.life for rule in state.rules.values())
+        self._changes.forgotten_alerts += [life.alert_id for life in lives if life.alert_id is not None]
+        self._changes.alerts = [alert for alert in self._changes.alerts if alert.author != name]
+        self._authors[name] = AuthorState()
+        self._changes.states[name] = None
+
+    def take_changes(self) -> SignalChanges:
+        """What has changed since the last call; ``offset`` is the last one whose effects are in it."""
+        changes, self._changes = self._changes, SignalChanges(-1)
+        changes.offset = self.offset
+        self._evict(changes.states)
+        return changes
+
+    def subject_of(self, signal: DistressSignal) -> str:
+        """Whose state a signal belongs to: the author's, else the conversation's or the channel's."""
+        if signal.author is not None:
+            return signal.author
+        return f"~{self._partition}~{signal.conversation or signal.channel or '-'}"
+
+    def _state(self, name: str) -> AuthorState:
+        return self._authors.get(name) or self._load(name) or AuthorState()
+
+    def _store(self, name: str, state: AuthorState) -> None:
+        self._authors[name] = state
+        self._authors.move_to_end(name)
+        self._changes.states[name] = state
+
+    def _evict(self, being_stored: Container[str]) -> None:
+        """Drop the authors not heard of for longest; one that is not stored yet stays."""
+        while len(self._authors) > self._max_authors:
+            oldest = next(iter(self._authors))
+            if oldest in being_stored:
+                return
+            del self._authors[oldest]
+
+
+def observe(
+    rules: Iterable[AuthorOrPhraseRule], state: AuthorState, signal: DistressSignal, name: str, shard: int
+) -> tuple[AuthorState, list[Alert]]:
+    """An author's state after a signal, and the alerts that follow. A signal from the past counts as now."""
+    at = max(signal.ts.timestamp(), state.at)
+    state = remember(state, signal, at)
+    alerts: list[Alert] = []
+    for rule in rules:
+        if not applies(rule, signal.channel):
+            continue
+        before = state.rules.get(rule.name, RuleState())
+        after, measured = measure(rule, before, signal, at)
+        life, change = step(
+            before.life, rule.policy, measured.reading, at, partial(alert_id, rule, name, signal.id)
+        )
+        if life.firing or change is not None:
+            measured = _with_evidence(rule, state, measured, at)
+        after = replace(after, life=life, measured=measured if life.firing else None)
+        state = replace(state, rules={**state.rules, rule.name: after})
+        if change is not None:
+            subject = _subject(state, measured, name, shard)
+            alerts.append(
+                alert_record(rule, subject, measured, change, before=before.life, after=life, at=at)
+            )
+    return state, alerts
+
+
+def elapse(
+    rules: Iterable[AuthorOrPhraseRule], state: AuthorState, now: float, name: str, shard: int
+) -> tuple[AuthorState, list[Alert]]:
+    """An author's state after time has passed without a message, and the alerts that follow."""
+    alerts: list[Alert] = []
+    for rule in rules:
+        before = state.rules.get(rule.name)
+        if before is None or before.measured is None:
+            continue
+        life, change = tick(before.life, rule.policy, now)
+        if change is None:
+            continue
+        after = replace(before, life=life, measured=before.measured if life.firing else None)
+        state = replace(state, rules={**state.rules, rule.name: after})
+        subject = _subject(state, before.measured, name, shard)
+        alerts.append(
+            alert_record(rule, subject, before.measured, change, before=before.life, after=life, at=now)
+        )
+    return state, alerts
+
+
+def _with_evidence(
+    rule: AuthorOrPhraseRule, state: AuthorState, measured: Measurement, at: float
+) -> Measurement:
+    """The measurement with the messages that it rests on, their span and their confidence."""
+    shown = behind(rule, state, measured.messages)
+    return replace(
+        measured,
+        start=shown[0].at if shown else at,
+        end=at,
+        confidence=fmean(seen.confidence for seen in shown) if shown else None,
+        message_ids=tuple(seen.id for seen in shown),
+    )
+
+
+def _subject(state: AuthorState, measured: Measurement, name: str, shard: int) -> Subject:
+    shown = [seen for seen in state.seen if seen.id in measured.message_ids]
+    return Subject(
+        shard=shard,
+        author=None if name.startswith("~") else name,
+        channel=state.channel,
+        conversation=state.conversation,
+        model=state.model,
+        texts=tuple(seen.text for seen in shown if seen.text is not None),
+    )

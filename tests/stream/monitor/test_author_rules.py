@@ -1,0 +1,191 @@
+"""Author and phrase rules, through the partition that applies them."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.events import DistressSignal
+from stream.monitor.author_rules import AuthorState
+from stream.monitor.events import NOTICE, Alert
+from stream.monitor.rules import RuleSet
+from stream.monitor.signalling import SignalPartition
+from tests.stream.monitor.factories import NOON, author_rule, ids, rules, signal
+
+SUSTAINED = rules(author_rule(enter=0.6, leave=0.45, min_messages=5, cooldown_s=3600))
+SCORES = st.lists(st.floats(0, 1), max_size=40)
+
+
+def run(rule_set: RuleSet, signals: list[DistressSignal]) -> list[Alert]:
+    partition = SignalPartition(0, rule_set, lambda _: None)
+    return [alert for offset, one in enumerate(signals) for alert in partition.apply(one, offset)]
+
+
+def sad(
+    messages: int, *, start: int = 0, author: str = "author-a", gap_s: float = 60
+) -> list[DistressSignal]:
+    return [
+        signal(0.95, author=author, offset=n, ts=NOON + gap_s * n) for n in range(start, start + messages)
+    ]
+
+
+@given(st.floats(0, 1), st.lists(st.floats(0, 0.3), max_size=30))
+def test_one_sad_message_never_alerts(score: float, others: list[float]) -> None:
+    scores = [*others, score]
+    assert run(SUSTAINED, [signal(s, offset=n, ts=NOON + n) for n, s in enumerate(scores)]) == []
+
+
+def test_distress_that_lasts_alerts_once_with_its_evidence() -> None:
+    (alert,) = run(SUSTAINED, sad(8))
+    assert alert.id == "sustained:author-a:messages-0-4"
+    assert alert.status == "firing"
+    assert alert.author == "author-a"
+    assert alert.notice == NOTICE
+    assert alert.recipients == ("team",)
+    assert alert.model is not None
+    assert alert.model.revision == "1"
+    evidence = alert.evidence
+    assert evidence.messages == 5
+    assert evidence.message_ids == tuple(f"messages-0-{n}" for n in range(5))
+    assert evidence.texts == ()
+    assert evidence.score >= 0.6
+    assert evidence.baseline is not None
+    assert evidence.baseline < 0.4
+    assert evidence.confidence == 0.9
+    assert (evidence.window_end - evidence.window_start).total_seconds() == 240
+
+
+def test_text_is_in_the_evidence_only_where_the_signals_carry_it() -> None:
+    signals = [signal(0.95, offset=n, ts=NOON + n, text=f"text {n}") for n in range(5)]
+    (alert,) = run(SUSTAINED, signals)
+    assert alert.evidence.texts == tuple(f"text {n}" for n in range(5))
+
+
+def test_an_author_for_whom_it_is_usual_does_not_alert() -> None:
+    usual = rules(author_rule(enter=0.6, leave=0.45, above_baseline=0.3, baseline_prior=0.7))
+    assert run(usual, [signal(0.8, offset=n, ts=NOON + n) for n in range(40)]) == []
+
+
+def test_it_resolves_when_the_level_falls_below_the_leave_level() -> None:
+    calm = [signal(0.0, offset=10 + n, ts=NOON + 1000 + n) for n in range(5)]
+    alerts = run(SUSTAINED, sad(5) + calm)
+    assert [alert.status for alert in alerts] == ["firing", "resolved"]
+    assert alerts[0].id == alerts[1].id
+    assert alerts[1].ends_at is not None
+    assert alerts[1].revision > alerts[0].revision
+
+
+def test_after_a_long_silence_messages_are_counted_anew() -> None:
+    later = [signal(0.95, offset=10 + n, ts=NOON + 30 * 86400 + n) for n in range(4)]
+    assert run(SUSTAINED, sad(4) + later) == []
+
+
+def test_an_escalation_alerts_on_the_rise_within_its_span() -> None:
+    rule = author_rule(measure="escalation", enter=0.4, leave=0.2, floor=0.5, span_s=3600, min_messages=4)
+    calm = [signal(0.1, offset=n, ts=NOON + 60 * n) for n in range(10)]
+    rise = [signal(0.95, offset=10 + n, ts=NOON + 600 + 60 * n) for n in range(4)]
+    slow = [signal(0.95, offset=10 + n, ts=NOON + 7200 * (n + 1)) for n in range(4)]
+    assert [alert.status for alert in run(rules(rule), calm + rise)] == ["firing"]
+    assert run(rules(rule), calm + slow) == []
+
+
+def test_a_phrase_rule_alerts_on_the_name_of_its_list() -> None:
+    rule = {"name": "words", "kind": "phrase", "lists": ["urgent"]}
+    signals = [
+        signal(0.1, offset=0),
+        signal(0.1, offset=1, phrases=["billing"]),
+        signal(0.1, offset=2, phrases=["urgent"]),
+        signal(0.1, offset=3, phrases=["urgent"]),
+    ]
+    (alert,) = run(rules(rule), signals)
+    assert alert.severity == "critical"
+    assert alert.evidence.message_ids == ("messages-0-2",)
+
+
+def test_a_phrase_without_an_author_is_kept_by_conversation_or_channel() -> None:
+    rule = {"name": "words", "kind": "phrase", "lists": ["urgent"]}
+    (alert,) = run(rules(rule), [signal(author=None, phrases=["urgent"])])
+    assert alert.author is None
+    assert alert.channel == "support"
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), SCORES, max_size=4), st.integers(0, 2**16))
+def test_the_order_of_authors_does_not_matter(scores: dict[str, list[float]], seed: int) -> None:
+    streams = {
+        author: [
+            signal(s, author=author, offset=n, partition=ord(author), ts=NOON + 60 * n)
+            for n, s in enumerate(values)
+        ]
+        for author, values in scores.items()
+    }
+    one_by_one = [one for stream in streams.values() for one in stream]
+    random, left = Random(seed), [list(stream) for stream in streams.values() if stream]
+    mixed = []
+    while left:
+        stream = random.choice(left)
+        mixed.append(stream.pop(0))
+        left = [stream for stream in left if stream]
+    assert sorted(ids(run(SUSTAINED, one_by_one))) == sorted(ids(run(SUSTAINED, mixed)))
+
+
+@given(SCORES, st.integers(0, 2**16))
+def test_a_replay_gives_the_same_alerts_and_none_twice(scores: list[float], seed: int) -> None:
+    """The stream stops at a random record and goes on from an earlier one, as after a crash."""
+    signals = [signal(s, offset=n, ts=NOON + 60 * n) for n, s in enumerate(scores)]
+    live = run(SUSTAINED, signals)
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    stop = Random(seed).randint(0, len(signals))
+    begin = Random(seed + 1).randint(0, stop)
+    replayed = [alert for n in range(stop) for alert in partition.apply(signals[n], n)]
+    replayed += [alert for n in range(begin, len(signals)) for alert in partition.apply(signals[n], n)]
+    assert replayed == live
+
+
+@given(SCORES, st.integers(0, 40))
+def test_a_state_that_was_stored_goes_on_where_it_was(scores: list[float], stop: int) -> None:
+    signals = [signal(s, offset=n, ts=NOON + 60 * n) for n, s in enumerate(scores)]
+    stop = min(stop, len(signals))
+    first = SignalPartition(0, SUSTAINED, lambda _: None)
+    alerts = [alert for n in range(stop) for alert in first.apply(signals[n], n)]
+    stored = {
+        name: AuthorState.from_json(state.to_json())
+        for name, state in first.take_changes().states.items()
+        if state is not None
+    }
+    second = SignalPartition(0, SUSTAINED, stored.get)
+    alerts += [alert for n in range(stop, len(signals)) for alert in second.apply(signals[n], n)]
+    assert alerts == run(SUSTAINED, signals)
+
+
+def test_an_alert_expires_when_its_author_says_no_more() -> None:
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    for offset, one in enumerate(sad(6)):
+        partition.apply(one, offset)
+    assert partition.tick(["author-a"], NOON + 3600) == []
+    (alert,) = partition.tick(["author-a"], NOON + 2 * 86400)
+    assert alert.status == "resolved"
+    assert alert.evidence.messages == 5
+
+
+def test_forgetting_an_author_deletes_the_state_and_the_alerts() -> None:
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    for offset, one in enumerate(sad(6)):
+        partition.apply(one, offset)
+    partition.take_changes()
+    partition.forget("author-a", 6)
+    changes = partition.take_changes()
+    assert changes.states == {"author-a": None}
+    assert changes.forgotten_alerts == ["sustained:author-a:messages-0-4"]
+    assert partition.apply(signal(0.95, offset=7, ts=NOON + 7), 7) == []
+
+
+def test_authors_beyond_the_bound_leave_memory_only_once_they_are_stored() -> None:
+    stored: dict[str, AuthorState] = {}
+    partition = SignalPartition(0, SUSTAINED, stored.get, max_authors=2)
+    alerts = []
+    for n in range(6):
+        for author in "abcdef":
+            one = signal(0.95, author=author, offset=n, partition=ord(author), ts=NOON + 60 * n)
+            alerts += partition.apply(one, n)
+        stored |= {name: state for name, state in partition.take_changes().states.items() if state}
+    assert len(alerts) == 6

@@ -1,0 +1,172 @@
+"""Channel and drift rules, through the partition that applies them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.monitor.channel_rules import ChannelState, stability_index
+from stream.monitor.counting import CountPartition, CountPolicy
+from stream.monitor.events import Alert
+from tests.stream.monitor.factories import NOON, channel_rule, delta, ids, rules
+
+POLICY = CountPolicy(base_s=60, judge_delay_s=0)
+CALM = {"joy": 95, "anger": 5}
+ANGRY = {"joy": 60, "anger": 40}
+DAY_S = 86400
+
+
+class Feed:
+    """Windows of one channel, five minutes apart, each as one delta."""
+
+    def __init__(self, *tables: dict[str, Any], channel: str = "support") -> None:
+        self.partition = CountPartition(0, rules(*tables), POLICY)
+        self.alerts: list[Alert] = []
+        self._channel = channel
+        self._offset = 0
+
+    def window(self, start: float, labels: dict[str, int]) -> None:
+        record = delta({start: labels}, first=1000 * self._offset, channel=self._channel)
+        self.alerts += self.partition.apply(record, self._offset)
+        self._offset += 1
+
+    def days(self, days: int, labels: dict[str, int] = CALM) -> None:
+        """An hour of windows at noon of each of the days before today."""
+        for day in range(-days, 0):
+            for n in range(12):
+                self.window(NOON + day * DAY_S + 300 * n, labels)
+
+
+@pytest.mark.parametrize("test", ["poisson", "robust_z"])
+def test_a_surge_against_the_same_hour_of_past_days_fires_and_then_resolves(test: str) -> None:
+    feed = Feed(channel_rule(test=test))
+    feed.days(3)
+    feed.window(NOON, CALM)
+    for n in range(1, 3):
+        feed.window(NOON + 300 * n, ANGRY)
+    for n in range(3, 6):
+        feed.window(NOON + 300 * n, CALM)
+    assert [alert.status for alert in feed.alerts] == ["firing", "resolved"]
+    fired = feed.alerts[0]
+    assert fired.id == f"surge:support:{NOON + 300}"
+    assert fired.evidence.baseline == pytest.approx(0.05)
+    assert fired.evidence.messages == 100
+    assert fired.evidence.confidence == pytest.approx(0.5)
+
+
+def test_the_usual_ups_and_downs_do_not_fire() -> None:
+    feed = Feed(channel_rule())
+    feed.days(3)
+    for n, anger in enumerate([5, 8, 3, 10, 6, 2, 9]):
+        feed.window(NOON + 300 * n, {"joy": 100 - anger, "anger": anger})
+    assert feed.alerts == []
+
+
+def test_a_window_with_few_messages_is_not_judged() -> None:
+    feed = Feed(channel_rule(min_messages=50))
+    feed.days(3)
+    feed.window(NOON, {"anger": 20})
+    feed.window(NOON + 300, CALM)
+    assert feed.alerts == []
+
+
+def test_without_a_baseline_there_is_no_alert() -> None:
+    feed = Feed(channel_rule())
+    feed.window(NOON, ANGRY)
+    feed.window(NOON + 300, CALM)
+    assert feed.alerts == []
+
+
+def test_trouble_that_lasts_does_not_become_the_usual() -> None:
+    feed = Feed(channel_rule(resend_s=10 * DAY_S, expire_s=10 * DAY_S))
+    feed.days(3)
+    for n in range(12 * 6):
+        feed.window(NOON + 300 * n, ANGRY)
+    assert [alert.status for alert in feed.alerts] == ["firing"]
+
+
+def test_a_surge_in_the_last_window_is_judged_when_nothing_follows() -> None:
+    feed = Feed(channel_rule())
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    assert feed.partition.tick(NOON + 299) == []
+    assert ids(feed.partition.tick(NOON + 300)) == [(f"surge:support:{NOON}", "firing")]
+    assert feed.partition.tick(NOON + 301) == []
+
+
+def test_a_surge_in_a_channel_that_falls_silent_expires() -> None:
+    feed = Feed(channel_rule(expire_s=1800))
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    feed.partition.tick(NOON + 300)
+    assert ids(feed.partition.tick(NOON + 3600)) == [(f"surge:support:{NOON}", "resolved")]
+
+
+def test_a_rule_watches_its_channels_only() -> None:
+    for channel, expected in (("support", 1), ("sales", 0)):
+        feed = Feed(channel_rule(channels=["support"]), channel=channel)
+        feed.days(3)
+        feed.window(NOON, ANGRY)
+        feed.window(NOON + 300, CALM)
+        assert len(feed.alerts) == expected
+
+
+def test_drift_fires_when_the_label_mix_of_an_hour_shifts() -> None:
+    feed = Feed({"name": "drift", "kind": "drift", "min_messages": 500}, channel="*")
+    for n in range(12 * 6):
+        feed.window(NOON + 300 * n, {"joy": 60, "neutral": 40})
+    assert feed.alerts == []
+    for n in range(12 * 6, 12 * 7 + 1):
+        feed.window(NOON + 300 * n, {"joy": 10, "anger": 90})
+    assert [alert.status for alert in feed.alerts] == ["firing"]
+    assert feed.alerts[0].channel == "*"
+
+
+MIXES = st.dictionaries(st.sampled_from(["joy", "anger", "fear", "neutral"]), st.integers(0, 10_000))
+
+
+@given(MIXES, MIXES)
+def test_the_stability_index_is_symmetric_and_never_negative(
+    now: dict[str, int], then: dict[str, int]
+) -> None:
+    assert stability_index(now, then) >= 0
+    assert stability_index(now, then) == pytest.approx(stability_index(then, now))
+    assert stability_index(now, now) == 0
+
+
+@given(st.lists(st.sampled_from([0, 5, 20, 40]), max_size=24), st.integers(0, 24), st.integers(0, 24))
+def test_a_replay_from_a_checkpoint_gives_the_same_alerts(anger: list[int], stop: int, back: int) -> None:
+    table = channel_rule(cooldown_s=0)
+    past = Feed(table)
+    past.days(3)
+    records = [
+        delta({NOON + 300 * n: {"joy": 100 - a, "anger": a}}, first=10**6 + 1000 * n)
+        for n, a in enumerate(anger)
+    ]
+    numbers = range(1000, 1000 + len(records))
+    stored = past.partition.take_changes()
+
+    def fresh() -> CountPartition:
+        return CountPartition(
+            0, rules(table), POLICY,
+            checkpoint=stored.checkpoint, windows=dict(stored.windows), states=dict(stored.states),
+        )  # fmt: skip
+
+    live = fresh()
+    expected = [alert for n, one in zip(numbers, records, strict=True) for alert in live.apply(one, n)]
+
+    stop = min(stop, len(records))
+    first = fresh()
+    found = [alert for n in range(stop) for alert in first.apply(records[n], numbers[n])]
+    changes = first.take_changes()
+    states = {**stored.states, **changes.states}
+    second = CountPartition(
+        0, rules(table), POLICY,
+        checkpoint=changes.checkpoint,
+        windows={k: w for k, w in {**stored.windows, **changes.windows}.items() if k not in changes.expired},
+        states={key: ChannelState.from_json(state.to_json()) for key, state in states.items()},
+    )  # fmt: skip
+    for n in range(max(0, stop - back), len(records)):
+        found += second.apply(records[n], numbers[n])
+    assert ids(found) == ids(expected)

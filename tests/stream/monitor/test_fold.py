@@ -1,0 +1,156 @@
+"""Counting: each delta once, whatever is repeated; late ones apart; windows expire after publication."""
+
+from collections import Counter
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.monitor.counting import CountPartition, CountPolicy
+from stream.monitor.fold import Window, fold
+from stream.monitor.rules import RuleSet
+from stream.monitor.windows import is_late, window_lengths, window_start
+from tests.stream.monitor.factories import NOON, delta
+
+POLICY = CountPolicy(base_s=60, allowed_lateness_s=600, judge_delay_s=0)
+NO_RULES = RuleSet()
+
+
+@given(moment=st.integers(0, 2**33), length=st.sampled_from([60, 300, 3600]))
+def test_a_moment_lies_in_its_window(moment: int, length: int) -> None:
+    start = window_start(moment, length)
+    assert start <= moment < start + length
+    assert start % length == 0
+
+
+def test_longer_windows_are_made_of_whole_base_windows() -> None:
+    assert window_lengths(60) == (60, 300, 3600)
+    assert window_lengths(7) == (7,)
+    assert window_lengths(300) == (300, 3600)
+
+
+def test_a_window_is_late_only_beyond_the_allowed_lateness() -> None:
+    assert not is_late(NOON, 60, allowed_lateness_s=600, watermark_s=NOON + 600)
+    assert is_late(NOON, 60, allowed_lateness_s=600, watermark_s=NOON + 660)
+
+
+def test_a_replayed_delta_changes_nothing() -> None:
+    first = delta({NOON: {"joy": 2}}, first=0)
+    second = delta({NOON: {"joy": 1}}, first=2)
+    window = fold(fold(Window(), first.windows[0], first.source), second.windows[0], second.source)
+    assert fold(window, first.windows[0], first.source) is window
+    assert fold(window, second.windows[0], second.source) is window
+    assert window.tally.labels == {"joy": 3}
+
+
+@given(
+    batches=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["joy", "anger"]), st.integers(1, 5), st.integers(0, 4)),
+        max_size=30,
+    ),
+    seed=st.integers(0, 2**16),
+)
+def test_counts_are_exact_whatever_suffix_is_replayed(
+    batches: list[tuple[int, str, int, int]], seed: int
+) -> None:
+    """Records come again from an earlier offset, as after a crash: the counts stay those of a batch count."""
+    random = Random(seed)
+    next_offset = Counter[int]()
+    records = []
+    expected: Counter[tuple[int, str]] = Counter()
+    for partition, label, messages, minute in batches:
+        start = NOON + 60 * minute
+        records.append(delta({start: {label: messages}}, first=next_offset[partition], partition=partition))
+        next_offset[partition] += messages
+        expected[start, label] += messages
+
+    counts = CountPartition(0, NO_RULES, POLICY)
+    position = 0
+    while position < len(records):
+        counts.apply(records[position], position)
+        position += 1
+        if random.random() < 0.2:
+            position = random.randrange(position)
+    found = Counter(
+        {
+            (start, label): count
+            for start in range(NOON, NOON + 300, 60)
+            for label, count in counts.tally("support", start, 60).labels.items()
+        }
+    )
+    assert found == expected
+
+
+def test_a_delta_updates_its_minute_its_five_minutes_and_its_hour() -> None:
+    counts = CountPartition(0, NO_RULES, POLICY)
+    counts.apply(delta({NOON + 60: {"joy": 2}}), 0)
+    counts.apply(delta({NOON + 360: {"fear": 1}}, first=2), 1)
+    published = {
+        (c.window_s, int(c.start.timestamp()) - NOON): c.labels for c in counts.take_changes().counters
+    }
+    assert published == {
+        (60, 60): {"joy": 2},
+        (60, 360): {"fear": 1},
+        (300, 0): {"joy": 2},
+        (300, 300): {"fear": 1},
+        (3600, 0): {"joy": 2, "fear": 1},
+    }
+
+
+def test_a_late_delta_within_the_allowance_is_published_again_and_an_older_one_is_counted_as_late() -> None:
+    counts = CountPartition(0, NO_RULES, POLICY)
+    counts.apply(delta({NOON: {"joy": 1}}), 0)
+    counts.apply(delta({NOON + 600: {"joy": 1}}, first=1), 1)
+    counts.take_changes()
+    counts.apply(delta({NOON: {"joy": 1}}, first=2), 2)
+    assert {(c.window_s, c.messages) for c in counts.take_changes().counters} == {
+        (60, 2),
+        (300, 2),
+        (3600, 3),
+    }
+    counts.apply(delta({NOON + 1200: {"joy": 1}}, first=3), 3)
+    counts.take_changes()
+    counts.apply(delta({NOON: {"joy": 5}}, first=4), 4)
+    assert counts.late_messages == 5
+    assert counts.take_changes().counters == []
+
+
+def test_windows_expire_after_they_have_been_published() -> None:
+    counts = CountPartition(0, NO_RULES, POLICY)
+    counts.apply(delta({NOON: {"joy": 1}}), 0)
+    counts.apply(delta({NOON + 4 * 3600: {"joy": 1}}, first=1), 1)
+    changes = counts.take_changes()
+    assert NOON in {int(counter.start.timestamp()) for counter in changes.counters}
+    assert changes.expired == [("support", NOON)]
+    assert ("support", NOON) not in changes.windows
+    assert counts.take_changes().expired == []
+
+
+def test_what_was_stored_goes_on_as_if_nothing_had_happened() -> None:
+    """A partition that is loaded from its last checkpoint publishes what the first owner would have."""
+    records = [delta({NOON + 60 * n: {"joy": n + 1}}, first=100 * n, last=100 * n + n) for n in range(8)]
+    whole = CountPartition(0, NO_RULES, POLICY)
+    for offset, record in enumerate(records):
+        whole.apply(record, offset)
+
+    first = CountPartition(0, NO_RULES, POLICY)
+    for offset, record in enumerate(records[:5]):
+        first.apply(record, offset)
+    stored = first.take_changes()
+    second = CountPartition(
+        0, NO_RULES, POLICY, checkpoint=stored.checkpoint, windows=stored.windows, states=stored.states
+    )
+    for offset, record in enumerate(records[3:], start=3):
+        second.apply(record, offset)
+    assert second.tally("support", NOON, 3600) == whole.tally("support", NOON, 3600)
+    assert second.checkpoint == whole.checkpoint
+
+
+def test_a_replay_writes_everything_once_more() -> None:
+    """It comes only after a crash before the commit: perhaps the changelog lacks what the disk has."""
+    counts = CountPartition(0, NO_RULES, POLICY)
+    counts.apply(delta({NOON: {"joy": 1}}), 0)
+    stored = counts.take_changes()
+    again = CountPartition(0, NO_RULES, POLICY, checkpoint=stored.checkpoint, windows=stored.windows)
+    again.apply(delta({NOON: {"joy": 1}}), 0)
+    assert again.take_changes().windows == stored.windows

@@ -1,0 +1,81 @@
+"""The rules file: what is accepted, and the one clear line that a mistake gets."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stream.errors import SettingsError
+from stream.monitor.rulesfile import SHIPPED_RULES, RulesFile, load_rules
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_shipped_rules_are_valid_and_phrases_are_off() -> None:
+    rules = load_rules(SHIPPED_RULES)
+    assert {rule.kind for rule in rules.rules} == {"author", "channel", "drift", "phrase"}
+    assert not any(rule.kind == "phrase" for rule in rules.of_authors)
+    assert all(rule.recipients for rule in rules.rules)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[[rule]", "not valid TOML"),
+        ("[[rule]]\nkind = 'author'", "rule number 1: name: Field required"),
+        ("[[rule]]\nname = 'a'\nkind = 'mood'", "rule a: kind must be one of author, phrase, channel, drift"),
+        ("[[rule]]\nname = 'a'\nkind = 'author'\nlevel = 1", "rule a: level is not a field"),
+        ("[[rule]]\nname = 'a'\nkind = 'author'\nenter = 0.4\nleave = 0.5", "leave .* must be below enter"),
+        ("[[rule]]\nname = 'a'\nkind = 'author'\nmin_messages = 1", "rule a: min_messages: .* greater than"),
+        (
+            "[[rule]]\nname = 'a'\nkind = 'channel'\nlabels = ['rage']",
+            "'rage' is no label; choose from sadness",
+        ),
+        ("[[rule]]\nname = 'a'\nkind = 'phrase'\nlists = []", "rule a: lists: "),
+        (
+            "[[rule]]\nname = 'a'\nkind = 'drift'\n[[rule]]\nname = 'a'\nkind = 'drift'",
+            "two rules are named a",
+        ),
+        ("[[rules]]\nname = 'a'", "rules is not known here"),
+        (
+            "[[rule]]\nname = 'a'\nkind = 'drift'\n"
+            "quiet_hours = {from = 22:00:00, to = 07:00:00, timezone = 'X'}",
+            "'X' is not a time zone",
+        ),
+    ],
+)
+def test_a_mistake_gets_one_line_that_names_the_rule(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint) as raised:
+        load_rules(write(tmp_path / "rules.toml", text))
+    assert len(str(raised.value).strip().splitlines()) == 1
+
+
+def test_a_window_that_is_not_made_of_count_windows_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "rules.toml", "[[rule]]\nname = 'a'\nkind = 'channel'\nlabels = ['anger']")
+    with pytest.raises(SettingsError, match="count_window_s"):
+        load_rules(path, base_s=7)
+
+
+def test_a_missing_file_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="rules_file"):
+        load_rules(tmp_path / "none.toml")
+
+
+def test_a_change_is_taken_over_and_a_mistake_is_not(tmp_path: Path) -> None:
+    path = write(tmp_path / "rules.toml", "[[rule]]\nname = 'a'\nkind = 'drift'")
+    file = RulesFile(path)
+    assert not file.reload()
+    write(path, "[[rule]]\nname = 'b'\nkind = 'drift'")
+    os.utime(path, ns=(1, 1))
+    assert file.reload()
+    assert file.rules.rules[0].name == "b"
+    write(path, "broken")
+    os.utime(path, ns=(2, 2))
+    assert not file.reload()
+    assert file.rules.rules[0].name == "b"
+    path.unlink()
+    assert not file.reload()
+    assert file.rules.rules[0].name == "b"
