@@ -126,6 +126,51 @@ class AnnotateSettings(BaseModel):
     drain: bool = Field(False, description="Stop when everything that was there at the start is labelled.")
 
 
+class MonitorSettings(BaseModel):
+    """The monitor: counters, alerts and their delivery."""
+
+    monitor_group_id: str = Field(
+        "emotion-monitor", description="Consumer group of the monitors, and name of their state."
+    )
+    rules_file: Path | None = Field(
+        None, description="Alert rules (TOML), read again on change. Default: the shipped ones."
+    )
+    state_dir: Path = Field(
+        Path("emotion-monitor-state"), description="Folder of the local state; one a monitor."
+    )
+    state_store: Literal["rocksdb", "memory"] = Field(
+        "rocksdb", description="Where the state lives; memory reads it all from Kafka at each start."
+    )
+    state_days: PositiveFloat = Field(
+        30.0, description="Days that the state of an author or channel is kept after its last message."
+    )
+    standby_replicas: Annotated[int, Ge(0)] = Field(
+        0, description="Monitors that keep a copy of each partition's state, to take over at once."
+    )
+    allowed_lateness_s: Annotated[float, Ge(0)] = Field(
+        600.0, description="Counts that come later than this after their window are only counted as late."
+    )
+    judge_delay_s: Annotated[float, Ge(0)] = Field(
+        30.0, description="Channel rules judge a window this long after its end."
+    )
+    checkpoint_interval_ms: PositiveFloat = Field(
+        500.0, description="Counters and alerts are published and committed this often."
+    )
+    webhook_url: str | None = Field(None, description="Where alerts are posted to, signed.")
+    webhook_secret: SecretStr | None = Field(
+        None, description="Key of the webhook's HMAC-SHA-256 signature; needed with webhook_url."
+    )
+    webhook_give_up_s: PositiveFloat = Field(
+        900.0, description="Retries end after this; the alert goes to PREFIX.alerts.dlq."
+    )
+    alertmanager_url: str | None = Field(
+        None, description="Prometheus Alertmanager, http://host:9093; several by commas."
+    )
+    alertmanager_resend_s: PositiveFloat = Field(
+        60.0, description="How often firing alerts are sent to it again."
+    )
+
+
 class PrivacySettings(BaseModel):
     """Defaults that protect people."""
 
@@ -151,7 +196,13 @@ class ObserveSettings(BaseModel):
 
 
 class Settings(
-    ObserveSettings, PrivacySettings, AnnotateSettings, TopicSettings, KafkaSettings, BaseSettings
+    ObserveSettings,
+    PrivacySettings,
+    MonitorSettings,
+    AnnotateSettings,
+    TopicSettings,
+    KafkaSettings,
+    BaseSettings,
 ):
     """All settings in force, read once at the edge (``load_settings``) and handed down.
 
@@ -184,6 +235,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "kafka": KafkaSettings,
     "topics": TopicSettings,
     "annotate": AnnotateSettings,
+    "monitor": MonitorSettings,
     "privacy": PrivacySettings,
     "observe": ObserveSettings,
 }

@@ -63,6 +63,10 @@ class TopicNames:
         return f"{self.prefix}.alerts"
 
     @property
+    def undelivered(self) -> str:
+        return f"{self.prefix}.alerts.dlq"
+
+    @property
     def reviews(self) -> str:
         return f"{self.prefix}.reviews"
 
@@ -97,6 +101,7 @@ def topic_specs(
         topic(names.dlq, "messages not labelled, and why", max_message_bytes=limit(5 * max_message_bytes)),
         topic(names.counters, "windowed counters, upserted", cleanup_policy=compacted),
         topic(names.alerts, "alerts and their life", cleanup_policy=compacted),
+        topic(names.undelivered, "alerts that a receiver would not take"),
         topic(names.reviews, "what reviewers said of alerts", retention_ms=365 * DAY_MS),
         topic(names.optout, "people who opted out", cleanup_policy="compact", retention_ms=-1),
     )
