@@ -240,6 +240,7 @@ class OutcomeEncoder:
                     "last_offset": last.offset,
                 },
                 "windows": windows,
+                "model": self._model,
             }
             key = channel.encode()
             output[topic, partition_of(key, self._policy.partitions[topic])].append(
