@@ -1,0 +1,160 @@
+"""The numbers that ship beside the weights, all chosen on validation rows: temperature, neutral threshold,
+distress.
+
+validation logits ─► temperature ─► probabilities ─► neutral threshold
+                                                 └─► distress map and levels ─► calibration.json
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from model.calibration import Calibration, DistressLevels, DistressWeights
+from model.decide import DecisionRule
+from model.folder import ModelFolder
+from model.labels import LABEL2ID, LABELS
+from training.data import Row, load_emotion, load_goemotions
+from training.errors import TrainingError
+from training.metrics import Floats, Indices, macro_f1, softmax
+from training.predict import open_classifier, row_logits
+
+MAX_TOKENS: Final = 128
+OVERLAP_TOKENS: Final = 32
+# The share of messages at or above a level that are truly sadness, fear or anger, on validation.
+LEVEL_PRECISION: Final = {"watch": 0.7, "elevated": 0.85, "high": 0.95}
+NEUTRAL_THRESHOLDS: Final = tuple(float(threshold) for threshold in np.arange(0.0, 0.96, 0.025).round(3))
+MAP_KNOTS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Logits (N, K) and labels (N,) of one data set's validation rows; ``columns``: the labels it can have.
+    """
+
+    logits: Floats
+    labels: Indices
+    columns: tuple[int, ...]
+
+
+def calibrate(
+    folder: Path, data: Path | None, *, device: str = "auto", name: str | None = None
+) -> Calibration:
+    """Fit everything on the validation rows of dair-ai/emotion and GoEmotions; writes ``calibration.json``.
+    """
+    (folder / "calibration.json").unlink(missing_ok=True)  # it may belong to other weights
+    classifier = open_classifier(folder, device=device)
+    sets = {
+        source: _validation(rows, row_logits(classifier, rows))
+        for source, rows in (
+            ("emotion", load_emotion(data).validation),
+            ("goemotions", load_goemotions(data).validation),
+        )
+    }
+    opened = ModelFolder.open(folder)
+    calibration = fit_calibration(
+        sets, opened.columns, Calibration(name=name, revision=opened.revision, max_tokens=MAX_TOKENS)
+    )
+    calibration.save(folder)
+    return calibration
+
+
+def fit_calibration(sets: dict[str, Validation], columns: Sequence[int], base: Calibration) -> Calibration:
+    """``base`` with everything fitted on ``sets``; ``columns[k]`` is the label of logit k."""
+    temperature = fit_temperature(list(sets.values()))
+    fitted = base.model_copy(update={"temperature": temperature, "overlap_tokens": OVERLAP_TOKENS})
+    rule = DecisionRule(fitted, columns)
+    mixed = sets.get("goemotions") or next(iter(sets.values()))
+    threshold = fit_neutral_threshold(
+        rule.probabilities(mixed.logits.astype(np.float32)), mixed.labels, columns
+    )
+    everything = np.concatenate(
+        [rule.probabilities(part.logits.astype(np.float32)) for part in sets.values()]
+    )
+    truth = np.concatenate([part.labels for part in sets.values()])
+    knots, levels = fit_distress(everything, truth, base.distress_weights)
+    return fitted.model_copy(
+        update={"neutral_threshold": threshold, "distress_map": knots, "distress_levels": levels}
+    )
+
+
+def fit_temperature(sets: Sequence[Validation]) -> float:
+    """The temperature with the least negative log-likelihood, each data set with the same weight."""
+    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]  # ships no types
+
+    def loss(log_temperature: float) -> float:
+        return sum(_nll(part, float(np.exp(log_temperature))) for part in sets)
+
+    found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
+    return round(float(np.exp(found.x)), 4)
+
+
+def fit_neutral_threshold(probabilities: Floats, labels: Indices, columns: Sequence[int]) -> float:
+    """The threshold with the best macro-F1 over seven labels; 0 where none beats the plain argmax.
+
+    ``probabilities``: (N, 7) in the order of ``LABELS``. The least of equally good ones is taken.
+    """
+
+    def score(threshold: float) -> float:
+        rule = DecisionRule(Calibration(neutral_threshold=threshold), tuple(columns))
+        return macro_f1(rule.choose(probabilities), labels, len(LABELS))
+
+    return max(NEUTRAL_THRESHOLDS, key=lambda threshold: (round(score(threshold), 6), -threshold))
+
+
+def fit_distress(
+    probabilities: Floats, labels: Indices, weights: DistressWeights
+) -> tuple[tuple[tuple[float, float], ...], DistressLevels]:
+    """An isotonic map from the weighted sum to the weight of the true label, and where each level begins.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    by_label = np.zeros(len(LABELS))
+    for label, weight in weights.model_dump().items():
+        by_label[LABEL2ID[label]] = weight
+    raw = probabilities @ by_label
+    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, by_label[labels])
+    knots = _thinned(fitted.X_thresholds_, fitted.y_thresholds_)
+    xs, ys = zip(*knots, strict=True)
+    score = np.interp(raw, xs, ys)
+    return knots, DistressLevels(**_level_starts(score, by_label[labels] > 0))
+
+
+def _level_starts(score: Floats, distressed: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """For each level the least score from which on the wanted share of messages is truly distressed."""
+    starts: dict[str, float] = {}
+    least = 0.05
+    for level, precision in LEVEL_PRECISION.items():
+        reached = [start for start in np.arange(0.05, 1.0, 0.01) if (score >= start).any()
+                   and distressed[score >= start].mean() >= precision]  # fmt: skip
+        least = max(least, round(float(reached[0]), 2) if reached else 0.99)
+        starts[level] = least
+    return starts
+
+
+def _thinned(xs: Floats, ys: Floats) -> tuple[tuple[float, float], ...]:
+    """At most ``MAP_KNOTS`` knots of a non-decreasing map, strictly ascending in x after rounding."""
+    places = np.unique(np.linspace(0, len(xs) - 1, MAP_KNOTS).round().astype(int))
+    knots = [(round(float(xs[i]), 4), round(float(ys[i]), 4)) for i in places]
+    kept = [knots[0], *(after for before, after in pairwise(knots) if after[0] > before[0])]
+    return tuple(kept) if len(kept) > 1 else ((0.0, kept[0][1]), (1.0, kept[0][1]))
+
+
+def _validation(rows: Sequence[Row], logits: Floats) -> Validation:
+    labels = np.array([LABEL2ID[row.label] for row in rows])
+    return Validation(logits, labels, tuple(sorted({int(label) for label in labels})))
+
+
+def _nll(part: Validation, temperature: float) -> float:
+    """Mean negative log-likelihood over the labels that the set can have and the model knows."""
+    known = [column for column in part.columns if column < part.logits.shape[1]]
+    rows = np.isin(part.labels, known)
+    if not rows.any():
+        raise TrainingError("no validation row has a label that the model knows")
+    chosen = np.searchsorted(known, part.labels[rows])
+    probabilities = softmax(part.logits[rows][:, known], temperature)
+    return float(-np.log(probabilities[np.arange(len(chosen)), chosen] + 1e-12).mean())

@@ -1,0 +1,144 @@
+"""``emotion-train``: fit, evaluate, compare, audit, calibrate and export.
+
+    emotion-train fit --recipe best --out runs/best-0
+    emotion-train calibrate runs/best-0
+    emotion-train evaluate runs/best-0
+    emotion-train export runs/best-0 --out model/weights
+
+torch and transformers are imported by the commands that need them, so ``--help`` answers at once.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from model.errors import ModelError
+from training.errors import TrainingError
+
+app = typer.Typer(
+    help=__doc__.split("\n\n")[0].replace("``", ""), no_args_is_help=True, pretty_exceptions_enable=False
+)
+out = Console()
+err = Console(stderr=True)
+
+Data = Annotated[
+    Path | None,
+    typer.Option(envvar="EMOTION_DATA", help="Folder with the data sets; without it they come from the hub."),
+]
+DeviceName = Annotated[str, typer.Option(envvar="EMOTION_DEVICE", help="auto, cpu, cuda or cuda:N.")]
+
+
+@app.command()
+def fit(
+    recipe: Annotated[
+        str, typer.Option(help="report, lora, best, or debug (seconds, random base).")
+    ] = "best",
+    base: Annotated[
+        str | None, typer.Option(help="minilm (offline), a folder, or a name on the hub.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of initialisation, order, dropout and augmentation.")] = 0,
+    folder: Annotated[Path | None, typer.Option("--out", help="Default: runs/RECIPE-SEED.")] = None,
+    data: Data = None,
+    device: DeviceName = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    split: Annotated[str | None, typer.Option(help="Re-split dair-ai/emotion, such as 70/15/15.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Runs whose mean prediction is distilled (repeatable).")
+    ] = None,
+    distil: Annotated[float, typer.Option(help="Weight of the teachers' soft labels.")] = 0.5,
+    context: Annotated[
+        int, typer.Option(help="Tokens of earlier messages to train with; 0 is none.", metavar="TOKENS")
+    ] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch in --out.")] = False,
+) -> None:
+    """Train a model and write it, its log and its recipe to a folder."""
+    from training.fit import Device, Fit
+    from training.predict import soft_labels
+    from training.recipes import recipe_named
+    from training.sources import training_data, with_context
+
+    chosen = recipe_named(recipe)
+    given: dict[str, Any] = {
+        "base": base,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
+    chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
+    if teacher:
+        chosen = replace(chosen, name=f"{chosen.name}-distilled", distil=distil)
+    if context:
+        chosen = with_context(chosen, context)
+    folder = folder or Path("runs") / f"{chosen.name}-{seed}"
+    rows = training_data(chosen, data, split=_percentages(split), seed=seed)
+    hardware = Device.named(device, precision)
+    with _progress(f"{chosen.name}, seed {seed}") as progress:
+        soft = None
+        if teacher:
+            soft = soft_labels(
+                teacher, rows.train, len(chosen.labels), device=hardware.name, precision=hardware.precision
+            )
+        run = Fit(
+            chosen,
+            rows.train,
+            rows.validation,
+            folder,
+            seed=seed,
+            device=hardware,
+            teacher=soft,
+            progress=progress,
+        )
+        result = run.run(resume=resume)
+    for entry in run.log.history:
+        out.print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), highlight=False)
+    out.print(f"{result.folder}: best epoch {result.epoch}, score {result.score:.4f}, {result.seconds:.0f} s")
+
+
+@app.command()
+def audit(data: Data = None) -> None:
+    """Count what is wrong with dair-ai/emotion: duplicates, contradictions, overlap, HTML debris."""
+    from training.data import load_emotion
+    from training.leakage import audit as audit_splits
+
+    table = Table("measure", "value")
+    for name, value in audit_splits(load_emotion(data)).as_dict().items():
+        table.add_row(name.replace("_", " "), json.dumps(value))
+    out.print(table)
+
+
+def _percentages(split: str | None) -> tuple[int, int, int] | None:
+    if split is None:
+        return None
+    try:
+        first, second, third = (int(part) for part in split.split("/"))
+    except ValueError:
+        raise TrainingError(f"--split {split}: three percentages, such as 70/15/15") from None
+    return first, second, third
+
+
+def _progress(title: str):  # type: ignore[no-untyped-def]  # a context manager of a function, built below
+    from training.progress import step_progress
+
+    return step_progress(title, err)
+
+
+def main() -> None:
+    """The entry point: a wrong request is one line and exit status 2, never a stack trace."""
+    try:
+        app()
+    except (TrainingError, ModelError) as error:
+        err.print(f"emotion-train: {error}", style="red", highlight=False, markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Conversations built from single messages, to train and measure a classifier that sees earlier messages.
+
+None of the data sets holds conversations, so what a message means in the light of the one before cannot be
+learnt from them. What can be learnt and measured is the other half of the task: to use the earlier messages
+without taking their feelings for the last one's. So each message gets messages of other rows before it:
+from the same source, in half of the conversations of the same label (moods last), else of any.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from training.data import Row
+
+ALONE = 0.3
+"""Share of messages without context, so that the first message of a conversation is no stranger."""
+
+
+def conversations(rows: Sequence[Row], seed: int) -> list[Row]:
+    """``rows`` with up to three earlier messages each, drawn from ``rows`` themselves; seeded."""
+    rng = random.Random(f"context {seed}")
+    by_source: dict[str, list[Row]] = defaultdict(list)
+    by_mood: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        by_source[row.source].append(row)
+        by_mood[row.source, row.label].append(row)
+    result = []
+    for row in rows:
+        if rng.random() < ALONE:
+            result.append(row)
+            continue
+        pool = by_mood[row.source, row.label] if rng.random() < 0.5 else by_source[row.source]
+        earlier = tuple(rng.choice(pool).text for _ in range(rng.randint(1, 3)))
+        result.append(replace(row, context=earlier))
+    return result

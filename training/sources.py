@@ -1,0 +1,73 @@
+"""Which rows a recipe trains on and which it is judged by, with the leakage guards applied.
+
+load ─► drop contradictions ─► drop near-duplicates of any validation or test row, of any data set ─► recipe
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from training.context import conversations
+from training.data import (
+    Row,
+    Splits,
+    drop_contradictions,
+    load_banking77,
+    load_emotion,
+    load_goemotions,
+    stratified_split,
+)
+from training.leakage import without_leaks
+from training.recipes import Recipe
+from training.written import written_rows
+
+WRITTEN_ROWS: Final = 8_000
+"""Written examples in all; a recipe draws its share of them anew in each epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Rows to train on, and rows by data set to make every choice on."""
+
+    train: tuple[Row, ...]
+    validation: dict[str, Sequence[Row]]
+
+
+def training_data(
+    recipe: Recipe, folder: Path | None, *, split: tuple[int, int, int] | None = None, seed: int = 0
+) -> TrainingData:
+    """Everything ``recipe`` trains on. ``split`` re-splits dair-ai/emotion by percent, stratified and
+    seeded.
+
+    Raises ``DataError`` where a data set is missing.
+    """
+    sets = loaded(recipe, folder)
+    if split is not None:
+        emotion = sets["emotion"]
+        sets["emotion"] = stratified_split([*emotion.train, *emotion.validation, *emotion.test], split, seed)
+    protected = [row for splits in sets.values() for row in (*splits.validation, *splits.test)]
+    train: list[Row] = []
+    for name in recipe.sources:
+        if name == "written":
+            train += without_leaks(written_rows(WRITTEN_ROWS, seed=0), protected)
+        else:
+            train += without_leaks(drop_contradictions(sets[name].train), protected)
+    validation: dict[str, Sequence[Row]] = {
+        name: sets[name].validation for name in ("emotion", "goemotions") if name in sets
+    }
+    if recipe.context_tokens:
+        train = conversations(train, seed)
+        validation = {name: conversations(rows, seed) for name, rows in validation.items()}
+    return TrainingData(tuple(train), validation)
+
+
+def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
+    """The data sets among the recipe's sources, by name."""
+    loaders = {"emotion": load_emotion, "goemotions": load_goemotions, "banking77": load_banking77}
+    return {name: load(folder) for name, load in loaders.items() if name in recipe.sources}
+
+
+def with_context(recipe: Recipe, context_tokens: int) -> Recipe:
+    """``recipe`` for messages that come with earlier messages of their conversation."""
+    return replace(recipe, name=f"{recipe.name}-context", context_tokens=context_tokens)
