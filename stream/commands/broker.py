@@ -1,6 +1,7 @@
 """``emotion-stream broker``: the embedded broker in the foreground."""
 
 import signal
+import sys
 from pathlib import Path
 
 import click
@@ -19,11 +20,9 @@ def broker(port: int, data_dir: Path | None) -> None:
     Prints its address, for --bootstrap-servers. Without --data-dir all records go when it stops. It serves
     one machine and is not for production.
     """
-    # Blocked before the start, so that a signal that comes early still stops the broker in order.
-    signals = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    # Both signals unwind the stack, so that the broker is stopped wherever they arrive.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with EmbeddedBroker(data_dir, port=port) as running:
         click.echo(running.bootstrap_servers)
-        received = signal.sigwait(signals)
-    if received == signal.SIGINT:
-        raise KeyboardInterrupt
+        while True:
+            signal.pause()
