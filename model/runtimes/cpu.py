@@ -21,9 +21,9 @@ from model.contract import Logits
 from model.errors import ModelError
 from model.runtimes.padding import chunks, pad
 
-# Small batches of nearly equal length: a CPU gains nothing from wide ones (8 rows are as fast a text as 128),
-# and every padded token costs.
-MAX_BATCH_TOKENS: Final = 1024
+# Small batches of nearly equal length: wide ones gain a CPU nothing, fall out of its cache and are padded
+# more. Some eight short texts are enough to keep the matrix units fed.
+MAX_BATCH_TOKENS: Final = 256
 
 INPUTS: Final = ("input_ids", "attention_mask")
 OUTPUT: Final = "logits"
@@ -60,6 +60,8 @@ def _open(file: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only: they come back as exceptions
+    # Waiting threads sleep: spinning ones would take the cores from the rest of the pipeline.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes have no common base but Exception

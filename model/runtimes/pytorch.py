@@ -24,7 +24,7 @@ PRECISIONS: Final = ("bf16", "fp16", "fp32")
 
 # On a GPU a batch must be wide to fill it, and 64k tokens of a 768-wide encoder stay under 2 GB. On a CPU
 # wide batches gain nothing and padding costs.
-MAX_BATCH_TOKENS: Final = {"cuda": 65_536, "cpu": 1024}
+MAX_BATCH_TOKENS: Final = {"cuda": 65_536, "cpu": 512}
 
 # Lengths are rounded up to a few values: tensor cores work in eights, and the allocator meets the same
 # shapes again and again.
