@@ -1,4 +1,4 @@
-"""One coloured line a record, for people who watch a topic.
+"""What people see: one coloured line a record, and tables.
 
 The events are plain dictionaries as they came: a field that is missing or new must not end the watching.
 """
@@ -6,6 +6,7 @@ The events are plain dictionaries as they came: a field that is missing or new m
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from rich.console import Console
 from rich.text import Text
 
 Event = Mapping[str, Any]
@@ -19,6 +20,7 @@ COLOURS: Final = {
     "surprise": "green",
     "neutral": "white",
 }
+_WIDE: Final = 240
 LEVEL_COLOURS: Final = {"watch": "yellow", "elevated": "dark_orange", "high": "bold red"}
 
 
@@ -95,6 +97,12 @@ LINES: Final[dict[str, Callable[[Event], Text]]] = {
     "alerts": fields,
     "dlq": dead_letter,
 }
+
+
+def table_console() -> Console:
+    """Where tables go: off a terminal wide enough that no cell is cut for whatever reads them."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDE)
 
 
 def _labelled(event: Event) -> Text:

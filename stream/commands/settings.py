@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from stream import sources
+from stream.commands.lines import table_console
 from stream.settings import SECTIONS, ResolvedSettings, resolve_settings
 
 
@@ -26,7 +26,7 @@ def settings(config: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_json(resolved), indent=2))
     else:
-        Console().print(_as_table(resolved))
+        table_console().print(_as_table(resolved))
 
 
 def _shown(resolved: ResolvedSettings, name: str) -> Any:

@@ -4,10 +4,10 @@ import asyncio
 import json
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from stream.admin import TopicState, create_topics, describe
+from stream.commands.lines import table_console
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import TopicError
 from stream.settings import Settings
@@ -47,7 +47,7 @@ def list_topics(settings: Settings, as_json: bool) -> None:
     table.add_column("holds")
     for state in states:
         table.add_row(*_row(state))
-    Console().print(table)
+    table_console().print(table)
 
 
 @topics.command(cls=SettingsCommand)

@@ -48,12 +48,19 @@ async def run_beside(
     return await asyncio.to_thread(run, *arguments, settings=settings, stdin=stdin)
 
 
-def start(*arguments: Any, settings: Settings | None = None) -> subprocess.Popen[str]:
+def write(name: str, content: str) -> None:
+    """Write a file into the working directory, which is the test's own."""
+    Path(name).write_text(content, encoding="utf-8")
+
+
+def start(
+    *arguments: Any, settings: Settings | None = None, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
     """Start a command as a program of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "stream.cli", *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment(settings) if settings else {}),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
