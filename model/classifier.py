@@ -7,6 +7,8 @@ The stream calls the three steps ``tokenize``, ``forward`` and ``decide`` itself
 one batch while another is in inference; ``classify`` is all three for everybody else.
 """
 
+import contextlib
+import ctypes
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,8 @@ from model.runtimes import Runtime
 from model.tokenizer import Tokenizer
 
 PRECISIONS: Final = ("auto", "int8", "bf16", "fp16", "fp32")
+
+GPU_DRIVERS: Final = ("libcuda.so.1", "libamdhip64.so")
 
 # How many texts at a time classify() takes through the three steps: it bounds memory, not speed.
 CLASSIFY_TEXTS: Final = 4096
@@ -83,6 +87,8 @@ class EmotionClassifier:
         ``ModelError`` if the model was trained on single messages: it would take the feelings of the
         earlier messages for those of the last.
         """
+        if isinstance(texts, str):  # a string is a sequence of strings too: its letters
+            raise TypeError("classify takes a list of texts: classify([text])")
         emotions: list[Emotion] = []
         for start in range(0, len(texts), CLASSIFY_TEXTS):
             part = slice(start, start + CLASSIFY_TEXTS)
@@ -127,11 +133,21 @@ def _runtime(folder: ModelFolder, device: str, precision: str, threads: int) -> 
 
 
 def _gpu_can_be_used(folder: ModelFolder) -> bool:
-    if folder.safetensors is None or importlib.util.find_spec("torch") is None:
+    """Whether torch sees a GPU; torch takes seconds to import, so that is asked last."""
+    if folder.safetensors is None or importlib.util.find_spec("torch") is None or not has_gpu_driver():
         return False
     from model.runtimes.pytorch import cuda_is_available
 
     return cuda_is_available()
+
+
+def has_gpu_driver() -> bool:
+    """Whether the machine has NVIDIA's driver library, or AMD's, which torch calls "cuda" as well."""
+    for library in GPU_DRIVERS:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(library)
+            return True
+    return False
 
 
 def _best_precision(folder: ModelFolder, device: str) -> str:

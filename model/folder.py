@@ -54,7 +54,7 @@ class ModelFolder:
         folder = cls(
             path=path,
             columns=_columns(path, config),
-            max_tokens=min(calibration.max_tokens, *_length_limits(path, config)),
+            max_tokens=min([calibration.max_tokens, *_length_limits(path, config)]),
             pad_token_id=config.get("pad_token_id") or 0,
             calibration=calibration,
         )

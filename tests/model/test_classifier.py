@@ -38,6 +38,11 @@ def test_every_text_has_one_emotion_in_order(int8: EmotionClassifier) -> None:
         assert sum(emotion.scores.values()) + emotion.neutral == pytest.approx(1, abs=1e-5)
 
 
+def test_a_bare_string_is_not_taken_for_its_letters(int8: EmotionClassifier) -> None:
+    with pytest.raises(TypeError, match=r"classify\(\[text\]\)"):
+        int8.classify("happy")
+
+
 def test_no_texts_have_no_emotions(int8: EmotionClassifier) -> None:
     assert int8.classify([]) == []
 

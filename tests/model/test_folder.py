@@ -64,6 +64,7 @@ def test_a_model_with_other_labels_is_refused(
     [
         ({"config": {"max_position_embeddings": 128}}, 128),
         ({"max_tokens": 256}, 256),
+        ({"without": ("tokenizer_config.json",), "config": {"max_position_embeddings": None}}, 512),
         ({"config": {"max_position_embeddings": 512}, "max_tokens": 1024}, 512),
     ],
 )
