@@ -1,0 +1,180 @@
+"""The deploy files fit the program: settings, metrics, probes and topics that they name exist.
+
+What needs their own programs (Docker, Kubernetes) is not run here; promtool checks the rules where it is.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from stream.cli import COMMANDS
+from stream.metrics import Metrics
+from stream.monitor.metrics import MonitorMetrics
+from stream.settings import Settings
+from tests.test_imports import ROOT
+
+DEPLOY: Final = ROOT / "deploy"
+KUBERNETES: Final = DEPLOY / "kubernetes"
+YAML_FILES: Final = sorted(DEPLOY.rglob("*.yaml"))
+
+PROGRAMS: Final = ("annotator", "monitor")
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    """Kubernetes objects by name."""
+    everything = (document for path in sorted(KUBERNETES.glob("*.yaml")) for document in documents(path))
+    return {found["metadata"]["name"]: found for found in everything if found.get("kind") == kind}
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """Specs of the pods of all workloads by the workload's name."""
+    workloads = of_kind("Deployment") | of_kind("StatefulSet") | of_kind("Job")
+    return {name: workload["spec"]["template"]["spec"] for name, workload in workloads.items()}
+
+
+def queries() -> Iterator[str]:
+    """Every PromQL expression in rules and dashboards."""
+    for group in documents(DEPLOY / "prometheus" / "rules.yaml")[0]["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+    for dashboard in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
+        for panel in json.loads(dashboard.read_text(encoding="utf-8"))["panels"]:
+            yield from (target["expr"] for target in panel.get("targets", []))
+
+
+def exposed() -> set[str]:
+    """Names under which Prometheus sees our metrics."""
+    names = set[str]()
+    for registry in (Metrics(CollectorRegistry()).registry, MonitorMetrics(CollectorRegistry()).registry):
+        for metric in registry.collect():
+            suffixes = {
+                "counter": ("_total",),
+                "histogram": ("_bucket", "_sum", "_count"),
+            }.get(metric.type, ("",))
+            names |= {metric.name + suffix for suffix in suffixes}
+    return names
+
+
+def settings_named(path: Path) -> set[str]:
+    text = path.read_text(encoding="utf-8")
+    return {name.removeprefix("EMOTION_").lower() for name in re.findall(r"\bEMOTION_[A-Z0-9_]+", text)}
+
+
+@pytest.mark.parametrize("path", YAML_FILES, ids=lambda path: path.name)
+def test_yaml_files_can_be_read(path: Path) -> None:
+    assert documents(path)
+
+
+def test_rules_and_dashboards_ask_only_for_metrics_that_exist() -> None:
+    asked = {name for query in queries() for name in re.findall(r"\bemotion_\w+", query)}
+    assert asked
+    assert asked <= exposed()
+
+
+def test_every_alert_says_what_to_do() -> None:
+    for group in documents(DEPLOY / "prometheus" / "rules.yaml")[0]["groups"]:
+        for rule in group["rules"]:
+            if "alert" in rule:
+                assert {"summary", "action"} <= set(rule["annotations"]), rule["alert"]
+
+
+def test_panels_of_a_dashboard_do_not_cover_each_other() -> None:
+    for path in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
+        panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
+        assert len({panel["id"] for panel in panels}) == len(panels)
+        taken = set[tuple[int, int]]()
+        for place in (panel["gridPos"] for panel in panels):
+            cells = {
+                (place["x"] + column, place["y"] + line)
+                for column in range(place["w"])
+                for line in range(place["h"])
+            }
+            assert not cells & taken
+            assert all(column < 24 for column, _ in cells)
+            taken |= cells
+
+
+@pytest.mark.parametrize(
+    "path", [DEPLOY / "Dockerfile", *YAML_FILES], ids=lambda path: str(path.relative_to(DEPLOY))
+)
+def test_settings_that_files_name_exist(path: Path) -> None:
+    assert settings_named(path) <= set(Settings.model_fields)
+
+
+def test_programs_are_commands() -> None:
+    for name, pod in pods().items():
+        for container in pod["containers"]:
+            assert container["args"][0] in COMMANDS, name
+    compose = documents(DEPLOY / "compose.yaml")[0]["services"]
+    assert {compose[name]["command"][0] for name in ("topics", "annotator", "monitor")} <= set(COMMANDS)
+
+
+def test_pods_have_more_time_to_stop_than_a_revoke_takes() -> None:
+    for name in PROGRAMS:
+        assert pods()[f"emotion-{name}"]["terminationGracePeriodSeconds"] > Settings().revoke_timeout_s
+    grace = documents(DEPLOY / "compose.yaml")[0]["x-emotion-stream"]["stop_grace_period"]
+    assert float(grace.removesuffix("s")) > Settings().revoke_timeout_s
+
+
+def test_probes_ask_what_the_programs_answer() -> None:
+    for name in PROGRAMS:
+        container = pods()[f"emotion-{name}"]["containers"][0]
+        assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert f"EMOTION_HTTP_PORT={ports['http']}" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_containers_run_without_rights() -> None:
+    for name, pod in pods().items():
+        assert pod["securityContext"]["runAsNonRoot"], name
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"], name
+            assert context["capabilities"] == {"drop": ["ALL"]}, name
+
+
+def test_scaling_stops_at_the_number_of_partitions() -> None:
+    scaled = of_kind("ScaledObject")["emotion-annotator"]["spec"]
+    config = of_kind("ConfigMap")["emotion-stream"]["data"]
+    assert scaled["maxReplicaCount"] <= int(config["EMOTION_PARTITIONS"])
+    trigger = scaled["triggers"][0]["metadata"]
+    defaults = Settings()
+    assert (trigger["consumerGroup"], trigger["topic"]) == (defaults.group_id, defaults.input_topic)
+    assert trigger["bootstrapServers"] == config["EMOTION_BOOTSTRAP_SERVERS"]
+
+
+def test_the_configuration_of_kubernetes_is_valid() -> None:
+    config = of_kind("ConfigMap")["emotion-stream"]["data"]
+    Settings(**{name.removeprefix("EMOTION_").lower(): value for name, value in config.items()})
+
+
+def test_no_secret_stands_in_the_files() -> None:
+    for secret in of_kind("Secret").values():
+        for name, value in secret["stringData"].items():
+            if name.startswith("EMOTION_") and name != "EMOTION_SASL_USERNAME":
+                assert value.startswith("replace-"), name
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "rules", "rules.yaml"), ("test", "rules", "rules.test.yaml")]
+)
+def test_promtool_accepts_the_rules(arguments: tuple[str, ...]) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not on PATH: install Prometheus to check the rules")
+    checked = subprocess.run(
+        [promtool, *arguments], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
