@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from stream import sources
 from stream.errors import SettingsError
 from stream.sources import Origin
-from stream.topics import TopicNames, TopicSpec, topic_specs
+from stream.topics import TopicNames, TopicSpec, largest_record_bytes, topic_specs
 
 Positive = Annotated[int, Gt(0)]
 PositiveFloat = Annotated[float, Gt(0)]
@@ -220,6 +220,11 @@ class Settings(
         """Only the arguments: ``resolve_settings`` reads the other sources, to know each value's origin."""
         del settings_cls
         return (init_settings,)
+
+    @property
+    def largest_record_bytes(self) -> int:
+        """Most that one record we publish can have."""
+        return largest_record_bytes(self.max_message_bytes)
 
     def topic_specs(self) -> tuple[TopicSpec, ...]:
         """All topics as ``topics create`` makes them."""

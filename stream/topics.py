@@ -4,7 +4,6 @@ Everything here can reveal how people feel, so every topic has a retention.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 DAY_MS = 24 * 60 * 60 * 1000
 KAFKA_MAX_MESSAGE_BYTES = 1_048_588
@@ -75,6 +74,15 @@ class TopicNames:
         return f"{self.prefix}.optout"
 
 
+def largest_record_bytes(max_message_bytes: int) -> int:
+    """Most that one record we publish can have.
+
+    JSON writes a control character as six bytes; the rest is for the other fields and the headers. A dead
+    letter is as long as the broker accepts messages.
+    """
+    return max(KAFKA_MAX_MESSAGE_BYTES, 6 * max_message_bytes) + 65_536
+
+
 def topic_specs(
     names: TopicNames, *, partitions: int, retention_days: float, max_message_bytes: int
 ) -> tuple[TopicSpec, ...]:
@@ -83,22 +91,23 @@ def topic_specs(
     ``partitions`` counts for every topic: outputs share the partition of their input, so the order of
     one key's messages is kept. ``max_message_bytes`` is what a message may have; the broker's limit on the
     input stands above it, so that a too large message reaches the dead letters instead of its producer's
-    log, and the dead letters' limit above that, for their headers.
+    log. Whatever the input holds must fit into the outputs, or one message would stop its partition.
     """
     retention_ms = int(retention_days * DAY_MS)
     compacted = "compact,delete"
-    limit = partial(max, KAFKA_MAX_MESSAGE_BYTES)
+    accepted = max(KAFKA_MAX_MESSAGE_BYTES, 4 * max_message_bytes)
+    published = 2 * largest_record_bytes(max_message_bytes)
 
     def topic(name: str, purpose: str, **policy: object) -> TopicSpec:
         settings = {"partitions": partitions, "retention_ms": retention_ms, **policy}
         return TopicSpec(name=name, purpose=purpose, **settings)  # type: ignore[arg-type]  # checked by tests
 
     return (
-        topic(names.messages, "messages to label", max_message_bytes=limit(4 * max_message_bytes)),
-        topic(names.emotions, "labelled messages", max_message_bytes=limit(4 * max_message_bytes)),
-        topic(names.counts, "count deltas, one a commit and channel"),
-        topic(names.signals, "distress of each message, for the alert rules"),
-        topic(names.dlq, "messages not labelled, and why", max_message_bytes=limit(5 * max_message_bytes)),
+        topic(names.messages, "messages to label", max_message_bytes=accepted),
+        topic(names.emotions, "labelled messages", max_message_bytes=published),
+        topic(names.counts, "count deltas, one a commit and channel", max_message_bytes=published),
+        topic(names.signals, "distress of each message, for the rules", max_message_bytes=published),
+        topic(names.dlq, "messages not labelled, and why", max_message_bytes=published),
         topic(names.counters, "windowed counters, upserted", cleanup_policy=compacted),
         topic(names.alerts, "alerts and their life", cleanup_policy=compacted),
         topic(names.undelivered, "alerts that a receiver would not take"),

@@ -36,6 +36,7 @@ from stream.annotate.publish import (
     start_shared_producer,
     stop_shared_producer,
 )
+from stream.annotate.refusals import refusal
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.errors import SettingsError, StalledError, StreamError
@@ -49,8 +50,6 @@ _log = structlog.get_logger(__name__)
 
 _OBSERVE_S = 0.5
 _REJOIN_S = (0.5, 1.0, 2.0, 5.0)
-_PER_RECORD_BYTES = 65_536
-"""What a record may have besides the message: headers, and the names around a dead letter."""
 
 
 class Annotator:
@@ -142,17 +141,22 @@ class Annotator:
             finished_before = self.progress.finished_messages
             try:
                 await self._member(partitions, threads)
-            except* (FencedError, PublishError, KafkaError) as group:
-                error = _first(group)
+            except Exception as raised:
+                error = _decisive(raised)
+                if not isinstance(error, FencedError | PublishError | KafkaError):
+                    raise error from None
+                if refused := refusal(error):
+                    raise refused from error
                 failures = 0 if self.progress.finished_messages > finished_before else failures + 1
-                pause_s = _REJOIN_S[min(failures, len(_REJOIN_S) - 1)]
-                self.metrics.rejoins.inc()
-                _log.warning("leaving the group and joining again", reason=str(error), pause_s=pause_s)
-                self._raise_if_stalled()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), pause_s)
-            except* StreamError as group:
-                raise _first(group) from None
+                await self._pause_before_rejoin(error, failures)
+
+    async def _pause_before_rejoin(self, error: BaseException, failures: int) -> None:
+        pause_s = _REJOIN_S[min(failures, len(_REJOIN_S) - 1)]
+        self.metrics.rejoins.inc()
+        _log.warning("leaving the group and joining again", reason=str(error), pause_s=pause_s)
+        self._raise_if_stalled()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), pause_s)
 
     async def _member(self, partitions: dict[str, int], threads: tuple[Worker, Worker]) -> None:
         """One membership in the group, from join to leave."""
@@ -183,7 +187,7 @@ class Annotator:
                 )
                 await self._run_pipeline(self._pipeline, consumer, partitions[settings.input_topic])
         except TimeoutError:
-            raise ExceptionGroup("join", [PublishError("the brokers did not answer in time")]) from None
+            raise PublishError("the brokers did not answer in time") from None
         finally:
             self._pipeline = None
             with contextlib.suppress(KafkaError, TimeoutError):
@@ -203,9 +207,7 @@ class Annotator:
     ) -> AsyncIterator[Callable[[TopicPartition], Awaitable[Publisher]]]:
         """How a partition gets its publisher, for the guarantee that was asked for."""
         settings = self._settings
-        arguments = producer_arguments(
-            connection(settings), settings.max_message_bytes * 4 + _PER_RECORD_BYTES
-        )
+        arguments = producer_arguments(connection(settings), settings.largest_record_bytes)
         timeout_ms = settings.transaction_timeout_ms
 
         if settings.guarantee == "exactly_once":
@@ -314,12 +316,12 @@ class Annotator:
         return end == 0 or (await consumer.committed(tp) or 0) >= end
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in a group, however deep."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _decisive(raised: BaseException) -> BaseException:
+    """Of what went wrong together, the error that decides what is done: one that ends us, else the first."""
+    if not isinstance(raised, BaseExceptionGroup):
+        return raised
+    leaves = [_decisive(error) for error in raised.exceptions]
+    return next((error for error in leaves if isinstance(error, StreamError)), leaves[0])
 
 
 async def run(settings: Settings) -> None:

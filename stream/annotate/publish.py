@@ -125,14 +125,17 @@ async def stop_shared_producer(producer: AIOKafkaProducer, deadline: Deadline) -
     await _stopped(producer, deadline)
 
 
-def producer_arguments(connection: dict[str, Any], max_request_bytes: int) -> dict[str, Any]:
-    """Arguments of every producer here. Batches are built by us, so nothing lingers."""
+def producer_arguments(connection: dict[str, Any], largest_record_bytes: int) -> dict[str, Any]:
+    """Arguments of every producer here. Batches are built by us, so nothing lingers.
+
+    A batch is closed at half a megabyte, or holds one larger record; either fits into the output topics.
+    """
     return {
         **connection,
         "acks": "all",
         "linger_ms": 0,
-        "max_batch_size": max(_BATCH_BYTES, max_request_bytes),
-        "max_request_size": 2 * max(_BATCH_BYTES, max_request_bytes),
+        "max_batch_size": largest_record_bytes,
+        "max_request_size": 2 * largest_record_bytes,
     }
 
 

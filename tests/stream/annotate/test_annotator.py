@@ -376,3 +376,18 @@ async def test_batches_are_filled_across_partitions(topics: Topics) -> None:
     model = CountingClassifier()
     await annotate_all(settings, model)
     assert max(model.sizes) > 10, "one partition alone has only 10"
+
+
+async def test_a_session_timeout_that_the_broker_refuses_is_said_in_one_line(topics: Topics) -> None:
+    settings = await topics(session_timeout_ms=20)
+    with pytest.raises(SettingsError, match="session_timeout_ms"):
+        await annotate_all(settings)
+
+
+async def test_text_that_grows_when_published_does_not_stop_its_partition(topics: Topics) -> None:
+    """JSON writes each control character as six bytes, so the event is longer than the message was."""
+    settings = await topics(partitions=1, input_format="text", include_text=True)
+    grows = b"x" + b"\x01" * (settings.max_message_bytes - 1)
+    await produce(str(settings.bootstrap_servers), settings.input_topic, [grows, b"joy: short"])
+    await annotate_all(settings)
+    assert [len(event.text or "") for event in await events(settings)] == [settings.max_message_bytes, 10]

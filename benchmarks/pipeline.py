@@ -1,0 +1,209 @@
+"""Messages a second through the annotator and through peers, on the same broker in the same run.
+
+    KAFKA_HOME=/opt/kafka make bench                      no inference: the pipeline alone, with peers
+    make bench ARGS="--model shipped --messages 20000"    the shipped model, without peers
+
+Each system reads the same topic from its start, decodes each message, labels it (with ``null`` a ready
+decision), and writes an event of about the same size. Its speed is read from the offsets that its group
+commits, from the first commit seen to the last, so that start-up does not count. Peers live in an
+environment of their own (``.venv/peers``, made by ``make bench``): Quix Streams asks for an older pydantic.
+"""
+
+import asyncio
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+import orjson
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+from rich.console import Console
+from rich.table import Table
+
+from stream.admin import connected, create_topics
+from stream.settings import Settings
+from tests.brokers import ApacheKafka, Embedded
+
+PARTITIONS: Final = 4
+HERE: Final = Path(__file__).parent
+PEER_PYTHON: Final = HERE.parent / ".venv" / "peers" / "bin" / "python"
+TEXTS: Final = (
+    "where is my parcel? it was supposed to arrive on monday and nobody answers the phone",
+    "thank you so much, that fixed it!",
+    "I cannot log in since the update, the app just closes",
+    "order 48213, please change the delivery address to the one in my profile",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What is measured: a command that reads ``input_topic`` as ``group`` and ends when it is killed."""
+
+    name: str
+    guarantee: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    system: System
+    rates: tuple[float, ...]
+
+    @property
+    def best(self) -> float:
+        return max(self.rates)
+
+
+def systems(model: str, peers: bool) -> list[System]:
+    """Ours under both guarantees, and the peers that were asked for."""
+    annotate = [sys.executable, "-m", "stream.cli", "annotate", "--log-level", "warning"]
+    if model != "shipped":
+        annotate += ["--model", model]
+    found = [
+        System("emotion-stream", g, (*annotate, "--guarantee", g)) for g in ("exactly_once", "at_least_once")
+    ]
+    if peers:
+        quix = [str(PEER_PYTHON), str(HERE / "peers" / "quix_streams.py")]
+        found += [System("Quix Streams", g, (*quix, g)) for g in ("exactly_once", "at_least_once")]
+        found.append(
+            System("Faust agent", "at_least_once", (sys.executable, str(HERE / "peers" / "faust_agent.py")))
+        )
+    return found
+
+
+async def load(settings: Settings, messages: int) -> None:
+    """Fill the input topic, the same number in each partition."""
+    values = [
+        orjson.dumps(
+            {
+                "text": TEXTS[number % len(TEXTS)],
+                "id": f"m-{number}",
+                "author": f"author {number % 500}",
+                "channel": f"channel {number % 5}",
+            }
+        )
+        for number in range(2000)
+    ]
+    async with AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers, max_batch_size=1_000_000
+    ) as producer:
+        for partition in range(PARTITIONS):
+            left = messages // PARTITIONS
+            while left:
+                batch = producer.create_batch()
+                for value in values[:left]:
+                    batch.append(timestamp=int(time.time() * 1000), key=None, value=value, headers=[])
+                left -= min(left, len(values))
+                await (await producer.send_batch(batch, settings.input_topic, partition=partition))
+
+
+async def committed(settings: Settings) -> int:
+    """Messages that the group has committed."""
+    async with connected(settings) as admin:
+        try:
+            offsets = await admin.list_consumer_group_offsets(settings.group_id)
+        except GroupCoordinatorNotAvailableError:  # the broker's first group: its topic is being made
+            return 0
+    return sum(
+        place.offset
+        for tp, place in offsets.items()
+        if isinstance(tp, TopicPartition) and tp.topic == settings.input_topic and place.offset > 0
+    )
+
+
+async def measure(system: System, settings: Settings, messages: int, timeout_s: float) -> float:
+    """Messages a second from the first commit seen to the last."""
+    environment = os.environ | {
+        "EMOTION_BOOTSTRAP_SERVERS": str(settings.bootstrap_servers),
+        "EMOTION_INPUT_TOPIC": settings.input_topic,
+        "EMOTION_TOPIC_PREFIX": settings.topic_prefix,
+        "EMOTION_GROUP_ID": settings.group_id,
+        "EMOTION_AUTHOR_KEY": "benchmark",
+    }
+    process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes no time worth yielding
+        system.command, env=environment, cwd=HERE.parent, stdout=subprocess.DEVNULL
+    )
+    try:
+        first: tuple[float, int] | None = None
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            done, now = await committed(settings), time.monotonic()
+            if done and first is None:
+                first = (now, done)
+            if first is not None and done >= messages:
+                return (done - first[1]) / (now - first[0])
+            if process.poll() is not None:
+                raise click.ClickException(f"{system.name} ended by itself with {process.returncode}")
+            await asyncio.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+    raise click.ClickException(f"{system.name}: {done} of {messages} messages after {timeout_s:.0f} s")
+
+
+async def run(bootstrap_servers: str, todo: list[System], messages: int, rounds: int) -> list[Result]:
+    rates: dict[System, list[float]] = {system: [] for system in todo}
+    for number in range(rounds):
+        for place, system in enumerate(todo):
+            name = f"bench-{number}-{place}"
+            settings = Settings(
+                bootstrap_servers=bootstrap_servers,
+                input_topic=f"{name}-messages",
+                topic_prefix=f"{name}-emotions",
+                group_id=name,
+                partitions=PARTITIONS,
+            )
+            await create_topics(settings)
+            await load(settings, messages)
+            rates[system].append(await measure(system, settings, messages, timeout_s=600))
+    return [Result(system, tuple(rates[system])) for system in todo]
+
+
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a topic that is new has no leader yet
+
+
+def report(results: list[Result], broker: str, model: str, messages: int) -> None:
+    table = Table(
+        title=f"{messages:,} messages, model {model}, {broker}, {PARTITIONS} partitions, one process"
+    )
+    for column in ("system", "guarantee", "messages/s (best)", "all rounds"):
+        table.add_column(column, justify="left" if column in {"system", "guarantee"} else "right")
+    for result in results:
+        rounds = ", ".join(f"{rate:,.0f}" for rate in result.rates)
+        table.add_row(result.system.name, result.system.guarantee, f"{result.best:,.0f}", rounds)
+    console = Console()
+    console.print(table)
+    console.print(f"{os.cpu_count()} cores, Python {platform.python_version()}, broker on the same cores")
+
+
+@click.command()
+@click.option("--messages", default=200_000, show_default=True, help="Messages a round.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds; the systems take turns.")
+@click.option("--model", default="null", show_default=True, help="null, fake, shipped, or a model folder.")
+@click.option("--peers/--no-peers", default=None, help="Quix Streams and Faust too; default: with null.")
+def main(messages: int, rounds: int, model: str, peers: bool | None) -> None:
+    """Messages a second through the annotator and through peers."""
+    with_peers = model == "null" if peers is None else peers
+    if with_peers and not PEER_PYTHON.exists():
+        raise click.ClickException("the peers are not installed: run 'make bench', or add --no-peers")
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as around:
+        real = bool(os.environ.get("KAFKA_HOME"))
+        broker = ApacheKafka(Path(folder)) if real else Embedded(Path(folder))
+        broker.start()
+        around.callback(broker.stop)
+        todo = systems(model, with_peers)
+        results = asyncio.run(run(broker.bootstrap_servers, todo, messages - messages % PARTITIONS, rounds))
+    report(results, "Apache Kafka" if real else "embedded broker", model, messages)
+
+
+if __name__ == "__main__":
+    main()

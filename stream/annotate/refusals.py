@@ -1,0 +1,48 @@
+"""Errors that joining again cannot cure: the cluster refuses what we ask for, and will next time too."""
+
+from collections.abc import Iterator
+
+from aiokafka import errors
+
+from stream.errors import BrokerError, SettingsError, StreamError
+
+_REMEDIES: dict[type[errors.KafkaError], tuple[type[StreamError], str]] = {
+    errors.InvalidSessionTimeoutError: (
+        SettingsError,
+        "session_timeout_ms is outside what the broker allows (group.min.session.timeout.ms)",
+    ),
+    errors.InvalidGroupIdError: (SettingsError, "group_id is not a name that the broker takes"),
+    errors.InvalidTransactionTimeout: (
+        SettingsError,
+        "transaction_timeout_ms is above what the broker allows (transaction.max.timeout.ms)",
+    ),
+    errors.GroupAuthorizationFailedError: (
+        BrokerError,
+        "this user needs READ on the consumer group (group_id)",
+    ),
+    errors.TopicAuthorizationFailedError: (
+        BrokerError,
+        "this user needs READ on the input topic and WRITE on the output topics",
+    ),
+    errors.TransactionalIdAuthorizationFailed: (
+        BrokerError,
+        "this user needs WRITE on the transactional ids GROUP-TOPIC-*, or use --guarantee at_least_once",
+    ),
+    errors.ClusterAuthorizationFailedError: (BrokerError, "this user needs IDEMPOTENT_WRITE on the cluster"),
+    errors.SaslAuthenticationFailed: (BrokerError, "the login was refused: see the sasl settings"),
+}
+
+
+def refusal(error: BaseException) -> StreamError | None:
+    """What to tell a person about ``error``, if it is one that stays."""
+    for cause in _chain(error):
+        for kind, (made, remedy) in _REMEDIES.items():
+            if isinstance(cause, kind):
+                return made(f"the cluster refused ({kind.__name__}): {remedy}")
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

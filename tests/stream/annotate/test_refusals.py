@@ -1,0 +1,27 @@
+"""What the cluster refuses for good ends the annotator with the setting to change."""
+
+import pytest
+from aiokafka import errors
+
+from stream.annotate.publish import FencedError, PublishError
+from stream.annotate.refusals import refusal
+from stream.errors import BrokerError, SettingsError
+
+
+def test_a_refusal_is_found_behind_the_error_that_it_caused() -> None:
+    raised = PublishError("no producer")
+    raised.__cause__ = errors.TransactionalIdAuthorizationFailed("group-messages-0")
+    told = refusal(raised)
+    assert isinstance(told, BrokerError)
+    assert "transactional ids" in str(told)
+
+
+def test_a_session_timeout_that_the_broker_does_not_take_is_a_setting_to_change() -> None:
+    told = refusal(errors.InvalidSessionTimeoutError())
+    assert isinstance(told, SettingsError)
+    assert "session_timeout_ms" in str(told)
+
+
+@pytest.mark.parametrize("passing", [FencedError("x"), errors.KafkaConnectionError("x"), PublishError("x")])
+def test_what_may_pass_is_no_refusal(passing: Exception) -> None:
+    assert refusal(passing) is None
