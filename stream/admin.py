@@ -142,15 +142,17 @@ async def describe(settings: Settings) -> list[TopicState]:
         return await _describe(client, settings.topic_specs())
 
 
-async def create_topics(settings: Settings) -> list[TopicState]:
+async def create_topics(settings: Settings, specs: Sequence[TopicSpec] | None = None) -> list[TopicState]:
     """Create the topics that are missing and verify the others; doing it again changes nothing.
+
+    ``specs`` are all our topics where not given.
 
     Raises:
         BrokerError: as in ``connected``.
         TopicError: the cluster refuses a topic, or one differs from what is stated (a line for each
             difference, with the command that mends it). Missing topics are created all the same.
     """
-    specs = settings.topic_specs()
+    specs = settings.topic_specs() if specs is None else specs
     async with _conversation(settings) as client:
         missing = [state.spec for state in await _describe(client, specs) if not state.exists]
         created = await _create(client, missing, settings.replication_factor) if missing else set()

@@ -26,6 +26,9 @@ CE_TYPES: Final = {
     "CountDelta": "emotion-stream.count-delta.v1",
     "DistressSignal": "emotion-stream.distress-signal.v1",
     "DeadLetter": "emotion-stream.dead-letter.v1",
+    "WindowCounter": "emotion-stream.window-counter.v1",
+    "Alert": "emotion-stream.alert.v1",
+    "Review": "emotion-stream.review.v1",
 }
 PASSED_THROUGH: Final = frozenset({"traceparent", "tracestate"})
 """Headers of the message that its outputs carry on (W3C Trace Context)."""

@@ -61,7 +61,27 @@ class ChannelState:
         )
 
 
-def judge_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tally) -> Measurement:
+def judge(
+    rule: ChannelRule | DriftRule, state: ChannelState, start_s: int, end_s: int, tally: Tally
+) -> Measurement:
+    """Where the window [start, end) stands against what is usual for the rule and the channel."""
+    if isinstance(rule, DriftRule):
+        measured = _judge_drift(rule, state, end_s, tally)
+    else:
+        measured = _judge_rate(rule, state, start_s, tally)
+    return replace(measured, start=float(start_s), end=float(end_s), confidence=tally.mean_confidence)
+
+
+def learn(
+    rule: ChannelRule | DriftRule, state: ChannelState, start_s: int, end_s: int, tally: Tally
+) -> ChannelState:
+    """The state with the window in its baseline."""
+    if isinstance(rule, DriftRule):
+        return _learn_mix(rule, state, end_s, tally)
+    return _learn_rate(rule, state, start_s, tally)
+
+
+def _judge_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tally) -> Measurement:
     """Where a window's rate of the rule's labels stands against the baseline of its hour."""
     messages, hits = tally.messages, _hits(rule, tally)
     baseline = _baseline(rule, state, start_s)
@@ -78,7 +98,7 @@ def judge_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tall
     return Measurement(compare(score, rule.enter, rule.leave), score, messages, usual, known)
 
 
-def learn_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tally) -> ChannelState:
+def _learn_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tally) -> ChannelState:
     """The state with a window in its baseline: added to the hour it lies in."""
     hour_start = start_s - start_s % HOUR_S
     hits, messages = _hits(rule, tally), tally.messages
@@ -91,7 +111,7 @@ def learn_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tall
     return replace(state, hours=(*kept, HourCount(hour_start, hits, messages)))
 
 
-def judge_drift(rule: DriftRule, state: ChannelState, end_s: int, tally: Tally) -> Measurement:
+def _judge_drift(rule: DriftRule, state: ChannelState, end_s: int, tally: Tally) -> Measurement:
     """Where the label mix of the hour until ``end_s`` stands against the hours before it."""
     reference: dict[str, int] = {}
     for mix in state.mixes:
@@ -105,7 +125,7 @@ def judge_drift(rule: DriftRule, state: ChannelState, end_s: int, tally: Tally) 
     return Measurement(compare(score, rule.enter, rule.leave), score, messages, baseline_messages=known)
 
 
-def learn_mix(rule: DriftRule, state: ChannelState, end_s: int, tally: Tally) -> ChannelState:
+def _learn_mix(rule: DriftRule, state: ChannelState, end_s: int, tally: Tally) -> ChannelState:
     """The state with the last hour in its reference, once an hour is full."""
     if end_s % HOUR_S:
         return state

@@ -16,7 +16,7 @@ from typing import Any
 from stream.codec import utc
 from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import Subject, alert_id, alert_record
-from stream.monitor.channel_rules import ChannelState, judge_drift, judge_rate, learn_mix, learn_rate
+from stream.monitor.channel_rules import ChannelState, judge, learn
 from stream.monitor.events import Alert, WindowCounter
 from stream.monitor.fold import Tally, Window, fold, total
 from stream.monitor.lifecycle import Measurement, step, tick
@@ -75,6 +75,11 @@ class CountChanges:
     windows: dict[WindowKey, Window]
     checkpoint: Checkpoint
     expired: list[WindowKey]
+    moved: bool
+
+    def __bool__(self) -> bool:
+        """Whether anything but the offset has changed; ``moved`` says it of the checkpoint."""
+        return bool(self.moved or self.counters or self.alerts or self.states or self.windows or self.expired)
 
 
 class CountPartition:
@@ -93,6 +98,7 @@ class CountPartition:
         self.rules = rules
         self.checkpoint = checkpoint or Checkpoint()
         self.model: ModelRef | None = None
+        self.drift: dict[StateKey, Measurement] = {}
         self._partition = partition
         self._policy = policy
         self._windows: defaultdict[str, dict[int, Window]] = defaultdict(dict)
@@ -101,6 +107,7 @@ class CountPartition:
         self._states = states or {}
         self._resume_offset = self.checkpoint.offset
         self._replayed = False
+        self._taken = self.checkpoint
         self._changed_windows: set[WindowKey] = set()
         self._changed_states: set[StateKey] = set()
         self._alerts: list[Alert] = []
@@ -130,6 +137,10 @@ class CountPartition:
             return []
         return self._judge(watermark - self._policy.judge_delay_s)
 
+    def skip(self, offset: int) -> None:
+        """Pass over a record that is no delta."""
+        self.checkpoint = replace(self.checkpoint, offset=max(offset, self.checkpoint.offset))
+
     def tick(self, now: float) -> list[Alert]:
         """Let time pass while no delta comes: judge windows that have ended, and let old alerts expire.
 
@@ -152,7 +163,9 @@ class CountPartition:
             windows={(channel, start_s): self._windows[channel][start_s] for channel, start_s in changed},
             checkpoint=self.checkpoint,
             expired=expired,
+            moved=replace(self.checkpoint, offset=self._taken.offset) != self._taken,
         )
+        self._taken = self.checkpoint
         self._changed_windows, self._changed_states, self._alerts = set(), set(), []
         return changes
 
@@ -263,19 +276,15 @@ class CountPartition:
         if isinstance(rule, DriftRule):
             start_s = end_s - HOUR_S
         tally = self.tally(channel, start_s, end_s - start_s)
+        measured = judge(rule, before, start_s, end_s, tally)
         if isinstance(rule, DriftRule):
-            measured = judge_drift(rule, before, end_s, tally)
-        else:
-            measured = judge_rate(rule, before, start_s, tally)
-        measured = replace(measured, start=float(start_s), end=float(end_s), confidence=tally.mean_confidence)
+            self.drift[key] = measured
         life, change = step(
             before.life, rule.policy, measured.reading, end_s, partial(alert_id, rule, channel, start_s)
         )
         after = replace(before, judged_until=end_s, life=life, measured=measured if life.firing else None)
-        if not life.firing and isinstance(rule, DriftRule):
-            after = learn_mix(rule, after, end_s, tally)
-        elif not life.firing and isinstance(rule, ChannelRule):
-            after = learn_rate(rule, after, start_s, tally)
+        if not life.firing:
+            after = learn(rule, after, start_s, end_s, tally)
         self._states[key] = after
         self._changed_states.add(key)
         if change is not None:

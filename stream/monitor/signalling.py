@@ -32,6 +32,10 @@ class SignalChanges:
     forgotten_alerts: list[str] = field(default_factory=list)
     states: dict[str, AuthorState | None] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        """Whether anything but the offset has changed."""
+        return bool(self.alerts or self.forgotten_alerts or self.states)
+
 
 class SignalPartition:
     """The authors of one partition of the signals topic."""
@@ -63,6 +67,10 @@ class SignalPartition:
         self._store(name, state)
         self._changes.alerts += alerts
         return alerts
+
+    def skip(self, offset: int) -> None:
+        """Pass over a record that is no signal."""
+        self.offset = offset
 
     def tick(self, names: Iterable[str], now: float) -> list[Alert]:
         """Let time pass for authors whose alerts fire: they may expire, or come out of quiet hours."""

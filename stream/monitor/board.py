@@ -1,0 +1,117 @@
+"""What the world can see: counters, alerts and reviews, folded from their topics. Pure.
+
+Each monitor reads these topics whole, so that any of them answers for all partitions, whoever derived them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final, Literal
+
+from stream.monitor.events import Alert, Review, WindowCounter
+
+State = Literal["firing", "held", "acknowledged", "dismissed", "resolved"]
+
+MAX_WINDOWS: Final = 180
+"""Windows of each length that are kept of a channel: 3 h of minutes, 15 h of 5 min, a week of hours."""
+
+Z_95: Final = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Of the alerts of a rule that people have judged, how many they confirmed; with its 95 % interval."""
+
+    confirmed: int
+    reviewed: int
+
+    @property
+    def ratio(self) -> float | None:
+        return self.confirmed / self.reviewed if self.reviewed else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson score interval (Wilson, 1927): sensible for few reviews, too."""
+        return wilson(self.confirmed, self.reviewed)
+
+
+def wilson(hits: int, trials: int) -> tuple[float, float]:
+    """95 % interval of a proportion; (0, 1) where nothing was tried."""
+    if not trials:
+        return 0.0, 1.0
+    share, spread = hits / trials, Z_95**2 / trials
+    middle = share + spread / 2
+    half = sqrt(share * (1 - share) * spread + spread**2 / 4)
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+class Board:
+    """The latest record of every counter and alert, and all reviews."""
+
+    def __init__(self) -> None:
+        self.alerts: dict[str, Alert] = {}
+        self.reviews: defaultdict[str, list[Review]] = defaultdict(list)
+        self._counters: defaultdict[tuple[str, int], dict[float, WindowCounter]] = defaultdict(dict)
+
+    def take_alert(self, alert: Alert) -> bool:
+        """Take a record; whether it was news. Of two revisions the greater holds."""
+        known = self.alerts.get(alert.id)
+        if known is not None and known.revision >= alert.revision:
+            return False
+        self.alerts[alert.id] = alert
+        return True
+
+    def drop_alert(self, alert_id: str) -> None:
+        """Its author has been forgotten, or its time has passed."""
+        self.alerts.pop(alert_id, None)
+
+    def take_review(self, review: Review) -> None:
+        if all(known.id != review.id for known in self.reviews[review.alert_id]):
+            self.reviews[review.alert_id].append(review)
+
+    def take_counter(self, counter: WindowCounter) -> None:
+        windows = self._counters[counter.channel, counter.window_s]
+        start = counter.start.timestamp()
+        known = windows.get(start)
+        if known is None or known.messages <= counter.messages:
+            windows[start] = counter
+        while len(windows) > MAX_WINDOWS:
+            del windows[min(windows)]
+
+    def counters(self, channel: str | None = None, window_s: int | None = None) -> list[WindowCounter]:
+        """Counters, newest windows first."""
+        found = [
+            counter
+            for (name, length_s), windows in self._counters.items()
+            if channel in (None, name) and window_s in (None, length_s)
+            for counter in windows.values()
+        ]
+        return sorted(found, key=lambda counter: (counter.start, counter.channel), reverse=True)
+
+    def state(self, alert: Alert) -> State:
+        """Where an alert stands, its reviews included."""
+        if alert.status == "resolved":
+            return "resolved"
+        verdicts = [review.verdict for review in self.reviews.get(alert.id, ())]
+        if "dismissed" in verdicts[-1:]:
+            return "dismissed"
+        if verdicts:
+            return "acknowledged"
+        return "held" if alert.held else "firing"
+
+    def firing(self) -> Iterator[Alert]:
+        """Alerts that have not been resolved, whatever people said of them."""
+        return (alert for alert in self.alerts.values() if alert.status == "firing")
+
+    def precision(self) -> dict[str, Precision]:
+        """By rule, from the last verdict on each alert; an acknowledgement alone is none."""
+        counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for reviews in self.reviews.values():
+            judged = [review for review in reviews if review.verdict != "acknowledged"]
+            if judged:
+                counts[judged[-1].rule][0] += judged[-1].verdict == "confirmed"
+                counts[judged[-1].rule][1] += 1
+        return {
+            rule: Precision(confirmed, reviewed) for rule, (confirmed, reviewed) in sorted(counts.items())
+        }

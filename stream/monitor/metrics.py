@@ -1,0 +1,78 @@
+"""What the monitor measures, as Prometheus metrics: no author or text in any label."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from stream.monitor.board import Precision
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class MonitorMetrics:
+    """All metrics of one monitor."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
+        self.deltas = Counter("emotion_monitor_deltas", "Count deltas taken.", registry=registry)
+        self.signals = Counter("emotion_monitor_signals", "Distress signals taken.", registry=registry)
+        self.rejected = Counter(
+            "emotion_monitor_rejected",
+            "Records that are not what their topic holds.",
+            ["topic"],
+            registry=registry,
+        )
+        self.late = Gauge(
+            "emotion_monitor_late_messages",
+            "Messages that came too late for their window, in our partitions.",
+            registry=registry,
+        )
+        self.alerts = Counter(
+            "emotion_monitor_alerts",
+            "Changes in the life of alerts.",
+            ["rule", "status"],
+            registry=registry,
+        )
+        self.checkpoint = Histogram(
+            "emotion_monitor_checkpoint_seconds",
+            "One checkpoint, from the first record published to offsets committed.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.lag = Gauge(
+            "emotion_monitor_lag_records", "Committed records not fetched yet.", ["topic"], registry=registry
+        )
+        self.partitions = Gauge("emotion_monitor_partitions", "Partitions that are ours.", registry=registry)
+        self.deliveries = Counter(
+            "emotion_monitor_deliveries",
+            "Alerts to receivers: delivered, retried or given up.",
+            ["receiver", "result"],
+            registry=registry,
+        )
+        self.precision = Gauge(
+            "emotion_alert_precision_ratio",
+            "Confirmed over reviewed alerts; bound: estimate, lower or upper (95 % Wilson interval).",
+            ["rule", "bound"],
+            registry=registry,
+        )
+        self.reviewed = Gauge(
+            "emotion_alerts_reviewed", "Alerts confirmed or dismissed by people.", ["rule"], registry=registry
+        )
+        self.drift = Gauge(
+            "emotion_drift_stability_index",
+            "Population stability index of the last hour's labels against the hours before.",
+            ["rule", "channel"],
+            registry=registry,
+        )
+        self.confidence = Gauge(
+            "emotion_mean_confidence_ratio",
+            "Mean confidence of the last hour's labels.",
+            ["channel"],
+            registry=registry,
+        )
+
+    def show_precision(self, by_rule: dict[str, Precision]) -> None:
+        for rule, precision in by_rule.items():
+            lower, upper = precision.interval
+            self.precision.labels(rule, "estimate").set(precision.ratio or 0.0)
+            self.precision.labels(rule, "lower").set(lower)
+            self.precision.labels(rule, "upper").set(upper)
+            self.reviewed.labels(rule).set(precision.reviewed)

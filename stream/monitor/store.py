@@ -1,0 +1,174 @@
+"""State in Faust's tables: what a checkpoint writes, and what a partition's new owner reads.
+
+    counts table    ["s", partition, rule, channel]  a channel rule's state
+                    ["w", partition, channel, start] a base window
+                    ["c", partition]                 the checkpoint
+    authors table   the author's pseudonym           what is known of the author
+
+Each table is RocksDB (or memory) on this machine and a compacted changelog topic in Kafka. A write goes to
+both; ``acknowledged`` tells that the changelog has it. The changelog of a partition keeps the order of the
+writes, so whoever recovers from it sees a prefix of them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import Token
+from typing import Any, Final, NamedTuple, cast
+from weakref import ref
+
+import orjson
+from faust.streams import _current_event
+
+from stream.admin import create_topics
+from stream.monitor.author_rules import AuthorState
+from stream.monitor.channel_rules import ChannelState
+from stream.monitor.counting import Checkpoint, CountChanges, StateKey, WindowKey
+from stream.monitor.driver import MonitorApp, StateTable
+from stream.monitor.fold import Window
+from stream.settings import Settings
+from stream.topics import DAY_MS, TopicSpec
+
+ROCKSDB_OPTIONS: Final = {
+    "write_buffer_size": 8 * 1024 * 1024,
+    "max_write_buffer_number": 2,
+    "target_file_size_base": 16 * 1024 * 1024,
+    "block_cache_size": 16 * 1024 * 1024,
+    "max_open_files": 256,
+}
+"""For each partition of each table. Faust's own defaults reserve 2 GiB of cache for each."""
+
+
+class _Message(NamedTuple):
+    topic: str
+    partition: int
+
+
+class _Place:
+    """Stands in for the event being processed: Faust's tables ask it which partition a key belongs to."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.message = _Message(topic, partition)
+
+
+@contextmanager
+def at_partition(topic: str, partition: int) -> Iterator[None]:
+    """Reads and writes of tables inside belong to this partition of the source topic."""
+    place = _Place(topic, partition)
+    token: Token[Any] = _current_event.set(ref(place))  # type: ignore[arg-type]  # what tables use of it
+    try:
+        yield
+    finally:
+        _current_event.reset(token)
+
+
+class StoredCounts(NamedTuple):
+    """What is stored of one partition of the counts."""
+
+    checkpoint: Checkpoint
+    windows: dict[WindowKey, Window]
+    states: dict[StateKey, ChannelState]
+
+
+class CountStore:
+    """The state of the counts."""
+
+    def __init__(self, app: MonitorApp, settings: Settings, partitions: int) -> None:
+        self._topic = settings.topics.counts
+        self.table = _table(app, "counts", settings, partitions)
+
+    def load(self) -> dict[int, StoredCounts]:
+        """What is stored of every partition that is ours."""
+        found: defaultdict[int, StoredCounts] = defaultdict(lambda: StoredCounts(Checkpoint(), {}, {}))
+        for raw_key, raw_value in self.table.items():
+            kind, partition, *names = orjson.loads(raw_key)
+            value = orjson.loads(raw_value)
+            stored = found[partition]
+            if kind == "w":
+                stored.windows[names[0], names[1]] = Window.from_json(value)
+            elif kind == "s":
+                stored.states[names[0], names[1]] = ChannelState.from_json(value)
+            else:
+                found[partition] = stored._replace(checkpoint=Checkpoint(**value))
+        return found
+
+    def write(self, partition: int, changes: CountChanges) -> None:
+        """Write in the order that ``CountChanges`` explains."""
+        with at_partition(self._topic, partition):
+            for (rule, channel), state in changes.states.items():
+                self.table[_key("s", partition, rule, channel)] = orjson.dumps(state)
+            for (channel, start_s), window in changes.windows.items():
+                self.table[_key("w", partition, channel, start_s)] = orjson.dumps(window)
+            self.table[_key("c", partition)] = orjson.dumps(changes.checkpoint)
+            for channel, start_s in changes.expired:
+                _delete(self.table, _key("w", partition, channel, start_s))
+
+
+class AuthorStore:
+    """The states of the authors."""
+
+    def __init__(self, app: MonitorApp, settings: Settings, partitions: int) -> None:
+        self._topic = settings.topics.signals
+        self.table = _table(app, "authors", settings, partitions)
+
+    def load(self, partition: int, name: str) -> AuthorState | None:
+        with at_partition(self._topic, partition):
+            value = self.table.data.get(name.encode())
+        return None if value is None else AuthorState.from_json(orjson.loads(value))
+
+    def write(self, partition: int, states: Iterable[tuple[str, AuthorState | None]]) -> None:
+        with at_partition(self._topic, partition):
+            for name, state in states:
+                if state is None:
+                    _delete(self.table, name.encode())
+                else:
+                    self.table[name.encode()] = orjson.dumps(state.to_json())
+
+
+async def create_changelogs(settings: Settings, partitions: dict[str, int]) -> None:
+    """Create the changelog topics that are missing: Faust would not give them the cluster's replication.
+
+    Raises:
+        BrokerError, TopicError: the cluster cannot be reached, or refuses them.
+    """
+    names = settings.topics
+    specs = [
+        TopicSpec(
+            name=f"{settings.monitor_group_id}-{table}-changelog",
+            purpose="state of the monitor",
+            partitions=partitions[source],
+            retention_ms=_retention_ms(settings),
+            cleanup_policy="compact,delete",
+        )
+        for table, source in (("counts", names.counts), ("authors", names.signals))
+    ]
+    await create_topics(settings, specs)
+
+
+def _retention_ms(settings: Settings) -> int:
+    return int(settings.state_days * DAY_MS)
+
+
+def _table(app: MonitorApp, name: str, settings: Settings, partitions: int) -> StateTable:
+    retention_ms = _retention_ms(settings)
+    table = app.Table(
+        name,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        options={**ROCKSDB_OPTIONS, "ttl": retention_ms // 1000}
+        if settings.state_store == "rocksdb"
+        else None,
+    )
+    return cast(StateTable, table)
+
+
+def _key(*parts: str | int) -> bytes:
+    return orjson.dumps(parts)
+
+
+def _delete(table: StateTable, key: bytes) -> None:
+    """Delete a key here and in the changelog, whether or not it is here."""
+    table.on_key_del(key)
+    if key in table.data:
+        del table.data[key]

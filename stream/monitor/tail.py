@@ -1,0 +1,120 @@
+"""Keeps a board current: reads counters, alerts and reviews from Kafka, from their beginning on."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord, TopicPartition
+from pydantic import ValidationError
+
+from stream.kafka import connection
+from stream.monitor.board import Board
+from stream.monitor.events import Alert, Review, WindowCounter
+from stream.settings import Settings
+
+COUNTERS_BACK_S: Final = 24 * 3600
+"""How far back counters are read at the start."""
+
+_POLL_MS: Final = 500
+
+_log = structlog.get_logger(__name__)
+
+
+class Tail:
+    """Reads into ``board``; ``caught_up`` is set once it holds all that there was at the start.
+
+    ``on_alert`` is called after each record of an alert that was news.
+    """
+
+    def __init__(
+        self, settings: Settings, board: Board, partitions: dict[str, int], on_alert: Callable[[], None]
+    ) -> None:
+        self.caught_up = asyncio.Event()
+        self._settings = settings
+        self._board = board
+        self._on_alert = on_alert
+        names = settings.topics
+        self._topics = (names.counters, names.alerts, names.reviews)
+        self._partitions = [
+            TopicPartition(topic, number) for topic in self._topics for number in range(partitions[topic])
+        ]
+
+    async def run(self) -> None:
+        """Read for ever."""
+        consumer = AIOKafkaConsumer(
+            **connection(self._settings),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            ends = await self._seek(consumer)
+            while True:
+                unread = [tp for tp, end in ends.items() if await consumer.position(tp) < end]
+                ends = {tp: ends[tp] for tp in unread}
+                if not ends:
+                    self.caught_up.set()
+                batches = await consumer.getmany(timeout_ms=_POLL_MS)
+                for records in batches.values():
+                    for record in records:
+                        self._take(record)
+        finally:
+            await consumer.stop()
+
+    async def _seek(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Go to the beginning, with counters only to recent ones; the ends at this moment."""
+        consumer.assign(self._partitions)
+        recent_ms = int((time.time() - COUNTERS_BACK_S) * 1000)
+        counters = [tp for tp in self._partitions if tp.topic == self._settings.topics.counters]
+        begin = await consumer.offsets_for_times(dict.fromkeys(counters, recent_ms))
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(self._partitions)
+        await consumer.seek_to_beginning(*(tp for tp in self._partitions if tp not in counters))
+        for tp in counters:
+            consumer.seek(tp, begin[tp].offset if begin.get(tp) else ends[tp])
+        return ends
+
+    def _take(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        names = self._settings.topics
+        try:
+            if record.topic == names.counters and record.value is not None:
+                self._board.take_counter(WindowCounter.model_validate_json(record.value))
+            elif record.topic == names.reviews and record.value is not None:
+                self._board.take_review(Review.model_validate_json(record.value))
+                self._on_alert()
+            elif record.topic == names.alerts:
+                self._take_alert(record)
+        except ValidationError:
+            _log.warning(
+                "a record is not what its topic holds",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+            )
+
+    def _take_alert(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        if record.value is None:
+            self._board.drop_alert((record.key or b"").decode())
+        elif not self._board.take_alert(Alert.model_validate_json(record.value)):
+            return
+        self._on_alert()
+
+
+async def read_board(settings: Settings, partitions: dict[str, int]) -> Board:
+    """A board of what there is now, for commands."""
+    board = Board()
+    tail = Tail(settings, board, partitions, lambda: None)
+    reading = asyncio.create_task(tail.run())
+    caught_up = asyncio.create_task(tail.caught_up.wait())
+    try:
+        await asyncio.wait({reading, caught_up}, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            await reading
+        return board
+    finally:
+        caught_up.cancel()
+        reading.cancel()
+        await asyncio.wait({reading})
