@@ -109,8 +109,7 @@ def punctuated(text: str, label: str, rng: random.Random) -> str:
 
 
 def with_typo(text: str, rng: random.Random) -> str:
-    """One letter within a word swapped with the next, dropped, doubled, or replaced by a neighbouring key.
-    """
+    """One letter within a word swapped with the next, dropped, doubled, or replaced by a neighbouring key."""
     places = [i for i in range(1, len(text) - 1) if text[i - 1 : i + 2].isalpha()]
     if not places:
         return text

@@ -33,8 +33,7 @@ MAP_KNOTS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Logits (N, K) and labels (N,) of one data set's validation rows; ``columns``: the labels it can have.
-    """
+    """Logits (N, K) and labels (N,) of one data set's validation rows; ``columns``: the labels it can have."""
 
     logits: Floats
     labels: Indices
@@ -44,8 +43,7 @@ class Validation:
 def calibrate(
     folder: Path, data: Path | None, *, device: str = "auto", name: str | None = None
 ) -> Calibration:
-    """Fit everything on the validation rows of dair-ai/emotion and GoEmotions; writes ``calibration.json``.
-    """
+    """Fit everything on the validation rows of dair-ai/emotion and GoEmotions; writes ``calibration.json``."""
     (folder / "calibration.json").unlink(missing_ok=True)  # it may belong to other weights
     classifier = open_classifier(folder, device=device)
     sets = {
@@ -109,8 +107,7 @@ def fit_neutral_threshold(probabilities: Floats, labels: Indices, columns: Seque
 def fit_distress(
     probabilities: Floats, labels: Indices, weights: DistressWeights
 ) -> tuple[tuple[tuple[float, float], ...], DistressLevels]:
-    """An isotonic map from the weighted sum to the weight of the true label, and where each level begins.
-    """
+    """An isotonic map from the weighted sum to the weight of the true label, and where each level begins."""
     from sklearn.isotonic import IsotonicRegression
 
     by_label = np.zeros(len(LABELS))

@@ -115,6 +115,61 @@ def audit(data: Data = None) -> None:
     out.print(table)
 
 
+@app.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="A run's folder.")],
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Choose temperature, neutral threshold and distress levels on validation rows: calibration.json."""
+    from training.calibrate import calibrate as calibrate_folder
+
+    out.print_json(calibrate_folder(model, data, device=device).model_dump_json())
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A run's or an exported folder.")],
+    folder: Annotated[Path | None, typer.Option("--out", help="Default: MODEL/evaluation.")] = None,
+    data: Data = None,
+    device: DeviceName = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16, int8 or auto.")] = "fp32",
+) -> None:
+    """Measure a model on the test splits and write a report in Markdown and HTML."""
+    from training.evaluate import evaluate as evaluate_folder
+    from training.report import write_report
+
+    evaluation = evaluate_folder(model, data, device=device, precision=precision)
+    page = write_report(evaluation, folder or model / "evaluation")
+    table = Table("measure", "value")
+    for name, value in {**evaluation.benchmark.scores, **evaluation.goemotions}.items():
+        table.add_row(name.replace("_", " "), f"{value:.4f}")
+    for kind, (passed, count) in evaluation.behaviour.items():
+        table.add_row(f"behaviour, {kind}", f"{passed} of {count}")
+    out.print(table, page)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A calibrated run's folder.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where the shipped folder goes.")] = Path(
+        "model/weights"
+    ),
+    name: Annotated[str, typer.Option(help="The model's name, in every event it labels.")] = "emotion-minilm",
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Make the folder that ships: fp16 weights, int8 ONNX, tokenizer, calibration and model card."""
+    from training.card import model_card
+    from training.export import export as export_folder
+
+    def card(exported: Path) -> str:
+        return model_card(run, exported, data, device=device)
+
+    for file, size in export_folder(run, folder, name=name, card=card).items():
+        out.print(f"{folder / file}: {size:,} bytes", highlight=False)
+
+
 def _percentages(split: str | None) -> tuple[int, int, int] | None:
     if split is None:
         return None

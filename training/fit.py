@@ -191,8 +191,7 @@ class Fit:
         self.log = RunLog(out)
 
     def run(self, *, resume: bool = False) -> FitResult:
-        """Train until the last epoch or until validation no longer improves; the best epoch is what stays.
-        """
+        """Train until the last epoch or until validation no longer improves; the best epoch is what stays."""
         started = time.monotonic()
         self.out.mkdir(parents=True, exist_ok=True)
         first = self._restore() if resume and (self.out / CHECKPOINT).is_file() else 0
@@ -367,8 +366,7 @@ def _frozen_copy(model: HfModel) -> HfModel:
 
 
 def _with_adapters(model: HfModel, recipe: Recipe) -> Any:
-    """The model with frozen weights, LoRA adapters (Hu et al., 2021) on the attention, and a trained head.
-    """
+    """The model with frozen weights, LoRA adapters (Hu et al., 2021) on the attention, and a trained head."""
     from peft import LoraConfig, TaskType, get_peft_model
 
     names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}

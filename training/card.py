@@ -1,0 +1,233 @@
+"""The model card, in hub format, written from the run's and the evaluation's own files: it cannot fall
+behind them.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from model.calibration import Calibration
+from model.labels import EMOTIONS, LABEL2ID
+from training.data import load_emotion, load_goemotions
+from training.errors import TrainingError
+from training.fit import RUN_FILE
+from training.metrics import accuracy, macro_f1
+from training.predict import open_classifier, row_logits
+
+METRICS_FILE: Final = Path("evaluation") / "metrics.json"
+
+_BASES: Final = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Loss:
+    """What the int8 file loses against the torch weights beside it, on validation rows, in accuracy points."""
+
+    emotion_points: float
+    emotion_macro_f1_points: float
+    goemotions_points: float
+    same_label: float
+    largest_logit_difference: float
+
+
+def int8_loss(folder: Path, data: Path | None, *, device: str = "auto") -> Int8Loss:
+    """Compare ``model.int8.onnx`` with ``model.safetensors`` in ``folder`` on every validation row."""
+    exact = open_classifier(folder, device=device, precision="fp32")
+    int8 = open_classifier(folder, device="cpu", precision="int8")
+    points = {}
+    agreed, largest, f1_points = [], 0.0, 0.0
+    for name, rows in (
+        ("emotion", load_emotion(data).validation),
+        ("goemotions", load_goemotions(data).validation),
+    ):
+        labels = np.array([LABEL2ID[row.label] for row in rows])
+        columns = slice(0, len(EMOTIONS)) if name == "emotion" else slice(None)
+        logits = [row_logits(classifier, rows)[:, columns] for classifier in (exact, int8)]
+        named = [part.argmax(axis=1) for part in logits]
+        points[name] = 100 * (accuracy(named[0], labels) - accuracy(named[1], labels))
+        agreed.append(named[0] == named[1])
+        largest = max(largest, float(np.abs(logits[0] - logits[1]).max()))
+        if name == "emotion":
+            f1_points = 100 * (macro_f1(named[0], labels, 6) - macro_f1(named[1], labels, 6))
+    return Int8Loss(
+        points["emotion"], f1_points, points["goemotions"], float(np.concatenate(agreed).mean()), largest
+    )
+
+
+def model_card(run: Path, exported: Path, data: Path | None, *, device: str = "auto") -> str:
+    """The card of the weights in ``exported``, made from ``run``. Raises ``TrainingError`` where it is not
+    evaluated.
+    """
+    if not (run / METRICS_FILE).is_file():
+        raise TrainingError(f"{run} is not evaluated: emotion-train evaluate {run}")
+    metrics = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
+    facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    calibration = Calibration.load(exported)
+    loss = int8_loss(exported, data, device=device)
+    return "\n".join(
+        [
+            _front_matter(calibration, metrics, facts),
+            _introduction(calibration, facts),
+            _scores(metrics, loss),
+            _training(facts, calibration),
+            _LIMITS,
+        ]
+    )
+
+
+def _front_matter(calibration: Calibration, metrics: dict[str, Any], facts: dict[str, Any]) -> str:
+    base = facts["recipe"]["base"]
+    scores = metrics["benchmark"]
+    return f"""---
+language: {calibration.language}
+license: other
+license_name: research-and-education
+base_model: {_BASES.get(base, base)}
+pipeline_tag: text-classification
+library_name: transformers
+tags: [emotion, distilbert, text-classification, onnx]
+datasets: [{", ".join(_hub_names(facts))}]
+metrics: [accuracy, f1]
+model-index:
+- name: {calibration.name}
+  results:
+  - task: {{type: text-classification, name: Text Classification}}
+    dataset: {{name: dair-ai/emotion, type: dair-ai/emotion, config: split, split: test}}
+    metrics:
+    - {{type: accuracy, value: {scores["accuracy"]:.4f}}}
+    - {{type: f1, name: F1 macro, value: {scores["macro_f1"]:.4f}}}
+    - {{type: roc_auc, name: ROC-AUC weighted, value: {scores["roc_auc_weighted"]:.4f}}}
+---
+"""
+
+
+def _introduction(calibration: Calibration, facts: dict[str, Any]) -> str:
+    base = facts["recipe"]["base"]
+    return f"""# {calibration.name}
+
+Names the emotion of a short English message: {", ".join(EMOTIONS)}, or neutral. A
+`DistilBertForSequenceClassification` with {facts["parameters"]:,} parameters, fine-tuned from
+{_BASES.get(base, base)}.
+
+```python
+from transformers import pipeline
+pipeline("text-classification", model="model/weights")("I can't believe how beautiful this day is!")
+```
+
+`model.safetensors` holds the weights in fp16. `model.int8.onnx` holds the same model for CPUs, with int8
+products and embeddings. `calibration.json` holds what reads the logits: the temperature
+({calibration.temperature}), the neutral threshold ({calibration.neutral_threshold}), and the map and
+levels of the distress score. Revision
+`{calibration.revision}` is the start of the SHA-256 of `model.safetensors`.
+"""
+
+
+def _scores(metrics: dict[str, Any], loss: Int8Loss) -> str:
+    scores, go = metrics["benchmark"], metrics["goemotions"]
+    low, high = metrics["intervals"]["accuracy"]
+    f1_low, f1_high = metrics["intervals"]["macro_f1"]
+    rates = metrics["behaviour"]
+    passed, count = (sum(rate[part] for rate in rates.values()) for part in (0, 1))
+    by_label = "\n".join(
+        f"| {r['label']} | {r['precision']:.3f} | {r['recall']:.3f} | {r['f1']:.3f} | {r['rows']} |"
+        for r in metrics["by_label"]
+    )
+    by_kind = "\n".join(f"| {kind} | {passed} of {count} |" for kind, (passed, count) in rates.items())
+    return f"""## Scores
+
+dair-ai/emotion, test split (2,000 rows), softmax over the six emotion logits alone; 95 % bootstrap
+intervals:
+
+| measure | score | interval |
+|---|---|---|
+| accuracy | {scores["accuracy"]:.4f} | {low:.4f} to {high:.4f} |
+| macro-F1 | {scores["macro_f1"]:.4f} | {f1_low:.4f} to {f1_high:.4f} |
+| weighted F1 | {scores["weighted_f1"]:.4f} | |
+| ROC-AUC, weighted | {scores["roc_auc_weighted"]:.4f} | |
+| ECE before temperature scaling | {scores["ece_before"]:.4f} | |
+| ECE after | {scores["ece_after"]:.4f} | |
+| accuracy on the {scores["consistent_rows"]:.0f} rows that no training row contradicts | \
+{scores["consistent_accuracy"]:.4f} | |
+
+| label | precision | recall | F1 | rows |
+|---|---|---|---|---|
+{by_label}
+
+GoEmotions, single-label test rows mapped to the seven labels ({go["rows"]:.0f} rows), by the shipped
+decision rule: macro-F1 {go["macro_f1"]:.4f} ({go["macro_f1_low"]:.4f} to {go["macro_f1_high"]:.4f}),
+accuracy {go["accuracy"]:.4f}.
+
+The behavioural set, {count} messages written for this project, {passed} passed:
+
+| kind | passed |
+|---|---|
+{by_kind}
+
+The int8 file against the fp16 weights, on all validation rows: {loss.emotion_points:+.2f} points of
+accuracy lost on dair-ai/emotion ({loss.emotion_macro_f1_points:+.2f} of macro-F1),
+{loss.goemotions_points:+.2f} on GoEmotions; the same label in {loss.same_label:.2%} of rows; logits
+differ by {loss.largest_logit_difference:.2f} at most.
+"""
+
+
+def _training(facts: dict[str, Any], calibration: Calibration) -> str:
+    recipe = facts["recipe"]
+    rows = "\n".join(
+        f"- {_SOURCES[source].format(rows=sum(counts.values()), drawn=_drawn(recipe, source))}"
+        for source, counts in facts["train_rows"].items()
+    )
+    return f"""## Training
+
+`{facts["command"]}`: recipe {recipe["name"]}, seed {facts["seed"]}, best of {len(facts["history"])}
+epochs on validation (epoch {facts["best_epoch"]}), {facts["seconds"]:.0f} s on {facts["device"]}.
+
+{rows}
+
+Rows that equal or nearly equal (word-3-gram Jaccard of 0.8 or more) a validation or test row of any of
+the sets were left out of training. Temperature, thresholds and levels were chosen on validation rows; the
+weights of the distress score are {calibration.distress_weights.model_dump()}, its levels begin at
+{calibration.distress_levels.model_dump()}.
+"""
+
+
+def _drawn(recipe: dict[str, Any], source: str) -> str:
+    limit = recipe["sources"].get(source)
+    return "" if limit is None else f", {limit:,} of them drawn anew each epoch"
+
+
+def _hub_names(facts: dict[str, Any]) -> list[str]:
+    names = {
+        "emotion": "dair-ai/emotion",
+        "goemotions": "google-research-datasets/go_emotions",
+        "banking77": "PolyAI/banking77",
+    }
+    return [names[source] for source in facts["train_rows"] if source in names]
+
+
+_SOURCES: Final = {
+    "emotion": "dair-ai/emotion (Saravia et al., CARER, EMNLP 2018), {rows:,} rows{drawn}. Terms: for "
+    "educational and research purposes only.",
+    "goemotions": "GoEmotions (Demszky et al., ACL 2020), CC BY 4.0, {rows:,} single-label rows{drawn}.",
+    "banking77": "banking77 (Casanueva et al., 2020), CC BY 4.0, {rows:,} questions as neutral{drawn}.",
+    "written": "Examples written for this project, {rows:,} rows{drawn}.",
+}
+
+_LIMITS: Final = """## Intended use, limits and misuse
+
+For trends over many messages, and for drawing a person's attention to messages that may need it. A label
+is a guess about a text, not a finding about its author: sadness is not a diagnosis, and the distress
+score is a statistical signal. Alerts go to people, who decide.
+
+- English only. Other languages give labels without meaning.
+- dair-ai/emotion was labelled by hashtags, GoEmotions by raters who often disagree: labels are noisy in
+  training and in test. Most of the training text comes from Twitter and Reddit users of the 2010s.
+- Sarcasm, quotations, reported speech and mixed feelings are often misread; see the behavioural set above.
+- Love and joy, fear and surprise, anger and sadness are the commonest confusions.
+- Not for decisions about a single person: hiring, policing, credit, school, insurance, care. Not for
+  watching employees or pupils: inferring emotions at work and in education is prohibited in the European
+  Union (AI Act, article 5).
+- The terms of dair-ai/emotion bind these weights: research and education.
+"""

@@ -1,0 +1,294 @@
+"""Everything that is measured of one model, as plain numbers; ``training.report`` makes them readable.
+
+The test split is opened here and nowhere else, once for each published row. Shapes: N rows, K labels.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from model.calibration import Calibration
+from model.classifier import EmotionClassifier
+from model.decide import DecisionRule
+from model.folder import ModelFolder
+from model.labels import EMOTIONS, LABEL2ID, LABELS
+from training.behaviour import Outcome, pass_rates, run_cases
+from training.data import Row, Splits, load_emotion, load_goemotions
+from training.fit import RUN_FILE
+from training.leakage import contradicted
+from training.metrics import (
+    Floats,
+    Indices,
+    Reliability,
+    accuracy,
+    bootstrap_interval,
+    f1_by_label,
+    hard_label_roc_auc,
+    macro_f1,
+    reliability,
+    roc_auc,
+    six_way,
+    weighted_f1,
+)
+from training.predict import open_classifier, row_logits
+from training.runlog import LOG_FILE
+
+# The two example sentences of the report that this project follows, and what they should be.
+EXAMPLES: Final = (
+    ("I can't believe how beautiful this day is!", "joy"),
+    ("Why would you betray me like this?", "anger"),
+)
+CONFUSION_EXAMPLES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """dair-ai/emotion's test split, six-way: what the literature reports."""
+
+    scores: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    by_label: list[dict[str, Any]]
+    confusion: list[list[int]]
+    before: Reliability
+    after: Reliability
+    abstention: list[dict[str, float]]
+    worst: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All measurements of one model."""
+
+    model: dict[str, Any]
+    benchmark: Benchmark
+    seven_way: dict[str, float]
+    goemotions: dict[str, float]
+    behaviour: dict[str, tuple[int, int]]
+    behaviour_failures: list[Outcome]
+    examples: list[dict[str, Any]]
+    history: list[dict[str, float]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers without example texts: what comparisons and the model card read."""
+        return {
+            "model": self.model,
+            "benchmark": self.benchmark.scores,
+            "intervals": self.benchmark.intervals,
+            "by_label": self.benchmark.by_label,
+            "seven_way": self.seven_way,
+            "goemotions": self.goemotions,
+            "behaviour": self.behaviour,
+        }
+
+
+def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision: str = "fp32") -> Evaluation:
+    """Measure the model in ``folder`` on the test splits and the behavioural set."""
+    classifier = open_classifier(folder, device=device, precision=precision)
+    opened = ModelFolder.open(folder)
+    calibration = opened.calibration
+    emotion = load_emotion(data)
+    logits = row_logits(classifier, emotion.test)
+    labels = np.array([LABEL2ID[row.label] for row in emotion.test])
+    outcomes = run_cases(classifier)
+    return Evaluation(
+        model=_describe(folder, classifier, calibration),
+        benchmark=benchmark(logits, labels, calibration.temperature, emotion),
+        seven_way=_seven_way(logits, labels, DecisionRule(calibration, opened.columns)),
+        goemotions=goemotions_scores(classifier, opened, data),
+        behaviour=pass_rates(outcomes),
+        behaviour_failures=[outcome for outcome in outcomes if not outcome.passed],
+        examples=_examples(classifier),
+        history=_history(folder),
+    )
+
+
+def benchmark(logits: Floats, labels: Indices, temperature: float, emotion: Splits) -> Benchmark:
+    """Six-way scores of ``logits`` (N, K) on the test split: the softmax runs over the emotion logits
+    alone.
+    """
+    probabilities = six_way(logits, temperature)
+    predicted = probabilities.argmax(axis=1)
+    count = len(EMOTIONS)
+    consistent = ~np.array(contradicted(emotion.test, emotion.train))
+    before = reliability(six_way(logits), labels)
+    after = reliability(probabilities, labels)
+    scores = {
+        "accuracy": accuracy(predicted, labels),
+        "macro_f1": macro_f1(predicted, labels, count),
+        "weighted_f1": weighted_f1(predicted, labels, count),
+        "weighted_precision": _weighted_precision(predicted, labels),
+        "weighted_recall": accuracy(predicted, labels),
+        "roc_auc_weighted": roc_auc(probabilities, labels, "weighted"),
+        "roc_auc_macro": roc_auc(probabilities, labels, "macro"),
+        "roc_auc_weighted_hard_labels": hard_label_roc_auc(predicted, labels, count),
+        "ece_before": before.ece,
+        "ece_after": after.ece,
+        "rows": float(len(labels)),
+        "consistent_rows": float(consistent.sum()),
+        "consistent_accuracy": accuracy(predicted[consistent], labels[consistent]),
+        "consistent_macro_f1": macro_f1(predicted[consistent], labels[consistent], count),
+    }
+    intervals = {
+        "accuracy": bootstrap_interval(lambda rows: accuracy(predicted[rows], labels[rows]), len(labels)),
+        "macro_f1": bootstrap_interval(
+            lambda rows: macro_f1(predicted[rows], labels[rows], count), len(labels)
+        ),
+        "ece_after": bootstrap_interval(
+            lambda rows: reliability(probabilities[rows], labels[rows]).ece, len(labels)
+        ),
+    }
+    confusion = np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
+    return Benchmark(
+        scores=scores,
+        intervals=intervals,
+        by_label=_by_label(confusion),
+        confusion=confusion.tolist(),
+        before=before,
+        after=after,
+        abstention=abstention_curve(probabilities, labels),
+        worst=_worst_confusions(confusion, probabilities, labels, [row.text for row in emotion.test]),
+    )
+
+
+def goemotions_scores(
+    classifier: EmotionClassifier, folder: ModelFolder, data: Path | None
+) -> dict[str, float]:
+    """Seven-way scores on GoEmotions' single-label test rows, by the shipped rule.
+
+    A model without a neutral logit gets the neutral threshold that is best on the validation rows.
+    """
+    rule = DecisionRule(folder.calibration, folder.columns)
+    scores: dict[str, float] = {"neutral_threshold": folder.calibration.neutral_threshold}
+    for name, ekman in (("", False), ("ekman_", True)):
+        rows = load_goemotions(data, ekman=ekman).test
+        predicted, labels = _decided(classifier, rule, rows)
+        scores[f"{name}rows"] = float(len(rows))
+        scores[f"{name}accuracy"] = accuracy(predicted, labels)
+        scores[f"{name}macro_f1"] = macro_f1(predicted, labels, len(LABELS))
+        if not ekman:
+            by_label = f1_by_label(predicted, labels, len(LABELS))
+            scores |= {f"f1_{label}": float(f1) for label, f1 in zip(LABELS, by_label, strict=True)}
+            low, high = bootstrap_interval(
+                lambda part, predicted=predicted, labels=labels: macro_f1(  # type: ignore[misc]
+                    predicted[part], labels[part], len(LABELS)
+                ),
+                len(labels),
+            )
+            scores |= {"macro_f1_low": low, "macro_f1_high": high}
+    return scores
+
+
+def abstention_curve(probabilities: Floats, labels: Indices) -> list[dict[str, float]]:
+    """Precision, recall and F1 when the model abstains below a confidence, threshold by threshold.
+
+    Micro-averaged: precision over the rows it answers, recall over all rows.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    curve = []
+    for threshold in np.linspace(0.0, 0.99, 34):
+        answered = confidence >= threshold
+        hits = float((right & answered).sum())
+        precision = hits / max(int(answered.sum()), 1)
+        recall = hits / len(labels)
+        f1 = 2 * precision * recall / max(precision + recall, 1e-12)
+        curve.append({
+            "threshold": float(threshold), "coverage": float(answered.mean()),
+            "precision": precision, "recall": recall, "f1": f1,
+        })  # fmt: skip
+    return curve
+
+
+def _decided(
+    classifier: EmotionClassifier, rule: DecisionRule, rows: Sequence[Row]
+) -> tuple[Indices, Indices]:
+    """What the decision rule makes of each row, and its label; both of shape (N,)."""
+    probabilities = rule.probabilities(row_logits(classifier, rows).astype(np.float32))
+    return rule.choose(probabilities), np.array([LABEL2ID[row.label] for row in rows])
+
+
+def _seven_way(logits: Floats, labels: Indices, rule: DecisionRule) -> dict[str, float]:
+    """The shipped decision on the benchmark's rows: every "neutral" is an error there."""
+    predicted = rule.choose(rule.probabilities(logits.astype(np.float32)))
+    return {
+        "accuracy": accuracy(predicted, labels),
+        "called_neutral": float((predicted == LABEL2ID["neutral"]).mean()),
+    }
+
+
+def _by_label(confusion: Indices) -> list[dict[str, Any]]:
+    hits, support, named = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return [
+        {
+            "label": label,
+            "precision": float(hits[i] / max(named[i], 1)),
+            "recall": float(hits[i] / max(support[i], 1)),
+            "f1": float(2 * hits[i] / max(named[i] + support[i], 1)),
+            "rows": int(support[i]),
+        }
+        for i, label in enumerate(EMOTIONS)
+    ]
+
+
+def _weighted_precision(predicted: Indices, labels: Indices) -> float:
+    named = np.maximum(np.bincount(predicted, minlength=len(EMOTIONS)), 1)
+    hits = np.bincount(labels[predicted == labels], minlength=len(EMOTIONS))
+    shares = np.bincount(labels, minlength=len(EMOTIONS)) / len(labels)
+    return float(hits / named @ shares)
+
+
+def _worst_confusions(
+    confusion: Indices, probabilities: Floats, labels: Indices, texts: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The five commonest confusions, each with the examples that the model was surest of."""
+    off_diagonal = confusion * (1 - np.eye(len(confusion), dtype=int))
+    predicted = probabilities.argmax(axis=1)
+    worst = []
+    for place in np.argsort(-off_diagonal, axis=None)[:5]:
+        true, named = divmod(int(place), len(confusion))
+        rows = np.flatnonzero((labels == true) & (predicted == named))
+        surest = rows[np.argsort(-probabilities[rows, named])][:CONFUSION_EXAMPLES]
+        worst.append({
+            "label": EMOTIONS[true], "named": EMOTIONS[named], "rows": len(rows),
+            "examples": [(texts[row], float(probabilities[row, named])) for row in surest],
+        })  # fmt: skip
+    return worst
+
+
+def _examples(classifier: EmotionClassifier) -> list[dict[str, Any]]:
+    emotions = classifier.classify([text for text, _ in EXAMPLES])
+    return [
+        {"text": text, "expected": expected, "label": emotion.label, "confidence": emotion.confidence}
+        for (text, expected), emotion in zip(EXAMPLES, emotions, strict=True)
+    ]
+
+
+def _describe(folder: Path, classifier: EmotionClassifier, calibration: Calibration) -> dict[str, Any]:
+    """Which model this is: from the classifier, and from the run's own file where there is one."""
+    info = classifier.info
+    described: dict[str, Any] = {
+        "name": info.name,
+        "revision": info.revision,
+        "language": info.language,
+        "precision": info.precision,
+        "temperature": calibration.temperature,
+        "neutral_threshold": calibration.neutral_threshold,
+    }
+    if (folder / RUN_FILE).is_file():
+        run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        described |= {name: run[name] for name in ("command", "recipe", "seed", "seconds", "train_rows")}
+        described["parameters"] = run["parameters"]
+    return described
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    file = folder / LOG_FILE
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as lines:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
