@@ -191,6 +191,9 @@ class ObserveSettings(BaseModel):
     http_port: Annotated[int, Ge(0)] | None = Field(
         None, description="Their port; 0: any free one; none: no server."
     )
+    tracing: bool = Field(
+        False, description="Send OpenTelemetry spans (extra otel); OTEL_* variables say where to."
+    )
     log_format: Literal["text", "json"] = Field("text", description="How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 

@@ -37,6 +37,7 @@ from stream.annotate.publish import (
     stop_shared_producer,
 )
 from stream.annotate.refusals import refusal
+from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.errors import SettingsError, StalledError, StreamError
@@ -61,6 +62,7 @@ class Annotator:
         self.http_port: int | None = None
         self._settings = settings
         self._model = model
+        self._tracing = open_tracing(settings.tracing)
         self._stop = asyncio.Event()
         self._pipeline: Pipeline | None = None
         self._pseudonyms = Pseudonyms(
@@ -110,6 +112,7 @@ class Annotator:
         finally:
             for thread in threads:
                 thread.stop()
+            self._tracing.close()
 
     def unhealthy(self) -> str | None:
         """Why a supervisor should restart us, if it should."""
@@ -249,6 +252,7 @@ class Annotator:
             open_publisher=open_publisher,
             encoder=OutcomeEncoder(policy),
             metrics=self.metrics,
+            tracing=self._tracing,
             commit_interval_s=settings.commit_interval_ms / 1000 if exactly_once else 0.0,
             reset_to_earliest=settings.auto_offset_reset == "earliest",
             on_commit=lambda messages: self.progress.note(time.monotonic(), messages),

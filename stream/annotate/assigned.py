@@ -16,6 +16,7 @@ from stream.annotate.ledger import Entry, Ledger
 from stream.annotate.outcomes import OutcomeEncoder
 from stream.annotate.partition import PartitionState, transition
 from stream.annotate.publish import FencedError, Publisher, PublishError
+from stream.annotate.tracing import Tracing
 from stream.errors import MessageError
 from stream.metrics import Metrics
 
@@ -33,6 +34,7 @@ class PartitionContext:
     open_publisher: Callable[[TopicPartition], Awaitable[Publisher]]
     encoder: OutcomeEncoder
     metrics: Metrics
+    tracing: Tracing
     commit_interval_s: float
     reset_to_earliest: bool
     on_commit: Callable[[int], None]
@@ -152,7 +154,8 @@ class AssignedPartition:
         output = self._context.encoder.encode(self.tp.partition, prefix, datetime.now(UTC))
         metrics = self._context.metrics
         try:
-            await self._publisher.commit(output, prefix[-1].offset + 1)
+            with self._context.tracing.span("publish", self.tp.topic, prefix):
+                await self._publisher.commit(output, prefix[-1].offset + 1)
         except FencedError:
             metrics.transactions.labels("fenced").inc()
             _log.warning(

@@ -202,7 +202,8 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             if not entries:
                 return
             started = time.monotonic()
-            emotions = await self._model_thread.run(lambda: inference.infer(self._model, encoded))
+            with self._context.tracing.span("infer", self._settings.input_topic, entries):
+                emotions = await self._model_thread.run(lambda: inference.infer(self._model, encoded))
             self._observe(batch, encoded, started)
             for entry, emotion in zip(entries, emotions, strict=True):
                 entry.settle(emotion)
