@@ -1,0 +1,186 @@
+"""``emotion-stream replay``: dead letters go back as they were, each once, and by cause."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from stream.codec import encode_dead_letter
+from stream.commands import replay as replay_module
+from stream.commands.replay import replay_group
+from stream.events import DeadLetter, Source
+from stream.settings import Settings
+from tests.conftest import Topics
+from tests.records import Headers, Record, header, produce, read_committed_all
+from tests.stream.commands import run_beside, start
+
+WHEN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+WRITTEN_AT_MS = int(WHEN.timestamp()) * 1000  # recent, since brokers delete what is older than the retention
+
+
+def dead(
+    settings: Settings,
+    cause: str,
+    value: bytes,
+    *,
+    partition: int = 0,
+    headers: Headers = (),
+    key: bytes = b"k",
+) -> Record:
+    """A dead letter as the annotator writes it."""
+    source = Source(topic=settings.input_topic, partition=partition, offset=0)
+    letter = DeadLetter(id="any", cause=cause, error="what was wrong", source=source, failed_at=WHEN)
+    return Record(value, key, encode_dead_letter(letter, headers, "/test"), partition, WRITTEN_AT_MS)
+
+
+async def write(settings: Settings, records: Sequence[Record]) -> None:
+    await produce(settings.bootstrap_servers or "", settings.topics.dlq, records)
+
+
+async def sent_back(settings: Settings) -> Any:
+    """What the input topic holds, by partition and offset."""
+    return await read_committed_all(settings.bootstrap_servers or "", settings.input_topic)
+
+
+async def values_sent_back(settings: Settings) -> Counter[bytes | None]:
+    return Counter(record.value for record in await sent_back(settings))
+
+
+async def replay(settings: Settings, *arguments: Any) -> str:
+    result = await run_beside("replay", *arguments, settings=settings)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+async def test_a_message_goes_back_as_it_was_to_the_partition_it_came_from(topics: Topics) -> None:
+    settings = await topics(partitions=4)
+    original = [("traceparent", b"00-1"), ("ce_type", b"theirs"), ("content-type", b"text/plain")]
+    original += [("dlq_note", b"theirs"), ("original_x", b"theirs")]
+    await write(settings, [dead(settings, "not_json", b"\xff\x00", partition=3, headers=original)])
+    await replay(settings)
+    (record,) = await sent_back(settings)
+    assert (record.key, record.value, record.partition) == (b"k", b"\xff\x00", 3)
+    assert record.timestamp == WRITTEN_AT_MS
+    assert sorted(record.headers) == sorted([*original, ("dlq_replays", b"1")])
+
+
+async def test_a_second_replay_sends_nothing_and_again_sends_all(topics: Topics) -> None:
+    settings = await topics()
+    await write(settings, [dead(settings, "not_json", b"%d" % n, partition=n % 4) for n in range(40)])
+    assert "40  dead letters sent back" in await replay(settings)
+    assert "0  dead letters sent back" in await replay(settings)
+    await write(settings, [dead(settings, "not_json", b"new")])
+    assert "1  dead letters sent back" in await replay(settings)
+    assert "41  dead letters sent back" in await replay(settings, "--again")
+    assert "0  dead letters sent back" in await replay(settings)
+    counts = await values_sent_back(settings)
+    assert set(counts) == {b"new"} | {b"%d" % n for n in range(40)}
+    assert set(counts.values()) == {2}
+
+
+async def test_causes_that_were_not_asked_for_stay_for_a_later_replay(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    causes = ["model_failed", "not_json", "too_large", "model_failed", "not_json"]
+    await write(settings, [dead(settings, cause, b"%d" % n) for n, cause in enumerate(causes)])
+    await replay(settings, "--cause", "model_failed")
+    assert await values_sent_back(settings) == Counter([b"0", b"3"])
+    await replay(settings, "--cause", "model_failed", "--cause", "not_json")
+    assert await values_sent_back(settings) == Counter([b"0", b"3", b"1", b"4"])
+    await replay(settings)
+    assert await values_sent_back(settings) == Counter([b"0", b"3", b"1", b"4", b"2"])
+
+
+async def test_a_cause_of_another_version_is_replayed_as_other(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    await write(settings, [dead(settings, "from_the_future", b"1"), dead(settings, "not_json", b"2")])
+    assert "1  other" in await replay(settings, "--cause", "other")
+    assert await values_sent_back(settings) == Counter([b"1"])
+
+
+async def test_with_a_limit_the_rest_stays_for_a_later_replay(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    await write(settings, [dead(settings, ("not_json", "no_text")[n % 2], b"%d" % n) for n in range(7)])
+    for expected in (3, 6, 7, 7):
+        await replay(settings, "--max", 3)
+        assert await values_sent_back(settings) == Counter(b"%d" % n for n in range(expected))
+
+
+async def test_a_dry_run_counts_and_sends_nothing(topics: Topics) -> None:
+    settings = await topics()
+    letters = [
+        dead(settings, "not_json", b"1"),
+        dead(settings, "no_text", b"2"),
+        dead(settings, "no_text", b"3"),
+    ]
+    await write(settings, letters)
+    for _ in range(2):
+        lines = [line.split() for line in (await replay(settings, "--dry-run")).splitlines()]
+        assert lines[:2] == [["2", "no_text"], ["1", "not_json"]]
+        assert lines[2][:5] == ["3", "dead", "letters", "would", "be"]
+    assert await sent_back(settings) == []
+
+
+async def test_a_message_that_failed_again_carries_how_often_it_was_sent_back(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    headers: Headers = []
+    for replays in (1, 2, 3):
+        await write(settings, [dead(settings, "model_failed", b"poison", headers=headers)])
+        await replay(settings)
+        record = (await sent_back(settings))[-1]
+        assert header(record, "dlq_replays") == str(replays)
+        assert len(record.headers) == 1
+        headers = record.headers
+
+
+async def test_more_dead_letters_than_a_chunk_go_back_once_each(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "CHUNK", 7)
+    settings = await topics(partitions=3)
+    causes = ("not_json", "no_text", "model_failed")
+    letters = [dead(settings, causes[n % 3], b"%d" % n, partition=n % 2) for n in range(60)]
+    await write(settings, letters)
+    await replay(settings, "--cause", "no_text")
+    await replay(settings)
+    assert await values_sent_back(settings) == Counter(b"%d" % n for n in range(60))
+
+
+async def test_a_replay_that_is_killed_sends_nothing_twice(topics: Topics) -> None:
+    settings = await topics(partitions=2)
+    await write(settings, [dead(settings, "not_json", b"%d" % n, partition=n % 2) for n in range(3000)])
+    for delay_s in (0.5, 0.7, 0.9):
+        with start("replay", settings=settings) as process:
+            await asyncio.sleep(delay_s)
+            process.kill()
+    await replay(settings)
+    assert await values_sent_back(settings) == Counter(b"%d" % n for n in range(3000))
+
+
+async def test_a_record_that_is_no_dead_letter_is_named_and_passed_over(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    await write(settings, [Record(b"by hand"), dead(settings, "not_json", b"1")])
+    result = await run_beside("replay", settings=settings)
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"{settings.topics.dlq} 0, offset 0: not a dead letter")
+    assert await values_sent_back(settings) == Counter([b"1"])
+
+
+async def test_a_message_from_a_partition_or_topic_that_is_gone_goes_by_its_key(topics: Topics) -> None:
+    settings = await topics(partitions=2)
+    elsewhere = Source(topic="elsewhere", partition=1, offset=0)
+    letter = DeadLetter(id="any", cause="no_text", error="", source=elsewhere, failed_at=WHEN)
+    gone = Record(b"elsewhere", b"k", encode_dead_letter(letter, (), "/test"), 0)
+    source = Source(topic=settings.input_topic, partition=9, offset=0)
+    letter = DeadLetter(id="any", cause="no_text", error="", source=source, failed_at=WHEN)
+    await write(settings, [gone, Record(b"partition 9", b"k", encode_dead_letter(letter, (), "/test"), 0)])
+    await replay(settings)
+    first, second = await sent_back(settings)
+    assert {first.value, second.value} == {b"elsewhere", b"partition 9"}
+    assert first.partition == second.partition
+
+
+def test_each_cause_has_a_consumer_group_of_its_own() -> None:
+    assert replay_group("labels", "not_json") == "labels-replay-not_json"
