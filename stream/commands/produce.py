@@ -32,6 +32,7 @@ from stream.settings import Settings
 
 MAX_UNACKNOWLEDGED: Final = 10_000
 ACKNOWLEDGE_TIMEOUT_S: Final = 60.0
+CATCH_UP_S: Final = 0.05
 _READ_AHEAD: Final = 1000
 _LINES_A_STEP: Final = 100
 _RECORD_OVERHEAD_BYTES: Final = 8192
@@ -91,6 +92,7 @@ async def _send_all(
 ) -> Tally:
     await check_topics(settings, [settings.input_topic])
     tally = Tally()
+    pace = Pace(rate) if rate else None
     limit = settings.max_message_bytes + _RECORD_OVERHEAD_BYTES
     with broker_errors(settings):
         async with producing(settings, linger_ms=5, max_request_size=max(1 << 20, limit)) as producer:
@@ -99,18 +101,31 @@ async def _send_all(
                 if isinstance(line, RefusedLine):
                     tally.refuse(line.number, line.reason)
                     continue
-                if rate is not None:
-                    await _pace(delivery.handed_over, rate, tally.started_at)
+                if pace is not None and (wait_s := pace.wait_s(time.monotonic())):
+                    await asyncio.sleep(wait_s)
                 await delivery.send(line, _key(line.message, key))
             await delivery.settle()
     return tally
+
+
+class Pace:
+    """Turns of messages at a rate: after a delay at most ``CATCH_UP_S`` are made up for."""
+
+    def __init__(self, rate: float) -> None:
+        self._interval_s = 1 / rate
+        self._next_at: float | None = None
+
+    def wait_s(self, now: float) -> float:
+        """Take the next turn; returns the seconds until it comes. ``now`` is monotonic."""
+        turn = now if self._next_at is None else max(self._next_at, now - CATCH_UP_S)
+        self._next_at = turn + self._interval_s
+        return max(0.0, turn - now)
 
 
 class Delivery:
     """Hands lines to the producer and follows each until the broker has acknowledged it."""
 
     def __init__(self, producer: AIOKafkaProducer, settings: Settings, tally: Tally) -> None:
-        self.handed_over = 0
         self._producer = producer
         self._topic = settings.input_topic
         self._bare_text = settings.input_format == "text"
@@ -126,7 +141,6 @@ class Delivery:
         except KafkaError as error:
             self._tally.refuse(line.number, str(error))
             return
-        self.handed_over += 1
         self._unacknowledged.append((line.number, future))
         await self.settle(leave=MAX_UNACKNOWLEDGED)
 
@@ -162,13 +176,6 @@ class Delivery:
 def _key(message: Message, name: str) -> bytes | None:
     value: str | None = None if name == "none" else getattr(message, name)
     return value.encode() if value else None
-
-
-async def _pace(sent: int, rate: float, started_at: float) -> None:
-    """Sleep until it is this message's turn."""
-    ahead_s = started_at + sent / rate - time.monotonic()
-    if ahead_s > 0:
-        await asyncio.sleep(ahead_s)
 
 
 async def _at_once(lines: Iterator[Line | RefusedLine]) -> AsyncIterator[Line | RefusedLine]:

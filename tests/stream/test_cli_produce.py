@@ -1,12 +1,16 @@
 """``emotion-stream produce``: every line is sent or named, and one person's messages keep their order."""
 
+import itertools
 import json
 from collections import defaultdict
 from subprocess import PIPE
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.codec import decode_message
+from stream.commands.produce import CATCH_UP_S, Pace
 from stream.settings import Settings
 from tests.conftest import MakeSettings, Topics
 from tests.records import read_committed_all
@@ -92,13 +96,35 @@ async def test_a_line_from_a_pipe_leaves_at_once_while_the_pipe_stays_open(topic
     assert await texts_in(settings) == ["first", "second"]
 
 
-async def test_rate_spreads_the_messages(topics: Topics) -> None:
+@given(rate=st.floats(0.1, 1e5), delays_s=st.lists(st.floats(0, 3), min_size=2, max_size=50))
+def test_no_stretch_of_time_has_more_messages_than_the_rate_allows(
+    rate: float, delays_s: list[float]
+) -> None:
+    pace, now, sent_at = Pace(rate), 1000.0, list[float]()
+    for delay_s in delays_s:
+        now += pace.wait_s(now)
+        sent_at.append(now)
+        now += delay_s
+    for first, last in itertools.combinations(range(len(sent_at)), 2):
+        stretch_s = sent_at[last] - sent_at[first]
+        assert last - first <= rate * (stretch_s + CATCH_UP_S) * (1 + 1e-6) + 1e-6
+
+
+@given(rate=st.floats(0.1, 1e4))
+def test_without_delays_the_rate_is_reached(rate: float) -> None:
+    pace, now = Pace(rate), 1000.0
+    for _ in range(101):
+        now += pace.wait_s(now)
+    assert now - 1000.0 == pytest.approx(100 / rate)
+
+
+async def test_rate_is_kept_on_the_way_to_the_topic(topics: Topics) -> None:
     settings = await topics(partitions=1)
     write("messages.txt", "".join(f"message {n}\n" for n in range(11)))
     await run_beside("produce", "messages.txt", "--rate", "50", settings=settings)
     records = await read_committed_all(settings.bootstrap_servers or "", settings.input_topic)
     assert len(records) == 11
-    assert records[-1].timestamp - records[0].timestamp >= 190
+    assert records[-1].timestamp - records[0].timestamp >= 1000 * (10 / 50 - CATCH_UP_S) - 1
 
 
 def test_a_missing_topic_and_an_unknown_format_end_before_anything_is_sent(
