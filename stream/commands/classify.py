@@ -125,9 +125,9 @@ class Table:
 
     def __call__(self, message: Message, emotion: Emotion) -> None:
         level = emotion.distress.level
-        row = Text(no_wrap=True, overflow="ellipsis")
+        row = Text()
         row.append(f"{emotion.label:<10}", COLOURS.get(emotion.label, ""))
         row.append(f"{emotion.confidence:>10.2f}  ")
         row.append(f"{level:<10}", LEVEL_COLOURS.get(level, "dim"))
         row.append(" ".join(message.text.split()))
-        self._console.print(row)
+        self._console.print(row, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,88 @@
+"""``emotion-stream classify``: texts, files and pipes, without a broker."""
+
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from model.contract import Distress, Emotion
+from stream.commands.classify import Table
+from stream.events import Message
+from tests.stream.commands import run, write
+
+
+def classified(*arguments: Any, stdin: str | None = None) -> list[dict[str, Any]]:
+    result = run("classify", "--model", "fake", *arguments, stdin=stdin)
+    assert result.exit_code == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def labels(*arguments: Any, stdin: str | None = None) -> list[tuple[str, str]]:
+    return [(entry["text"], entry["label"]) for entry in classified(*arguments, stdin=stdin)]
+
+
+def test_each_text_becomes_a_line_of_json_with_all_that_the_model_says() -> None:
+    (entry,) = classified("fear of the bill")
+    assert set(entry) == {"text", "label", "confidence", "scores", "neutral", "distress", "windows"}
+    assert entry["label"] == "fear"
+    assert sum(entry["scores"].values()) + entry["neutral"] == pytest.approx(1, abs=1e-4)
+
+
+def test_several_texts_are_labelled_in_order() -> None:
+    assert labels("joy", "anger at it", "neutral") == [
+        ("joy", "joy"),
+        ("anger at it", "anger"),
+        ("neutral", "neutral"),
+    ]
+
+
+def test_a_file_is_read_by_its_format() -> None:
+    write("messages.jsonl", '{"text": "joy", "id": "17"}\n{"text": "fear"}\n')
+    write("messages.csv", "id,text\n17,joy\n")
+    write("messages.txt", "joy\n\nfear\n")
+    assert [entry.get("id") for entry in classified("messages.jsonl")] == ["17", None]
+    assert labels("messages.csv") == [("joy", "joy")]
+    assert labels("messages.txt") == [("joy", "joy"), ("fear", "fear")]
+
+
+def test_standard_input_is_plain_text_unless_told_otherwise() -> None:
+    assert labels("-", stdin="joy\nfear\n") == [("joy", "joy"), ("fear", "fear")]
+    assert labels("-", "--format", "jsonl", stdin='{"text": "joy"}\n') == [("joy", "joy")]
+
+
+def test_more_texts_than_go_through_the_model_at_a_time_keep_their_order() -> None:
+    texts = [f"message {n}" for n in range(700)]
+    assert [text for text, _ in labels("-", stdin="\n".join(texts))] == texts
+
+
+def test_lines_that_are_no_message_are_named_and_the_others_labelled() -> None:
+    write("messages.jsonl", '{"text": "joy"}\nnot json\n{"text": "fear"}\n')
+    result = run("classify", "--model", "fake", "messages.jsonl")
+    assert result.exit_code == 1
+    assert result.stderr == "line 2: not JSON\n"
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_a_file_name_that_is_mistyped_is_not_taken_for_a_text() -> None:
+    result = run("classify", "--model", "fake", "mesages.jsonl")
+    assert result.exit_code == 2
+    assert result.stderr == "error: mesages.jsonl: no such file\n"
+
+
+def test_a_format_without_a_file_is_refused() -> None:
+    result = run("classify", "--model", "fake", "joy", "--format", "csv")
+    assert result.exit_code == 2
+    assert "--format needs one file" in result.stderr
+
+
+def test_at_a_terminal_each_text_is_a_row_that_fits() -> None:
+    console = Console(width=60, force_terminal=True, color_system=None, highlight=False)
+    emotion = Emotion("fear", 0.913, {}, 0.01, Distress(0.8, "elevated"))
+    with console.capture() as capture:
+        table = Table(console)
+        table(Message(text="the [bold]bill\nis " + "very " * 40), emotion)
+    heading, row = capture.get().splitlines()
+    assert heading.split() == ["label", "confidence", "distress", "text"]
+    assert row.split()[:6] == ["fear", "0.91", "elevated", "the", "[bold]bill", "is"]
+    assert len(row) <= 60

@@ -1,0 +1,36 @@
+"""docs/cli.md and docs/settings.md are what the commands and the settings say now."""
+
+from collections.abc import Callable
+
+import pytest
+
+from stream import cli, reference
+from stream.settings import Settings
+from tests.stream.commands import ROOT
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [("settings.md", reference.settings_page), ("cli.md", reference.cli_page)]
+)
+def test_the_page_is_current(name: str, page: Callable[[], str]) -> None:
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == page(), "make it anew: python -m stream.reference"
+
+
+def test_every_setting_has_one_row() -> None:
+    page = reference.settings_page()
+    assert all(page.count(f"\n| `{name}` |") == 1 for name in Settings.model_fields)
+
+
+def test_every_command_has_a_section() -> None:
+    page = reference.cli_page()
+    assert all(f"\n## {name}\n" in page for name in cli.COMMANDS)
+
+
+def test_what_a_setting_allows_is_told() -> None:
+    rows = {line.split("`")[1]: line for line in reference.settings_page().splitlines() if line[:3] == "| `"}
+    assert "| whole number ≥ 0 |" in rows["http_port"]
+    assert "| number > 0 |" in rows["commit_interval_ms"]
+    assert "| `exactly_once`, `at_least_once` | `exactly_once` |" in rows["guarantee"]
+    assert "| `true`, `false` | `false` |" in rows["include_text"]
+    assert "| *secret* |" in rows["author_key"]
