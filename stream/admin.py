@@ -125,7 +125,7 @@ async def connected(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClien
                 why = f" ({reasons[-1]})" if reasons else ""
                 raise BrokerError(
                     f"no Kafka broker answers at {settings.bootstrap_servers}{why}: "
-                    "check bootstrap_servers and security_protocol"
+                    "check bootstrap_servers, security_protocol and the sasl settings"
                 ) from error
         yield client
     finally:
@@ -186,7 +186,7 @@ async def check_topics(settings: KafkaSettings, names: Collection[str]) -> dict[
     if missing:
         kind = "topic does" if len(missing) == 1 else "topics do"
         raise TopicError(
-            f"{kind} not exist at {settings.bootstrap_servers}: {', '.join(missing)}: "
+            f"{kind} not exist at {settings.bootstrap_servers}, or this user may not see them: {', '.join(missing)}: "
             "create with: emotion-stream topics create"
         )
     return counts

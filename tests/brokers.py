@@ -24,7 +24,7 @@ from stream.errors import BrokerError
 from stream.settings import KafkaSettings
 
 MIN_SESSION_TIMEOUT_MS = 1000
-"""What the brokers accept, so that tests need not wait six seconds until a killed member is gone."""
+"""What the brokers that we configure accept, so that a killed member of a group is soon gone."""
 
 KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
 
@@ -34,16 +34,10 @@ class Broker(Protocol):
 
     kind: str
     bootstrap_servers: str
+    min_session_timeout_ms: int
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
-
-
-class HurtableBroker(Broker, Protocol):
-    """A broker on this machine, whose process a test may pause."""
-
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
 
 
 def broker_of_kind(kind: str, folder: Path) -> Broker:
@@ -76,6 +70,7 @@ def kinds_of(option: str) -> list[str]:
 
 class Embedded:
     kind = "embedded"
+    min_session_timeout_ms = 6000  # Kafka's default, and here it cannot be changed
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -103,6 +98,7 @@ class ApacheKafka:
     """One broker in KRaft mode, from KAFKA_HOME; ``stop`` and ``start`` keep its data."""
 
     kind = "apache"
+    min_session_timeout_ms = MIN_SESSION_TIMEOUT_MS
 
     def __init__(self, folder: Path) -> None:
         home = os.environ.get("KAFKA_HOME")
@@ -155,9 +151,16 @@ class ApacheKafka:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def _configure(self, properties: dict[str, object]) -> None:
+        """Change the broker's properties, for one that differs."""
+
+    def _users(self) -> list[str]:
+        """Arguments that add SCRAM users."""
+        return []
+
     def _format(self, config: Path) -> None:
         controller = f"127.0.0.1:{free_port()}"
-        properties = {
+        properties: dict[str, object] = {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@{controller}",
@@ -175,10 +178,11 @@ class ApacheKafka:
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": MIN_SESSION_TIMEOUT_MS,
         }
+        self._configure(properties)
         config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         subprocess.run(
-            [self._bin / "kafka-storage.sh", "format", "-t", cluster_id, "-c", config],
+            [self._bin / "kafka-storage.sh", "format", "-t", cluster_id, "-c", config, *self._users()],
             check=True,
             capture_output=True,
             env=self._environment,
@@ -189,6 +193,7 @@ class DockerKafka:
     """Kafka from an image, by testcontainers."""
 
     kind = "docker"
+    min_session_timeout_ms = MIN_SESSION_TIMEOUT_MS
 
     def __init__(self) -> None:
         if not docker_answers():
@@ -218,6 +223,7 @@ class Address:
     """A broker that somebody else runs; tests only add topics and groups of their own."""
 
     kind = "address"
+    min_session_timeout_ms = 6000
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
