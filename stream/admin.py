@@ -186,7 +186,8 @@ async def check_topics(settings: KafkaSettings, names: Collection[str]) -> dict[
     if missing:
         kind = "topic does" if len(missing) == 1 else "topics do"
         raise TopicError(
-            f"{kind} not exist at {settings.bootstrap_servers}, or this user may not see them: {', '.join(missing)}: "
+            f"{kind} not exist at {settings.bootstrap_servers}, or this user may not see them: "
+            f"{', '.join(missing)}: "
             "create with: emotion-stream topics create"
         )
     return counts
