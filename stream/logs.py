@@ -64,9 +64,10 @@ def configure(style: Style, level: Level, *, libraries: Level | None = None) -> 
 
 
 def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace values that could hold message text or a person."""
+    """Replace values that could hold message text or a person; a number holds neither."""
     for name in WITHHELD & event.keys():
-        event[name] = "withheld"
+        if not isinstance(event[name], int | float):
+            event[name] = "withheld"
     return event
 
 

@@ -86,7 +86,7 @@ class Annotator:
             StalledError: messages wait, but nothing was finished for ``stall_timeout_s``.
         """
         settings = self._settings
-        partitions = await self._check_topics()
+        partitions = await self.check()
         threads = (Worker("tokenize"), Worker("model"))
         try:
             async with contextlib.AsyncExitStack() as around:
@@ -127,7 +127,12 @@ class Annotator:
             return "not in the consumer group"
         return self.unhealthy()
 
-    async def _check_topics(self) -> dict[str, int]:
+    async def check(self) -> dict[str, int]:
+        """Partitions of the topics that it needs, where it could start.
+
+        Raises:
+            BrokerError, TopicError, SettingsError: it could not.
+        """
         names = self._settings.topics
         needed = {names.messages, names.emotions, names.counts, names.signals, names.dlq}
         if self._settings.optout_topic:

@@ -18,23 +18,21 @@ def annotate(settings: Settings, check: bool) -> None:
     one transaction. Start as many as there are partitions: they share the consumer group. SIGTERM and
     Ctrl-C finish what is in flight first.
     """
-    if check:
-        _check(settings)
-        return
+    # Imported here, so that --help and a mistyped option answer at once.
     from stream.annotate.app import run
 
-    asyncio.run(run(settings))
+    asyncio.run(_check(settings) if check else run(settings))
 
 
-def _check(settings: Settings) -> None:
+async def _check(settings: Settings) -> None:
     """Say what is there; the first thing that is not ends it with its own error."""
     from model.loading import load
-    from stream.admin import check_topics
+    from stream.annotate.app import Annotator
+    from stream.kafka import connection
 
-    needed = settings.topics
-    names = {needed.messages, needed.emotions, needed.counts, needed.signals, needed.dlq}
-    counts = asyncio.run(check_topics(settings, names))
+    connection(settings)
+    model = load(settings.model, device=settings.device, precision=settings.precision)
+    partitions = await Annotator(settings, model).check()
     click.echo(f"broker   {settings.bootstrap_servers}")
-    click.echo(f"topics   {', '.join(f'{name} ({counts[name]})' for name in sorted(counts))}")
-    info = load(settings.model, device=settings.device, precision=settings.precision).info
-    click.echo(f"model    {info.name} {info.revision} on {info.device}, {info.precision}")
+    click.echo(f"topics   {', '.join(f'{name} ({partitions[name]})' for name in sorted(partitions))}")
+    click.echo(f"model    {model.info.name} {model.info.revision} on {model.info.device}")

@@ -20,6 +20,7 @@ COLOURS: Final = {
     "surprise": "green",
     "neutral": "white",
 }
+SEVERITY_COLOURS: Final = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 _WIDE: Final = 240
 LEVEL_COLOURS: Final = {"watch": "yellow", "elevated": "dark_orange", "high": "bold red"}
 
@@ -54,11 +55,39 @@ def count(event: Event) -> Text:
     )
     for window in event.get("windows", ()):
         _add(line, _clock(window.get("start")), "dim")
-        for label, number in window.get("labels", {}).items():
-            _add(line, f"{label} {number}", COLOURS.get(label, ""))
-        for kind in ("opted_out", "dead_lettered", "tombstones"):
-            if window.get(kind):
-                _add(line, f"{kind} {window[kind]}", "dim")
+        _add_counts(line, window)
+    return line
+
+
+def counter(event: Event) -> Text:
+    """The channel, the window and what it holds."""
+    line = Text(f"{event.get('channel', '?'):<16}")
+    _add(line, f"{_clock(event.get('start'))} {event.get('window_s', '?')} s", "dim")
+    _add(line, f"{event.get('messages', '?')} messages")
+    _add_counts(line, event)
+    return line
+
+
+def alert(event: Event) -> Text:
+    """When it changed, severity, status, rule, whom it is about, and its summary."""
+    severity, status = str(event.get("severity", "?")), str(event.get("status", "?"))
+    line = Text(_clock(event.get("updated_at")), "dim")
+    _add(line, f"{severity:<8}", SEVERITY_COLOURS.get(severity, ""))
+    _add(line, f"{status:<8}", "bold" if status == "firing" else "dim")
+    _add(line, f"{event.get('rule', '?'):<16}")
+    _add(line, str(event.get("author") or event.get("channel") or "-")[:16], "dim")
+    _add(line, event.get("summary", ""))
+    return line
+
+
+def review(event: Event) -> Text:
+    """When, what was said of which alert, and by whom."""
+    line = Text(_clock(event.get("at")), "dim")
+    _add(line, f"{event.get('verdict', '?'):<12}", "bold")
+    _add(line, event.get("alert_id", "?"))
+    _add(line, f"by {event.get('reviewer', '?')}", "dim")
+    if event.get("note"):
+        _add(line, event["note"])
     return line
 
 
@@ -93,8 +122,10 @@ LINES: Final[dict[str, Callable[[Event], Text]]] = {
     "emotions": emotion,
     "signals": signal,
     "counts": count,
-    "counters": fields,
-    "alerts": fields,
+    "counters": counter,
+    "alerts": alert,
+    "reviews": review,
+    "undelivered": fields,
     "dlq": dead_letter,
 }
 
@@ -115,6 +146,14 @@ def _labelled(event: Event) -> Text:
     _add(line, f"{event.get('channel') or '-':<12}")
     _add(line, f"{(event.get('author') or '-')[:8]:<8}", "dim")
     return line
+
+
+def _add_counts(line: Text, window: Event) -> None:
+    for label, number in window.get("labels", {}).items():
+        _add(line, f"{label} {number}", COLOURS.get(label, ""))
+    for kind in ("opted_out", "dead_lettered", "tombstones"):
+        if window.get(kind):
+            _add(line, f"{kind} {window[kind]}", "dim")
 
 
 def _place(event: Event) -> str:

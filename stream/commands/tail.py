@@ -25,7 +25,7 @@ from stream.settings import Settings
 
 Show = Callable[[Any], None]
 
-TOPICS: Final = ("emotions", "counts", "signals", "counters", "alerts", "dlq")
+TOPICS: Final = ("emotions", "counts", "signals", "counters", "alerts", "reviews", "undelivered", "dlq")
 
 
 @click.command(cls=SettingsCommand)

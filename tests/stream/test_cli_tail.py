@@ -13,6 +13,7 @@ from rich.console import Console
 from stream.codec import encode_dead_letter, to_json
 from stream.commands.lines import LINES
 from stream.events import CountDelta, DeadLetter, DistressSignal, EmotionEvent
+from stream.monitor.events import Alert, Review, WindowCounter
 from stream.settings import Settings
 from tests.conftest import Topics
 from tests.records import Record, produce
@@ -164,6 +165,32 @@ def test_signals_counts_and_dead_letters_are_one_line_for_people() -> None:
     assert counts_line == "support messages/1 5-10 10:20:30 joy 3 fear 1 opted_out 2"
     dead = DEAD.model_dump(mode="json") | {"bytes": 13}
     assert line_for("dlq", dead) == "10:20:30 not_json messages/1@7 13 bytes the value is not JSON"
+
+
+def test_what_the_monitor_publishes_is_one_line_for_people() -> None:
+    counter = WindowCounter(
+        channel="support",
+        window_s=60,
+        start=WHEN,
+        end=WHEN,
+        messages=4,
+        labels={"joy": 3, "fear": 1},
+        mean_confidence=0.9,
+        opted_out=0,
+        dead_lettered=1,
+        tombstones=0,
+    )
+    counters_line = line_for("counters", counter.model_dump(mode="json"))
+    assert counters_line == "support 10:20:30 60 s 4 messages joy 3 fear 1 dead_lettered 1"
+    alert = {"severity": "warning", "status": "firing", "rule": "sustained", "author": "9f2c1ab4d7e85f60"}
+    alert |= {"updated_at": WHEN.isoformat(), "summary": "distress above the usual"}
+    assert set(alert) <= set(Alert.model_fields)
+    assert (
+        line_for("alerts", alert)
+        == "10:20:30 warning firing sustained 9f2c1ab4d7e85f60 distress above the usual"
+    )
+    review = Review(id="r", alert_id="a-1", rule="sustained", verdict="confirmed", reviewer="bo", at=WHEN)
+    assert line_for("reviews", review.model_dump(mode="json")) == "10:20:30 confirmed a-1 by bo"
 
 
 @pytest.mark.parametrize("name", list(LINES))

@@ -74,6 +74,12 @@ def test_fields_that_could_hold_text_or_a_person_are_withheld(
     assert "offset" in line
 
 
+def test_a_count_of_messages_is_no_message(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("text", "info")
+    structlog.get_logger().info("given up to the next owner", messages=17)
+    assert "messages=17" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("style", ["text", "json"])
 def test_an_exception_is_written_without_the_text_it_failed_on(
     style: logs.Style, capsys: pytest.CaptureFixture[str]
