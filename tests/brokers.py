@@ -12,11 +12,13 @@ import subprocess
 import time
 import uuid
 import warnings
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from stream.admin import connected
 from stream.broker import EmbeddedBroker
@@ -38,6 +40,9 @@ class Broker(Protocol):
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
+
+    def member_died(self, group_id: str, client_id: str) -> None:
+        """Called when a member of a group was killed or frozen: a broker notices that by itself."""
 
 
 def broker_of_kind(kind: str, folder: Path) -> Broker:
@@ -83,6 +88,10 @@ class Embedded:
     def stop(self) -> None:
         self.resume()
         self._broker.stop()
+
+    def member_died(self, group_id: str, client_id: str) -> None:
+        """Leave the group for the dead member: this broker knows no session timeout, and waits for ever."""
+        outside_any_loop(_leave_group(self.bootstrap_servers, group_id, client_id))
 
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -140,6 +149,9 @@ class ApacheKafka:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def member_died(self, group_id: str, client_id: str) -> None:
+        """Its session times out."""
 
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -218,6 +230,9 @@ class DockerKafka:
     def stop(self) -> None:
         self._container.stop()
 
+    def member_died(self, group_id: str, client_id: str) -> None:
+        """Its session times out."""
+
 
 class Address:
     """A broker that somebody else runs; tests only add topics and groups of their own."""
@@ -233,6 +248,9 @@ class Address:
 
     def stop(self) -> None:
         """Not ours to stop."""
+
+    def member_died(self, group_id: str, client_id: str) -> None:
+        """Its session times out."""
 
 
 def docker_answers() -> bool:
@@ -260,16 +278,30 @@ def wait_until_it_answers(
 ) -> None:
     """Returns when the broker answers a metadata request; raises when it ends first or takes too long."""
     deadline = time.monotonic() + timeout_s
-    with ThreadPoolExecutor(1) as outside_any_loop:
-        while True:
-            try:
-                return outside_any_loop.submit(asyncio.run, _ask(bootstrap_servers)).result()
-            except BrokerError:
-                if time.monotonic() > deadline or (process is not None and process.poll() is not None):
-                    raise
-                time.sleep(0.1)
+    while True:
+        try:
+            return outside_any_loop(_ask(bootstrap_servers))
+        except BrokerError:
+            if time.monotonic() > deadline or (process is not None and process.poll() is not None):
+                raise
+            time.sleep(0.1)
+
+
+def outside_any_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end, also where the caller's thread already runs an event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 async def _ask(bootstrap_servers: str) -> None:
     async with connected(KafkaSettings(bootstrap_servers=bootstrap_servers)):
         pass
+
+
+async def _leave_group(bootstrap_servers: str, group_id: str, client_id: str) -> None:
+    async with connected(KafkaSettings(bootstrap_servers=bootstrap_servers)) as admin:
+        for response in await admin.describe_consumer_groups([group_id]):
+            for _, _, _, _, _, members, *_ in response.groups:
+                for member_id, member_client, *_ in members:
+                    if member_client == client_id:
+                        await admin._send_request(LeaveGroupRequest(group_id, member_id))

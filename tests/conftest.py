@@ -28,12 +28,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="brokers to test against, by commas: embedded, apache (from KAFKA_HOME), docker, "
         "address:HOST:PORT; auto: embedded, and apache where KAFKA_HOME is set",
     )
+    parser.addoption(
+        "--crash-seed",
+        type=int,
+        default=secrets.randbelow(10**6),
+        help="repeat the crash tests with the moments of an earlier run; its header shows the seed",
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     kinds = kinds_of(config.getoption("--kafka"))
     hint = "" if any(map(is_real, kinds)) else " (a real one: set KAFKA_HOME, or --kafka=docker)"
-    return f"kafka: {', '.join(kinds)}{hint}"
+    return f"kafka: {', '.join(kinds)}{hint}; crash seed: {config.getoption('--crash-seed')}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

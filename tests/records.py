@@ -18,7 +18,7 @@ Records: TypeAlias = "list[ConsumerRecord[bytes | None, bytes | None]]"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a test produces; a ``value`` of None is a tombstone."""
+    """What a test produces; a ``value`` of None is a tombstone, which aiokafka sends only with a key."""
 
     value: bytes | None
     key: bytes | None = None

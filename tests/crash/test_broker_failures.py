@@ -1,0 +1,55 @@
+"""The broker freezes, or is restarted: annotators wait or join again, and outcomes stay exactly one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from stream.settings import Settings
+from tests.brokers import ApacheKafka, Broker, Embedded
+from tests.crash.annotators import TAKEN_OVER, Annotators
+from tests.crash.outcomes import assert_exactly_once
+from tests.crash.traffic import Traffic, send
+
+
+async def test_a_broker_that_freezes_for_three_seconds_costs_nothing_but_time(
+    broker: Broker, settings: Settings, annotators: Annotators, traffic: Traffic
+) -> None:
+    if not isinstance(broker, Embedded | ApacheKafka):
+        pytest.skip("this broker's process is not ours to freeze: use --kafka=embedded or apache")
+
+    def freeze() -> None:
+        broker.pause()
+        time.sleep(3)
+        broker.resume()
+
+    await hurt_broker_at_work(freeze, settings, annotators, traffic)
+
+
+async def test_a_broker_that_is_restarted_costs_nothing_but_time(
+    broker: Broker, settings: Settings, annotators: Annotators, traffic: Traffic
+) -> None:
+    if not isinstance(broker, ApacheKafka):
+        pytest.skip("needs a broker that we can restart and that keeps transactions: set KAFKA_HOME")
+
+    def restart() -> None:
+        broker.stop()
+        broker.start()
+
+    await hurt_broker_at_work(restart, settings, annotators, traffic)
+
+
+async def hurt_broker_at_work(
+    hurt: Callable[[], None], settings: Settings, annotators: Annotators, traffic: Traffic
+) -> None:
+    sent = await send(settings, traffic, 3000)
+    annotator = annotators.start()
+    await asyncio.to_thread(annotator.wait_until_it_says, TAKEN_OVER)
+    await asyncio.to_thread(hurt)
+    sent |= await send(settings, traffic, 500)
+    assert annotator.running, annotator.tail()
+    await asyncio.to_thread(annotators.drain)
+    code = await asyncio.to_thread(annotator.terminate)
+    assert code == 0, annotator.tail()
+    await assert_exactly_once(settings, sent)

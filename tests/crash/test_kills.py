@@ -1,0 +1,49 @@
+"""SIGKILL at any moment, and annotators that come and go: still one outcome for every message."""
+
+import asyncio
+import random
+import threading
+import time
+
+from stream.settings import Settings
+from tests.crash.annotators import TAKEN_OVER, Annotators
+from tests.crash.outcomes import assert_exactly_once
+from tests.crash.traffic import Traffic, send
+
+KILLS = 10
+SECOND_COMES = (2, 7)
+SECOND_GOES = (5, 9)
+"""Numbers of the kills before which a second annotator is added, and one is stopped with SIGTERM."""
+
+
+async def test_ten_kills_and_a_second_annotator_leave_one_outcome_for_every_message(
+    settings: Settings, annotators: Annotators, traffic: Traffic, chance: random.Random
+) -> None:
+    over = threading.Event()
+    sending = asyncio.create_task(send(settings, traffic, 20_000, over_s=100, until=over.is_set))
+    try:
+        await asyncio.to_thread(kill_again_and_again, annotators, chance)
+    finally:
+        over.set()
+        sent = await sending
+    assert len(sent) > 2000
+    await asyncio.to_thread(annotators.drain)
+    await assert_exactly_once(settings, sent)
+
+
+def kill_again_and_again(annotators: Annotators, chance: random.Random) -> None:
+    """Kill ``KILLS`` times, mostly at work, sometimes at the start, and replace each victim."""
+    annotators.start()
+    for number in range(1, KILLS + 1):
+        if number in SECOND_COMES:
+            annotators.start()
+        if number in SECOND_GOES:
+            leaving = annotators.running[-1].wait_until_it_says(TAKEN_OVER)
+            assert leaving.terminate() == 0, leaving.tail()
+        victim = chance.choice(annotators.running)
+        if chance.random() < 0.8:
+            victim.wait_until_it_says(TAKEN_OVER)
+        time.sleep(chance.uniform(0.0, 0.8))
+        victim.kill()
+        annotators.start()
+    annotators.kill_all()

@@ -1,0 +1,40 @@
+"""SIGTERM in the middle of the flow: what is in work is finished, nothing is lost, nothing comes twice."""
+
+import asyncio
+import random
+import time
+
+import pytest
+
+from stream.settings import Settings
+from tests.crash.annotators import TAKEN_OVER, Annotators
+from tests.crash.outcomes import assert_exactly_once, read_published
+from tests.crash.traffic import Traffic, send
+
+
+async def test_sigterm_finishes_what_is_in_work_and_the_next_one_goes_on(
+    settings: Settings, annotators: Annotators, traffic: Traffic, chance: random.Random
+) -> None:
+    sent = await send(settings, traffic, 3000)
+    annotator = annotators.start()
+    await asyncio.to_thread(annotator.wait_until_it_says, TAKEN_OVER)
+    await asyncio.sleep(chance.uniform(0.2, 0.6))
+    code = await asyncio.to_thread(annotator.terminate)
+    assert code == 0, annotator.tail()
+    assert not annotator.says("given up"), annotator.tail()
+    published = await read_published(settings)
+    assert 0 < len(published.events) < len(sent)
+    await asyncio.to_thread(annotators.drain)
+    await assert_exactly_once(settings, sent)
+
+
+@pytest.mark.parametrize("moment_s", [0.0, 0.3, 0.6, 0.9])
+async def test_sigterm_during_the_start_ends_cleanly(
+    settings: Settings, annotators: Annotators, traffic: Traffic, moment_s: float
+) -> None:
+    await send(settings, traffic, 50)
+    annotator = annotators.start()
+    await asyncio.to_thread(annotator.wait_until_it_says, "model loaded")
+    time.sleep(moment_s)  # noqa: ASYNC251 - nothing else is to run
+    code = await asyncio.to_thread(annotator.terminate)
+    assert code == 0, annotator.tail()
