@@ -23,6 +23,8 @@ def broker_errors(settings: KafkaSettings) -> Iterator[None]:
     """What a client raises, as a ``BrokerError`` that names the cluster."""
     try:
         yield
+    except BrokenPipeError:  # whoever read our output has gone; it is not the cluster
+        raise
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(
             f"the Kafka cluster at {settings.bootstrap_servers} failed: {error or type(error).__name__}"

@@ -14,11 +14,14 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import click
+import structlog
 from pydantic.fields import FieldInfo
 
 from stream import logs, sources
 from stream.errors import SettingsError
-from stream.settings import SECTIONS, Settings, resolve_settings
+from stream.settings import SECTIONS, ResolvedSettings, Settings, resolve_settings
+
+_log = structlog.get_logger(__name__)
 
 _TITLES: Final = {
     "kafka": "Kafka",
@@ -95,7 +98,11 @@ def title_of(section: str) -> str:
 def _in_force(flags: dict[str, Any], config: Path | None, *, logs_chosen: bool) -> Settings:
     resolved = resolve_settings(flags, config=config)
     settings = resolved.settings
-    if logs_chosen or resolved.origin("log_level") != sources.DEFAULT:
+    if logs_chosen:
+        logs.configure(settings.log_format, settings.log_level)
+        _log_start(resolved)
+        return settings
+    if resolved.origin("log_level") != sources.DEFAULT:
         logs.configure(settings.log_format, settings.log_level)
     else:
         # A command for a person at a terminal says itself what went wrong, in one line.
@@ -103,6 +110,14 @@ def _in_force(flags: dict[str, Any], config: Path | None, *, logs_chosen: bool) 
     for warning in resolved.warnings:
         click.echo(f"warning: {warning}", err=True)
     return settings
+
+
+def _log_start(resolved: ResolvedSettings) -> None:
+    """What differs from the defaults, secrets hidden, for whoever reads the log of a service later."""
+    values = resolved.settings.model_dump(mode="json")
+    _log.info("settings in force", **{name: values[name] for name in sorted(resolved.origins)})
+    for warning in resolved.warnings:
+        _log.warning(warning)
 
 
 def _fields(names: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -29,6 +29,8 @@ from stream.errors import BrokerError
 from stream.events import Message
 from stream.reading import Format, Line, RefusedLine, format_of, opened, read_lines
 from stream.settings import Settings
+
+_Lines = Iterator[Line | RefusedLine]
 
 MAX_UNACKNOWLEDGED: Final = 10_000
 ACKNOWLEDGE_TIMEOUT_S: Final = 60.0
@@ -60,10 +62,14 @@ def produce(settings: Settings, file: Path, file_format: Format | None, key: str
     and the exit code is then 1.
     """
     chosen = file_format or format_of(file)
+    tally = Tally()
     with opened(file) as source, _progress(source) as progress:
-        lines = read_lines(source, chosen, max_bytes=settings.max_message_bytes)
-        tally = asyncio.run(_send_all(settings, progress(lines), key, rate, live=not _is_file(source)))
-    click.echo(tally.summary(settings.input_topic))
+        lines = progress(read_lines(source, chosen, max_bytes=settings.max_message_bytes))
+        try:
+            asyncio.run(_send_all(settings, lines, tally, key=key, rate=rate, live=not _is_file(source)))
+        finally:  # also after an interrupt: what is sent is sent
+            if tally.started_at is not None:
+                click.echo(tally.summary(settings.input_topic))
     if tally.refused:
         raise click.exceptions.Exit(1)
 
@@ -74,38 +80,41 @@ class Tally:
 
     sent: int = 0
     refused: int = 0
-    started_at: float = field(default_factory=time.monotonic)
+    started_at: float | None = None
 
     def refuse(self, number: int, reason: str) -> None:
         self.refused += 1
         click.echo(f"line {number}: {reason}", err=True)
 
     def summary(self, topic: str) -> str:
-        seconds = time.monotonic() - self.started_at
+        seconds = time.monotonic() - (self.started_at or 0.0)
         rate = f"{self.sent / seconds:,.0f} a second" if seconds else ""
         refused = f"; refused {self.refused}" if self.refused else ""
         return f"sent {self.sent} messages to {topic} in {seconds:.1f} s ({rate}){refused}"
 
 
 async def _send_all(
-    settings: Settings, lines: Iterator[Line | RefusedLine], key: str, rate: float | None, *, live: bool
-) -> Tally:
+    settings: Settings, lines: _Lines, tally: Tally, *, key: str, rate: float | None, live: bool
+) -> None:
     await check_topics(settings, [settings.input_topic])
-    tally = Tally()
+    tally.started_at = time.monotonic()
     pace = Pace(rate) if rate else None
     limit = settings.max_message_bytes + _RECORD_OVERHEAD_BYTES
     with broker_errors(settings):
         async with producing(settings, linger_ms=5, max_request_size=max(1 << 20, limit)) as producer:
             delivery = Delivery(producer, settings, tally)
-            async for line in _from_thread(lines) if live else _at_once(lines):
-                if isinstance(line, RefusedLine):
-                    tally.refuse(line.number, line.reason)
-                    continue
-                if pace is not None and (wait_s := pace.wait_s(time.monotonic())):
-                    await asyncio.sleep(wait_s)
-                await delivery.send(line, _key(line.message, key))
+            try:
+                async for line in _from_thread(lines) if live else _at_once(lines):
+                    if isinstance(line, RefusedLine):
+                        tally.refuse(line.number, line.reason)
+                        continue
+                    if pace is not None and (wait_s := pace.wait_s(time.monotonic())):
+                        await asyncio.sleep(wait_s)
+                    await delivery.send(line, _key(line.message, key))
+            except asyncio.CancelledError:  # Ctrl-C: what was handed over still leaves, and is counted
+                await delivery.settle()
+                raise
             await delivery.settle()
-    return tally
 
 
 class Pace:
@@ -178,12 +187,12 @@ def _key(message: Message, name: str) -> bytes | None:
     return value.encode() if value else None
 
 
-async def _at_once(lines: Iterator[Line | RefusedLine]) -> AsyncIterator[Line | RefusedLine]:
+async def _at_once(lines: _Lines) -> AsyncIterator[Line | RefusedLine]:
     for line in lines:
         yield line
 
 
-async def _from_thread(lines: Iterator[Line | RefusedLine]) -> AsyncIterator[Line | RefusedLine]:
+async def _from_thread(lines: _Lines) -> AsyncIterator[Line | RefusedLine]:
     """Lines as they come: a pipe can be silent for long, and what came before must leave meanwhile."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Line | RefusedLine | Exception | None] = asyncio.Queue()
@@ -210,9 +219,6 @@ async def _from_thread(lines: Iterator[Line | RefusedLine]) -> AsyncIterator[Lin
 
 def _is_file(source: BinaryIO) -> bool:
     return stat.S_ISREG(os.fstat(source.fileno()).st_mode)
-
-
-_Lines = Iterator[Line | RefusedLine]
 
 
 @contextmanager

@@ -195,6 +195,22 @@ def test_a_mistyped_variable_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
+def test_a_service_logs_what_differs_from_the_defaults_and_hides_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EMOTION_AUTHOR_KEY", "open sesame")
+    monkeypatch.setenv("EMOTION_MODLE", "fake")
+    result = run("annotate", "--log-format", "json", "--max-wait-ms", "5")
+    *logged, error = result.stderr.splitlines()
+    assert error.startswith("error: no Kafka cluster is named")
+    start, warning = map(json.loads, logged)
+    assert start["event"] == "settings in force"
+    assert start["max_wait_ms"] == 5
+    assert start["author_key"] == "**********"
+    assert "partitions" not in start
+    assert "EMOTION_MODLE" in warning["event"]
+
+
 # The settings in force
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 from collections import defaultdict
 from subprocess import PIPE
 
@@ -94,6 +95,21 @@ async def test_a_line_from_a_pipe_leaves_at_once_while_the_pipe_stays_open(topic
         process.stdin.close()
         assert process.wait(20) == 0
     assert await texts_in(settings) == ["first", "second"]
+
+
+async def test_an_interrupt_says_what_was_sent(topics: Topics) -> None:
+    settings = await topics()
+    with start("produce", "-", "--format", "text", settings=settings, stdin=PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write("first\nsecond\n")
+        process.stdin.flush()
+        while len(await texts_in(settings)) < 2:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=20)
+        assert process.returncode == 130
+    assert stdout.startswith("sent 2 messages")
+    assert stderr == ""
 
 
 @given(rate=st.floats(0.1, 1e5), delays_s=st.lists(st.floats(0, 3), min_size=2, max_size=50))
