@@ -1,248 +1,36 @@
-"""The monitor: a Faust app, its checkpoints, its board, its receivers and its web server, wired.
-
-    emotions.counts  ──► agent ──► windows ──┐             ┌─► emotions.counters ─┐
-                                             ├─ checkpoint ┤                      ├─► board ─► web, receivers
-    emotions.signals ──► agent ──► authors ──┘             └─► emotions.alerts ───┘
-
-It ends, rather than idles, when any part of it fails: an agent, the recovery of the state, the board.
-"""
+"""The monitor, started: with its receivers of alerts and its web server, from nothing but settings."""
 
 import asyncio
-import contextlib
 import signal
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
-from faust.types import TP
 
 from stream.admin import check_topics
-from stream.errors import StalledError, StreamError
-from stream.monitor.board import Board
-from stream.monitor.checkpoint import Checkpointer
-from stream.monitor.driver import MonitorApp, StateTable, broker_options
-from stream.monitor.metrics import MonitorMetrics
-from stream.monitor.partitions import Partitions
+from stream.errors import SettingsError
+from stream.monitor.alertmanager import Alertmanager
+from stream.monitor.monitor import Monitor
 from stream.monitor.rulesfile import RulesFile
-from stream.monitor.store import AuthorStore, CountStore, create_changelogs
-from stream.monitor.tail import Tail
+from stream.monitor.store import create_changelogs
+from stream.monitor.web import MonitorWeb
+from stream.monitor.webhook import Webhook
 from stream.settings import Settings
-
-STOP_TIMEOUT_S: Final = 10.0
-WATCH_INTERVAL_S: Final = 1.0
-RULES_INTERVAL_S: Final = 2.0
 
 _log = structlog.get_logger(__name__)
 
 
-class MonitorError(StreamError):
-    """A part of the monitor has failed; the process ends so that it is started again."""
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A monitor that runs, and the port of its web server, where it has one."""
 
-
-class Monitor:
-    """One monitor. ``ready`` is set while its partitions are recovered and the board is current."""
-
-    def __init__(self, settings: Settings, partitions: dict[str, int], rules: RulesFile) -> None:
-        names = settings.topics
-        self.settings = settings
-        self.metrics = MonitorMetrics()
-        self.board = Board()
-        self.failure: BaseException | None = None
-        self.changed = asyncio.Event()
-        self.tail = Tail(settings, self.board, partitions, self.changed.set)
-        self._rules = rules
-        self._recovered = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._app = _faust_app(settings, partitions[names.counts])
-        self.partitions = Partitions(
-            settings,
-            CountStore(self._app, settings, partitions[names.counts]),
-            AuthorStore(self._app, settings, partitions[names.signals]),
-            self.metrics,
-            rules.rules,
-        )
-        self._checkpointer = Checkpointer(self._app, settings, self.partitions)
-        self._define_agents()
-        self._app.on_partitions_revoked.connect(self._on_revoked)
-        self._app.on_rebalance_complete.connect(self._on_recovered)
-
-    @property
-    def ready(self) -> bool:
-        return self.failure is None and self._recovered.is_set() and self.tail.caught_up.is_set()
-
-    async def start(self) -> None:
-        self._app.finalize()
-        await self._app.start()
-        self.spawn("the board", self.tail.run())
-        self.spawn("checkpoints", self._checkpoint_loop())
-        self.spawn("the watch", self._watch_loop())
-        self.spawn("the rules", self._rules_loop())
-
-    def spawn(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run a part for as long as the monitor runs; its failure is the monitor's."""
-
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception as error:  # whatever it is, it ends the monitor
-                self.fail(error, what)
-
-        self._tasks.append(asyncio.create_task(guarded(), name=what))
-
-    def fail(self, error: BaseException, what: str) -> None:
-        """Remember the first failure, and stop."""
-        if self.failure is None:
-            _log.error("a part of the monitor has failed; it ends", part=what, error=repr(error))
-            self.failure = error if isinstance(error, StreamError) else MonitorError(f"{what}: {error!r}")
-        self._stopping.set()
-
-    def request_stop(self) -> None:
-        self._stopping.set()
-
-    async def run_until_stopped(self) -> None:
-        """Until ``request_stop`` or a failure.
-
-        Raises:
-            StreamError: what has failed.
-        """
-        await self._stopping.wait()
-        if self.failure is not None:
-            raise self.failure
-
-    async def stop(self) -> None:
-        """Write a last checkpoint, where nothing has failed, and leave the group."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                if self.failure is None:
-                    await self._checkpointer.write()
-                self.partitions.drop()
-                await self._app.stop()
-
-    def _define_agents(self) -> None:
-        names = self.settings.topics
-        for topic, take in (
-            (names.counts, self.partitions.take_delta),
-            (names.signals, self.partitions.take_signal),
-        ):
-            source = self._app.topic(topic, key_serializer="raw", value_serializer="raw", allow_empty=True)
-            self._app.agent(source, name=topic)(self._agent(topic, take))
-
-    def _agent(self, topic: str, take: Callable[[Any], None]) -> Callable[[Any], Awaitable[None]]:
-        async def agent(stream: Any) -> None:
-            try:
-                async for event in stream.noack().events():
-                    take(event)
-            except Exception as error:
-                self.fail(error, f"the agent of {topic}")
-                raise
-
-        return agent
-
-    async def _on_revoked(self, *_: Any, **__: Any) -> None:
-        """All partitions go. What has been done is written in bounded time; what has not comes again."""
-        self._recovered.clear()
-        try:
-            async with asyncio.timeout(self.settings.revoke_timeout_s):
-                await self._checkpointer.write()
-        except Exception as error:  # the next owner repeats what is not committed
-            _log.warning("no checkpoint before the rebalance; its records come again", reason=repr(error))
-        self.partitions.drop()
-        self._checkpointer.forget_commits()
-
-    async def _on_recovered(self, *_: Any, **__: Any) -> None:
-        """The tables hold what their changelogs held: go on from there."""
-        try:
-            self.partitions.drop()
-            self.partitions.load(self._app.consumer.assignment())
-        except Exception as error:
-            self.fail(error, "the recovery of the state")
-            raise
-        self._checkpointer.forget_commits()
-        self._recovered.set()
-        _log.info(
-            "partitions taken", counts=len(self.partitions.counts), signals=len(self.partitions.signals)
-        )
-
-    async def _checkpoint_loop(self) -> None:
-        interval_s = self.settings.checkpoint_interval_ms / 1000
-        while True:
-            await asyncio.sleep(interval_s)
-            if self._recovered.is_set():
-                if self.tail.caught_up.is_set():
-                    self.partitions.tick(list(self.board.firing()), time.time())
-                async with asyncio.timeout(self.settings.stall_timeout_s):
-                    await self._checkpointer.write()
-
-    async def _rules_loop(self) -> None:
-        while True:
-            await asyncio.sleep(RULES_INTERVAL_S)
-            if await asyncio.to_thread(self._rules.reload):
-                self.partitions.use(self._rules.rules)
-
-    async def _watch_loop(self) -> None:
-        """Look for what dies or hangs quietly."""
-        moved_at, seen = time.monotonic(), (-1, -1)
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL_S)
-            if self._app.crashed:
-                raise MonitorError(f"Faust has crashed: {self._app.crash_reason!r}")
-            lag = self._lag()
-            self.metrics.show_precision(self.board.precision())
-            progress = (self.partitions.taken, self._app.recovered_records)
-            waiting = lag > 0 or not self._recovered.is_set()
-            if not waiting or progress != seen:
-                moved_at, seen = time.monotonic(), progress
-            elif time.monotonic() - moved_at >= self.settings.stall_timeout_s:
-                what = f"{lag} records wait" if self._recovered.is_set() else "the state does not recover"
-                raise StalledError(f"{what}, without progress for {self.settings.stall_timeout_s:.0f} s")
-
-    def _lag(self) -> int:
-        """Records that wait to be fetched, in all our partitions."""
-        if not self._recovered.is_set():
-            return 0
-        names = self.settings.topics
-        total = 0
-        for topic, numbers in (
-            (names.counts, self.partitions.counts),
-            (names.signals, self.partitions.signals),
-        ):
-            lag = sum(self._app.committed_consumer.lag(TP(topic, number)) for number in numbers)
-            self.metrics.lag.labels(topic).set(lag)
-            total += lag
-        return total
-
-
-def _faust_app(settings: Settings, partitions: int) -> MonitorApp:
-    session_s = settings.session_timeout_ms / 1000
-    return MonitorApp(
-        settings.monitor_group_id,
-        **broker_options(settings),
-        Table=StateTable,
-        store="memory://" if settings.state_store == "memory" else "rocksdb://",
-        datadir=str(settings.state_dir),
-        processing_guarantee="at_least_once",
-        consumer_auto_offset_reset="earliest",
-        broker_session_timeout=session_s,
-        broker_heartbeat_interval=session_s / 4,
-        broker_commit_livelock_soft_timeout=10**9,  # it watches for commits of its own, and makes none
-        producer_request_timeout=settings.stall_timeout_s,
-        table_standby_replicas=settings.standby_replicas,
-        topic_partitions=partitions,
-        topic_disable_leader=True,
-        stream_wait_empty=False,
-        web_enabled=False,
-        web_tables_enabled=False,
-    )
+    monitor: Monitor
+    port: int | None
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Monitor]:
+async def running(settings: Settings) -> AsyncIterator[Running]:
     """A monitor that runs, and is stopped at the end.
 
     Raises:
@@ -250,16 +38,20 @@ async def running(settings: Settings) -> AsyncIterator[Monitor]:
     """
     rules = RulesFile(settings.rules_file, base_s=settings.count_window_s)
     names = settings.topics
-    needed = (names.counts, names.signals, names.counters, names.alerts, names.reviews)
+    needed = {names.counts, names.signals, names.counters, names.alerts, names.reviews}
+    if settings.webhook_url:
+        needed.add(names.undelivered)
     partitions = await check_topics(settings, needed)
-    await create_changelogs(settings, partitions)
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
     monitor = Monitor(settings, partitions, rules)
-    try:
+    receivers = _receivers(settings, monitor)
+    await create_changelogs(settings, partitions)
+    async with AsyncExitStack() as stack:
+        port = await _serve(settings, monitor, stack)
+        stack.push_async_callback(monitor.stop)
         await monitor.start()
-        yield monitor
-    finally:
-        await monitor.stop()
+        for receiver in receivers:
+            monitor.spawn(type(receiver).__name__.lower(), receiver.run())
+        yield Running(monitor, port)
 
 
 async def run(settings: Settings) -> None:
@@ -268,8 +60,32 @@ async def run(settings: Settings) -> None:
     Raises:
         StreamError: it could not start, or a part of it failed.
     """
-    async with running(settings) as monitor:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, monitor.request_stop)
-        await monitor.run_until_stopped()
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with running(settings) as started:
+        _log.info("monitor started", group_id=settings.monitor_group_id, port=started.port)
+        await started.monitor.run_until(stopped)
+        _log.info("monitor stops")
+
+
+def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmanager]:
+    receivers: list[Webhook | Alertmanager] = []
+    if settings.webhook_url:
+        receivers.append(Webhook(settings, monitor.board, monitor.metrics))
+    if settings.alertmanager_url:
+        receivers.append(Alertmanager(settings, monitor.board, monitor.metrics, monitor.changed))
+    return receivers
+
+
+async def _serve(settings: Settings, monitor: Monitor, stack: AsyncExitStack) -> int | None:
+    if settings.http_port is None:
+        return None
+    web = MonitorWeb(monitor, settings.http_host, settings.http_port)
+    stack.push_async_callback(web.stop)
+    try:
+        await web.start()
+    except OSError as error:
+        raise SettingsError(f"the web server cannot listen ({error}): set http_port") from error
+    return web.port

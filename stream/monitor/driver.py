@@ -34,6 +34,12 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         return consumer
 
+    def group_failure(self) -> BaseException | None:
+        """Why aiokafka has given up on the consumer group, which Faust would never learn."""
+        coordinator = None if self._consumer is None else self._consumer._coordinator
+        task = getattr(coordinator, "_coordination_task", None)
+        return task.exception() if task is not None and task.done() and not task.cancelled() else None
+
     def lag(self, tp: TP) -> int:
         """Committed records of a partition that have not been fetched yet."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
@@ -54,6 +60,9 @@ class CommittedConsumer(Consumer):
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
         """Commit the next offset to read of each partition; whether the group still took it from us."""
         return bool(await self._commit(offsets))
+
+    def group_failure(self) -> BaseException | None:
+        return self._thread.group_failure()
 
     def lag(self, tp: TP) -> int:
         return self._thread.lag(tp)

@@ -130,6 +130,6 @@ async def test_a_record_that_is_no_delta_is_passed_over(monitor_topics: MonitorT
     servers = settings.bootstrap_servers or ""
     await produce(servers, settings.topics.counts, [Record(b"no delta", key=b"support"), Record(b"{}")])
     await produce(servers, settings.topics.counts, map(delta_record, two_channels(3)))
-    async with running(settings) as monitor:
+    async with running(settings) as started:
         await until(settings, Counter({("support", "joy"): 3, (ALL_CHANNELS, "joy"): 3}))
-        assert monitor.ready
+        assert started.monitor.ready

@@ -1,0 +1,147 @@
+"""Alerts to Prometheus Alertmanager (API v2): firing ones again and again, resolved ones for five minutes.
+
+Alertmanager keeps no alert that is not repeated, so what fires is sent every ``alertmanager_resend_s``, and
+at once when something changes. Its labels identify an alert; the text is in the annotations. Every monitor
+sends all alerts: Alertmanager drops what is the same, and none is missing when a monitor is.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import aiohttp
+import structlog
+
+from stream.codec import to_json
+from stream.monitor.board import Board
+from stream.monitor.events import Alert
+from stream.monitor.metrics import MonitorMetrics
+from stream.settings import Settings
+
+RESOLVED_FOR: Final = timedelta(minutes=5)
+"""How long a resolved alert is repeated, so that a restarted Alertmanager learns of it too."""
+
+MISSED_ROUNDS: Final = 4
+"""A firing alert counts as resolved when we have not repeated it for so many rounds."""
+
+REQUEST_TIMEOUT_S: Final = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Outbox:
+    """What Alertmanager is to be told, round by round. Pure: time comes in."""
+
+    def __init__(self, resend: timedelta) -> None:
+        self._resend = resend
+        self._told_firing: set[str] = set()
+        self._told_resolved_at: dict[str, datetime] = {}
+
+    def round(self, board: Board, now: datetime) -> list[dict[str, Any]]:
+        """The alerts of this round: those that fire, and those that ended lately.
+
+        An alert of a replayed stream may have ended long ago by its own clock; it is told for five minutes
+        from when we learned of it, if it was told as firing.
+        """
+        found = []
+        for alert in board.alerts.values():
+            ends_at = _ends_at(board, alert)
+            if ends_at is not None:
+                if self._is_news(alert.id, ends_at, now):
+                    found.append(_as_json(alert, min(ends_at, now)))
+            elif board.state(alert) != "held":
+                self._told_firing.add(alert.id)
+                found.append(_as_json(alert, now + MISSED_ROUNDS * self._resend))
+        return found
+
+    def _is_news(self, alert_id: str, ends_at: datetime, now: datetime) -> bool:
+        if alert_id in self._told_firing:
+            self._told_firing.discard(alert_id)
+            self._told_resolved_at[alert_id] = now
+        learned_at = self._told_resolved_at.get(alert_id, ends_at)
+        if max(learned_at, ends_at) > now - RESOLVED_FOR:
+            return True
+        self._told_resolved_at.pop(alert_id, None)
+        return False
+
+
+def _ends_at(board: Board, alert: Alert) -> datetime | None:
+    """When it was resolved, or a person dismissed it; None while it fires."""
+    if alert.status == "resolved":
+        return alert.ends_at
+    if board.state(alert) == "dismissed":
+        return board.reviews[alert.id][-1].at
+    return None
+
+
+def _as_json(alert: Alert, ends_at: datetime) -> dict[str, Any]:
+    labels = {
+        "alertname": alert.rule,
+        "alert_id": alert.id,
+        "kind": alert.kind,
+        "severity": alert.severity,
+        "channel": alert.channel,
+        "author": alert.author,
+        "recipients": ",".join(alert.recipients),
+    }
+    evidence = alert.evidence
+    annotations = {
+        "summary": alert.summary,
+        "notice": alert.notice,
+        "window": f"{evidence.window_start.isoformat()} to {evidence.window_end.isoformat()}",
+        "score": f"{evidence.score:g}, {evidence.measure}",
+        "levels": f"enter {evidence.enter:g}, leave {evidence.leave:g}",
+        "baseline": None if evidence.baseline is None else f"{evidence.baseline:g}",
+        "messages": str(evidence.messages),
+        "model": None if alert.model is None else f"{alert.model.name} {alert.model.revision}",
+    }
+    return {
+        "labels": {name: value for name, value in labels.items() if value},
+        "annotations": {name: value for name, value in annotations.items() if value},
+        "startsAt": alert.starts_at,
+        "endsAt": ends_at,
+    }
+
+
+class Alertmanager:
+    """Sends to every Alertmanager in ``alertmanager_url``. ``changed`` is set when the board has news."""
+
+    def __init__(
+        self, settings: Settings, board: Board, metrics: MonitorMetrics, changed: asyncio.Event
+    ) -> None:
+        urls = (settings.alertmanager_url or "").split(",")
+        self._urls = [f"{url.strip().rstrip('/')}/api/v2/alerts" for url in urls if url.strip()]
+        self._resend_s = settings.alertmanager_resend_s
+        self._outbox = Outbox(timedelta(seconds=self._resend_s))
+        self._board = board
+        self._metrics = metrics
+        self._changed = changed
+
+    async def run(self) -> None:
+        """Send for ever; what an Alertmanager did not take is sent again in the next round."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)) as session:
+            while True:
+                self._changed.clear()
+                alerts = self._outbox.round(self._board, datetime.now(UTC))
+                if alerts:
+                    await asyncio.gather(*(self._send(session, url, alerts) for url in self._urls))
+                try:
+                    async with asyncio.timeout(self._resend_s):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+
+    async def _send(self, session: aiohttp.ClientSession, url: str, alerts: Iterable[dict[str, Any]]) -> None:
+        try:
+            async with session.post(
+                url, data=to_json(alerts), headers={"Content-Type": "application/json"}
+            ) as response:
+                if response.status < 300:
+                    self._metrics.deliveries.labels("alertmanager", "delivered").inc()
+                    return
+                reason = f"status {response.status}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            reason = type(error).__name__
+        self._metrics.deliveries.labels("alertmanager", "retried").inc()
+        _log.warning("Alertmanager took no alerts; they are sent again in the next round", reason=reason)

@@ -1,0 +1,142 @@
+"""Alert rules on recorded events: the same code as in the live monitor, with the events' own time as clock.
+
+    events ─► signal ─► SignalPartition ─┐
+          └─► delta ──► CountPartition ──┴─► alerts
+
+Events are labelled events or distress signals, as ``emotion-stream tail emotions`` or ``tail signals`` prints
+them. Only signals name phrase lists, so phrase rules need those.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from stream.codec import utc
+from stream.errors import InputFileError
+from stream.events import (
+    ALL_CHANNELS,
+    NO_CHANNEL,
+    CountDelta,
+    DistressSignal,
+    OffsetRange,
+    Source,
+    WindowCounts,
+)
+from stream.ids import delta_id
+from stream.monitor.board import Precision
+from stream.monitor.counting import CountPartition, CountPolicy
+from stream.monitor.events import Alert, Review
+from stream.monitor.rules import RuleSet
+from stream.monitor.signalling import SignalPartition
+from stream.monitor.windows import HOUR_S, window_start
+
+_TOPIC: Final = "backtest"
+_RELEASE_EVERY: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What a set of rules would have done. ``alerts`` holds each alert's first record."""
+
+    alerts: tuple[Alert, ...]
+    messages: int
+    authors: int
+    span: timedelta
+
+    @property
+    def alerts_a_day(self) -> float:
+        days = self.span.total_seconds() / 86_400
+        return len(self.alerts) / days if days else float(len(self.alerts))
+
+    @property
+    def authors_alerted_per_thousand(self) -> float:
+        """Authors with an alert, of a thousand authors."""
+        alerted = {alert.author for alert in self.alerts if alert.author is not None}
+        return 1000 * len(alerted) / self.authors if self.authors else 0.0
+
+    def precision(self, reviews: Iterable[Review]) -> Precision:
+        """Over those alerts that people have judged: an alert is recognised by its id."""
+        verdicts = {review.alert_id: review.verdict for review in reviews if review.verdict != "acknowledged"}
+        judged = [verdicts[alert.id] for alert in self.alerts if alert.id in verdicts]
+        return Precision(judged.count("confirmed"), len(judged))
+
+
+def replay(rules: RuleSet, events: Iterable[DistressSignal], policy: CountPolicy) -> Backtest:
+    """Apply the rules to events in their order; an event that comes again (same id) is passed over."""
+    counts = CountPartition(0, rules, policy)
+    signals = SignalPartition(0, rules, lambda _: None, max_authors=2**62)
+    alerts: list[Alert] = []
+    seen: set[str] = set()
+    authors: set[str] = set()
+    first: datetime | None = None
+    last: datetime | None = None
+    for event in events:
+        if event.id in seen:
+            continue
+        offset = len(seen)
+        seen.add(event.id)
+        authors.update({event.author} if event.author else ())
+        first, last = min(first or event.ts, event.ts), max(last or event.ts, event.ts)
+        for number, channel in enumerate((event.channel or NO_CHANNEL, ALL_CHANNELS)):
+            alerts += counts.apply(_delta(event, channel, offset, policy.base_s), 2 * offset + number)
+        source = Source(topic=_TOPIC, partition=0, offset=offset)
+        alerts += signals.apply(event.model_copy(update={"source": source}), offset)
+        if offset % _RELEASE_EVERY == 0:
+            counts.take_changes()
+            signals.take_changes()
+    if last is not None:
+        alerts += counts.tick(last.timestamp() + policy.judge_delay_s + HOUR_S)
+    begun = tuple(alert for alert in alerts if alert.revision == 1)
+    span = last - first if first and last else timedelta()
+    return Backtest(begun, messages=len(seen), authors=len(authors), span=span)
+
+
+def read_events(path: Path) -> Iterator[DistressSignal]:
+    """Events of a file of JSON lines, in its order.
+
+    Raises:
+        InputFileError: the file cannot be read, or a line is no labelled event or signal.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield event_of(line, f"{path}, line {number}")
+    except OSError as error:
+        raise InputFileError(f"{path}: {error.strerror}: name a readable file") from error
+
+
+def event_of(value: bytes, where: str) -> DistressSignal:
+    """A labelled event or signal, as what the rules read of it.
+
+    Raises:
+        InputFileError: it is neither.
+    """
+    try:
+        return DistressSignal.model_validate_json(value)
+    except ValidationError as error:
+        field = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the line"
+        raise InputFileError(
+            f"{where} is no labelled event ({field} is missing or wrong): "
+            "record them with emotion-stream tail emotions --json"
+        ) from None
+
+
+def _delta(event: DistressSignal, channel: str, offset: int, base_s: int) -> CountDelta:
+    """The event as a count delta of its own."""
+    counts = WindowCounts(
+        start=utc(window_start(event.ts.timestamp(), base_s) * 1000),
+        labels={event.label: 1},
+        confidence_sum=event.confidence,
+    )
+    return CountDelta(
+        id=delta_id(_TOPIC, 0, offset, offset, channel),
+        channel=channel,
+        source=OffsetRange(topic=_TOPIC, partition=0, first_offset=offset, last_offset=offset),
+        windows=(counts,),
+        model=event.model,
+    )

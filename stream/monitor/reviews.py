@@ -1,0 +1,119 @@
+"""What people do with alerts, and with what is known of an author: reviews, and forgetting.
+
+Every review is a record of its own in ``emotions.reviews`` and stays: who said what of which alert, and when.
+"""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Final
+
+from stream.admin import check_topics
+from stream.annotate.outcomes import partition_of
+from stream.codec import CloudEventHeaders, to_json
+from stream.commands.clients import broker_errors, producing
+from stream.errors import SettingsError, StreamError
+from stream.monitor.board import Board
+from stream.monitor.events import Alert, Review, Verdict
+from stream.monitor.tail import read_board
+from stream.privacy import Pseudonyms
+from stream.settings import Settings
+
+_SOURCE: Final = "emotion-stream/alerts"
+
+
+class UnknownAlertError(StreamError):
+    """There is no such alert: it never was, or its retention has passed."""
+
+    exit_code = 1
+
+
+async def current_board(settings: Settings) -> Board:
+    """All alerts and reviews that the topics hold.
+
+    Raises:
+        BrokerError, TopicError: the cluster or a topic is not there.
+    """
+    names = settings.topics
+    partitions = await check_topics(settings, [names.counters, names.alerts, names.reviews])
+    with broker_errors(settings):
+        return await read_board(settings, partitions)
+
+
+async def review(
+    settings: Settings, alert_id: str, verdict: Verdict, *, reviewer: str, note: str | None
+) -> Review:
+    """Write down what a person says of an alert.
+
+    Raises:
+        UnknownAlertError: no alert has this id.
+    """
+    alert = find(await current_board(settings), alert_id)
+    written = Review(
+        id=str(uuid.uuid4()),
+        alert_id=alert.id,
+        rule=alert.rule,
+        verdict=verdict,
+        reviewer=reviewer,
+        note=note,
+        at=datetime.now(UTC),
+    )
+    headers = CloudEventHeaders("Review", _SOURCE).of(written.id, written.at.isoformat().encode())
+    with broker_errors(settings):
+        async with producing(settings) as producer:
+            await producer.send_and_wait(
+                settings.topics.reviews,
+                to_json(written.model_dump()),
+                key=written.alert_id.encode(),
+                headers=headers,
+            )
+    return written
+
+
+def find(board: Board, alert_id: str) -> Alert:
+    """The alert with this id, or the only one whose id begins like this.
+
+    Raises:
+        UnknownAlertError: there is none, or more than one.
+    """
+    if alert_id in board.alerts:
+        return board.alerts[alert_id]
+    found = [alert for known, alert in board.alerts.items() if known.startswith(alert_id)]
+    if len(found) == 1:
+        return found[0]
+    many = "several alerts' ids begin" if found else "no alert's id begins"
+    raise UnknownAlertError(f"{many} with {alert_id!r}: see emotion-stream alerts list")
+
+
+def pseudonym_of(settings: Settings, author: str) -> str:
+    """The pseudonym under which an author is known.
+
+    Raises:
+        SettingsError: the key of the pseudonyms is not set.
+    """
+    if settings.author_key is None:
+        raise SettingsError(
+            "without its key the author's pseudonym is not known: set EMOTION_AUTHOR_KEY, or give --pseudonym"
+        )
+    return Pseudonyms(settings.author_key.get_secret_value().encode()).of(author)
+
+
+async def forget(settings: Settings, pseudonym: str) -> int:
+    """Opt an author out, and have everything that is known of them deleted; how many alerts that were.
+
+    1. The opt-out list: annotators with ``optout_topic`` label them no more.
+    2. A tombstone among the signals: the monitor that holds the author's state deletes it.
+    3. A tombstone for each alert about them. Reviews name no author and stay.
+    """
+    names = settings.topics
+    partitions = await check_topics(settings, [names.optout, names.signals])
+    board = await current_board(settings)
+    alerts = [alert.id for alert in board.alerts.values() if alert.author == pseudonym]
+    key = pseudonym.encode()
+    with broker_errors(settings):
+        async with producing(settings) as producer:
+            await producer.send_and_wait(names.optout, b"{}", key=key)
+            place = partition_of(key, partitions[names.signals])
+            await producer.send_and_wait(names.signals, None, key=key, partition=place)
+            for alert_id in alerts:
+                await producer.send_and_wait(names.alerts, None, key=alert_id.encode())
+    return len(alerts)

@@ -1,0 +1,173 @@
+"""Alerts to a webhook: signed, retried, at least once, and to the dead letters when nobody takes them.
+
+    emotions.alerts ──► own consumer group ──► POST ──► commit
+                                                └─ gives up ──► emotions.alerts.dlq ──► commit
+
+Kafka is the queue, so a receiver that is slow or down holds back nobody but itself. A receiver drops what it
+has seen by ``X-Emotion-Delivery``; it trusts a body only if ``X-Emotion-Signature`` is ``sha256=`` and the
+hexadecimal HMAC-SHA-256, under the shared secret, of ``X-Emotion-Timestamp``, a full stop and the body.
+"""
+
+import asyncio
+import hmac
+import random
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from typing import Final
+
+import aiohttp
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from pydantic import ValidationError
+
+from stream.errors import SettingsError
+from stream.kafka import connection
+from stream.monitor.board import Board
+from stream.monitor.events import Alert
+from stream.monitor.metrics import MonitorMetrics
+from stream.settings import Settings
+
+REQUEST_TIMEOUT_S: Final = 10.0
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 60.0
+_WORTH_A_RETRY: Final = frozenset({408, 425, 429})
+
+_log = structlog.get_logger(__name__)
+
+
+class RefusedError(Exception):
+    """The receiver has answered that it will never take this."""
+
+
+def signature(secret: bytes, timestamp: str, body: bytes) -> str:
+    """What ``X-Emotion-Signature`` holds."""
+    return "sha256=" + hmac.new(secret, timestamp.encode() + b"." + body, "sha256").hexdigest()
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between attempts: doubling, with jitter, so that monitors do not knock together."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        yield pause_s * random.uniform(0.5, 1.0)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+class Webhook:
+    """Delivers alerts to ``webhook_url``."""
+
+    def __init__(self, settings: Settings, board: Board, metrics: MonitorMetrics) -> None:
+        if settings.webhook_url is None or settings.webhook_secret is None:
+            raise SettingsError("a webhook needs a signature: set EMOTION_WEBHOOK_SECRET beside webhook_url")
+        self._url = settings.webhook_url
+        self._secret = settings.webhook_secret.get_secret_value().encode()
+        self._give_up_s = settings.webhook_give_up_s
+        self._settings = settings
+        self._board = board
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Deliver for ever. An alert's offset is committed once it is delivered or in the dead letters."""
+        async with AsyncExitStack() as stack:
+            consumer = AIOKafkaConsumer(
+                self._settings.topics.alerts,
+                **connection(self._settings),
+                group_id=f"{self._settings.monitor_group_id}-webhook",
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_poll_interval_ms=int((self._give_up_s + 60) * 1000),
+                max_poll_records=1,
+            )
+            producer = AIOKafkaProducer(**connection(self._settings), enable_idempotence=True)
+            session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S))
+            await stack.enter_async_context(session)
+            for client in (consumer, producer):
+                await client.start()
+                stack.push_async_callback(client.stop)
+            async for record in consumer:
+                await self._handle(record, session, producer)
+                place = TopicPartition(record.topic, record.partition)
+                await consumer.commit({place: OffsetAndMetadata(record.offset + 1, "")})
+
+    async def _handle(
+        self,
+        record: "ConsumerRecord[bytes, bytes]",
+        session: aiohttp.ClientSession,
+        producer: AIOKafkaProducer,
+    ) -> None:
+        if record.value is None:
+            return
+        try:
+            alert = Alert.model_validate_json(record.value)
+        except ValidationError:
+            return  # the board has said so already
+        if alert.held or self._is_settled(alert):
+            return
+        deadline = max(record.timestamp / 1000 + self._give_up_s, time.time() + FIRST_PAUSE_S)
+        try:
+            await self._deliver(alert, record.value, session, deadline)
+        except (RefusedError, TimeoutError) as error:
+            await self._give_up(record, producer, str(error))
+
+    def _is_settled(self, alert: Alert) -> bool:
+        """Whether this is only a reminder of what a person has seen already."""
+        seen = self._board.state(alert) in ("acknowledged", "dismissed")
+        return alert.status == "firing" and alert.revision > 1 and seen
+
+    async def _deliver(
+        self, alert: Alert, body: bytes, session: aiohttp.ClientSession, deadline: float
+    ) -> None:
+        """Post until it is taken.
+
+        Raises:
+            RefusedError: the receiver has refused it for good.
+            TimeoutError: it was not taken until the deadline.
+        """
+        for pause_s in pauses():
+            answer = await self._post(alert, body, session)
+            if answer is None:
+                self._metrics.deliveries.labels("webhook", "delivered").inc()
+                return
+            if time.time() + pause_s > deadline:
+                raise TimeoutError(f"given up: {answer}")
+            self._metrics.deliveries.labels("webhook", "retried").inc()
+            await asyncio.sleep(pause_s)
+
+    async def _post(self, alert: Alert, body: bytes, session: aiohttp.ClientSession) -> str | None:
+        """One attempt: None where it was taken, else why it was not."""
+        timestamp = str(int(time.time()))
+        headers = {
+            "Content-Type": "application/json",
+            "X-Emotion-Delivery": f"{alert.id}:{alert.revision}",
+            "X-Emotion-Timestamp": timestamp,
+            "X-Emotion-Signature": signature(self._secret, timestamp, body),
+        }
+        try:
+            async with session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return type(error).__name__
+        if 200 <= status < 300:
+            return None
+        if status >= 500 or status in _WORTH_A_RETRY:
+            return f"status {status}"
+        raise RefusedError(f"refused with status {status}")
+
+    async def _give_up(
+        self, record: "ConsumerRecord[bytes, bytes]", producer: AIOKafkaProducer, reason: str
+    ) -> None:
+        self._metrics.deliveries.labels("webhook", "given_up").inc()
+        _log.error(
+            "an alert could not be delivered; it is in the dead letters",
+            receiver="webhook",
+            reason=reason,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+        headers = [*record.headers, ("dlq_receiver", b"webhook"), ("dlq_error", reason.encode())]
+        await producer.send_and_wait(
+            self._settings.topics.undelivered, record.value, key=record.key, headers=headers
+        )

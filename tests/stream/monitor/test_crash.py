@@ -1,0 +1,204 @@
+"""Monitors are killed at random moments while a known input flows: counters exact, each alert once."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from stream.events import ALL_CHANNELS, CountDelta, DistressSignal
+from stream.monitor.events import WindowCounter
+from stream.settings import Settings
+from tests.brokers import Broker
+from tests.stream.monitor.conftest import MonitorTopics
+from tests.stream.monitor.factories import delta, signal
+from tests.stream.monitor.test_app import alerts_of, latest
+
+KILLS = 10
+ROUNDS = 400
+INPUT_PARTITIONS = 3
+CHANNELS = ("support", "sales", "community")
+
+Key = tuple[str, int, int, str]
+"""(channel, window length, window start, label)"""
+
+
+class Slot:
+    """A place for a monitor process, with a state folder that outlives it."""
+
+    def __init__(self, settings: Settings, broker: Broker, folder: Path) -> None:
+        self._group_id = settings.monitor_group_id
+        self._broker = broker
+        names = ("bootstrap_servers", "input_topic", "topic_prefix", "monitor_group_id")
+        intervals = ("checkpoint_interval_ms", "session_timeout_ms", "judge_delay_s", "revoke_timeout_s")
+        values = {name: str(getattr(settings, name)) for name in (*names, *intervals)}
+        values |= {"state_dir": str(folder), "client_id": folder.name}
+        self._environment = os.environ | {f"EMOTION_{name.upper()}": value for name, value in values.items()}
+        self._log = folder.with_suffix(".log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "stream.cli", "monitor"],
+                cwd=Path(__file__).parents[3],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self) -> None:
+        """SIGKILL: it gets to do nothing more."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self._broker.member_died(self._group_id, self._log.stem)
+
+    def terminate(self) -> None:
+        """SIGTERM: it writes a last checkpoint and leaves the group."""
+        assert self.process is not None
+        self.process.terminate()
+        assert self.process.wait(20) == 0, self.log
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def started(self) -> bool:
+        return self.alive and "monitor started" in self.log.rpartition("monitor stops")[2]
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")[-4000:]
+
+
+def make_input(random: Random) -> tuple[list[CountDelta], list[DistressSignal], Counter[Key], set[str]]:
+    """Deltas and signals, and what must come of them: counts by window, and the authors with an alert."""
+    start = int(time.time()) // 60 * 60 - 600
+    expected: Counter[Key] = Counter()
+    deltas: list[CountDelta] = []
+    sent: list[DistressSignal] = []
+    offsets = [0] * INPUT_PARTITIONS
+    distressed = {f"author-{n}" for n in range(0, 40, 4)}
+    for turn in range(ROUNDS):
+        partition = random.randrange(INPUT_PARTITIONS)
+        minute = start + 60 * (turn // 40)
+        labels = {random.choice(["joy", "anger", "fear"]): random.randint(1, 4)}
+        messages = sum(labels.values())
+        for channel in (random.choice(CHANNELS), ALL_CHANNELS):
+            deltas.append(
+                delta({minute: labels}, first=offsets[partition], partition=partition, channel=channel)
+            )
+            for label, count in labels.items():
+                for length in (60, 300, 3600):
+                    expected[channel, length, minute // length * length, label] += count
+        author = f"author-{turn % 40}"
+        score = 0.95 if author in distressed else 0.1
+        sent.append(
+            signal(
+                score, author=author, offset=offsets[partition], partition=partition, ts=minute + turn % 40
+            )
+        )
+        offsets[partition] += messages
+    return deltas, sent, expected, distressed
+
+
+async def published(settings: Settings) -> Counter[Key]:
+    found: Counter[Key] = Counter()
+    for value in (await latest(settings, settings.topics.counters)).values():
+        counter = WindowCounter.model_validate_json(value or b"")
+        for label, count in counter.labels.items():
+            key = (counter.channel, counter.window_s, int(counter.start.timestamp()), label)
+            found[key] = count
+    return found
+
+
+async def feed(
+    settings: Settings, deltas: list[CountDelta], sent: list[DistressSignal], over_s: float
+) -> None:
+    """Produce the input in transactions, some of which are aborted, over some seconds."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers, transactional_id=f"{settings.topic_prefix}.feed"
+    )
+    names = settings.topics
+    async with producer:
+        for turn, one in enumerate(sent):
+            for abort in (True, False) if turn % 50 == 0 else (False,):
+                await producer.begin_transaction()
+                for change in deltas[2 * turn : 2 * turn + 2]:
+                    body = change.model_dump_json().encode()
+                    await producer.send(names.counts, body, key=change.channel.encode())
+                body = one.model_dump_json().encode()
+                await producer.send(names.signals, body, key=(one.author or "").encode())
+                await (producer.abort_transaction() if abort else producer.commit_transaction())
+            await asyncio.sleep(over_s / len(sent))
+
+
+async def holds(settings: Settings, expected: Counter[Key]) -> str | None:
+    """What the counters lack or have too much; None where they are as expected."""
+    found = await published(settings)
+    return None if found == expected else f"too many: {found - expected}, too few: {expected - found}"
+
+
+async def alerted(settings: Settings, authors: set[str]) -> str | None:
+    found = {alert.author for alert in await alerts_of(settings)}
+    return None if found >= authors else f"no alert of {authors - found}"
+
+
+async def until(wrong: Callable[[], Awaitable[str | None]], timeout_s: float, logs: str) -> None:
+    deadline = time.monotonic() + timeout_s
+    while (what := await wrong()) is not None:
+        assert time.monotonic() < deadline, f"{what}\n{logs}"
+        await asyncio.sleep(0.5)
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(150)
+async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
+    monitor_topics: MonitorTopics, broker: Broker, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    random = Random(pytestconfig.getoption("--crash-seed"))
+    settings = await monitor_topics(
+        partitions=4,
+        session_timeout_ms=max(2000, broker.min_session_timeout_ms),
+        checkpoint_interval_ms=100,
+        revoke_timeout_s=1,
+    )
+    deltas, sent, expected, distressed = make_input(random)
+    slots = [Slot(settings, broker, tmp_path / f"slot-{number}") for number in range(2)]
+    feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=25))
+    try:
+        slots[0].start()
+        for turn in range(KILLS):
+            await asyncio.sleep(random.uniform(0.5, 5.0))
+            slot = random.choice(slots)
+            if not slot.alive:
+                slot.start()
+            elif turn % 4 == 3 and slot.started:
+                await asyncio.to_thread(slot.terminate)
+            else:
+                await asyncio.to_thread(slot.kill)
+            if not any(slot.alive for slot in slots):
+                random.choice(slots).start()
+        await feeding
+        logs = "".join(slot.log for slot in slots)
+        await until(lambda: holds(settings, expected), 60, logs)
+        await until(lambda: alerted(settings, distressed), 10, logs)
+    finally:
+        feeding.cancel()
+        for slot in slots:
+            if slot.alive:
+                slot.kill()
+
+    found = await alerts_of(settings)
+    sustained = [alert for alert in found if alert.rule == "sustained-distress"]
+    assert sorted(alert.author or "" for alert in sustained) == sorted(distressed)
+    assert {alert.author for alert in found} == distressed
