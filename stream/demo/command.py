@@ -32,9 +32,12 @@ DEFAULT_RATE = 12.0
     show_default=True,
     help="Messages a second; 0: as fast as they go.",
 )
+@click.option("--monitor/--no-monitor", default=True, show_default=True, help="Count and alert, too.")
 @settings_options("kafka", "model", "device", "precision")
-def demo(messages: int | None, input_file: Path | None, rate: float, settings: Settings) -> None:
-    """Label messages live: starts a broker, an annotator and a stream of messages, and shows what comes out.
+def demo(
+    messages: int | None, input_file: Path | None, rate: float, monitor: bool, settings: Settings
+) -> None:
+    """Label messages live: starts a broker, an annotator, a monitor and a stream of messages.
 
     With --bootstrap-servers it runs on your cluster, in topics of its own that it deletes at the end.
     Text is published inside those topics (include_text), only so that you can read along.
@@ -50,7 +53,7 @@ def demo(messages: int | None, input_file: Path | None, rate: float, settings: S
     console = Console()
     screen = view.LiveScreen(console) if console.is_terminal else view.LineScreen(console)
     with demo_cluster(settings) as (in_force, broker):
-        plan = session.Plan(in_force, records, rate, broker, started_at)
+        plan = session.Plan(in_force, records, rate, broker, monitor, started_at)
         scene = asyncio.run(session.run(plan, screen))
     for line in view.summary(scene):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

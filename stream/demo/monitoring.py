@@ -12,7 +12,7 @@ class MonitorView:
     """The latest state of each window and alert. ``status`` says why there is nothing to show."""
 
     window_s: int
-    status: str = "starting"
+    status: str
     windows: dict[datetime, WindowCounter] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
 

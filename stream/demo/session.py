@@ -22,6 +22,7 @@ from stream.admin import create_topics
 from stream.annotate.app import Annotator
 from stream.codec import decode_dead_letter
 from stream.demo.feed import Record, Sent, send_all
+from stream.demo.monitor_process import MonitorProcess, monitor_of
 from stream.demo.monitoring import MonitorView
 from stream.demo.tally import DeadLettered, Labelled, Outcome, Place, Tally
 from stream.demo.view import Scene, Screen
@@ -34,6 +35,12 @@ REFRESH_S: Final = 0.125
 QUIET_S: Final = 30.0
 """Without a new outcome for this long, the messages still open count as missing."""
 POLL_MS: Final = 200
+MONITOR_WAIT_S: Final = 20.0
+"""How long after the last label the monitor may take to have counted it."""
+ALERT_WAIT_S: Final = 1.5
+"""Alerts come with the next checkpoints after the counts."""
+STARTING: Final = "starting"
+NOT_ASKED_FOR: Final = "not asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,16 @@ class Plan:
     records: Sequence[Record]
     rate: float
     broker: str
+    with_monitor: bool
     started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """A producer of messages, and a reader of what becomes of them."""
+
+    producer: AIOKafkaProducer
+    consumer: AIOKafkaConsumer
 
 
 async def run(plan: Plan, screen: Screen) -> Scene:
@@ -55,26 +71,45 @@ async def run(plan: Plan, screen: Screen) -> Scene:
         ModelError: the model cannot be loaded.
     """
     settings = plan.settings
-    model, _ = await asyncio.gather(asyncio.to_thread(_warm_model, settings), create_topics(settings))
-    scene = Scene(Tally(plan.started_at), model.info, plan.broker, MonitorView(settings.count_window_s))
-    annotator = Annotator(settings, model, Metrics())
-    async with _clients(settings) as (producer, consumer):
-        screen.open(scene)
-        annotating = asyncio.create_task(annotator.run())
-        feeding = asyncio.create_task(_feed(plan, scene.tally, producer))
-        endless = [
-            asyncio.create_task(_read(consumer, settings.topics, scene, screen)),
-            asyncio.create_task(_keep_fresh(screen)),
-        ]
-        try:
-            await asyncio.wait([annotating, feeding, *endless], return_when=asyncio.FIRST_COMPLETED)
-            annotator.stop()
-            await annotating
-            await _ended([feeding, *endless])
-            await _read_rest(consumer, settings.topics, scene, screen)
-        finally:
-            screen.close(time.monotonic())
+    try:
+        screen.wait("creating topics")
+        await create_topics(settings)
+        async with contextlib.AsyncExitStack() as around:
+            # Started before the model, for it takes longest; nothing waits for it until the end.
+            monitor = await around.enter_async_context(monitor_of(settings)) if plan.with_monitor else None
+            screen.wait("loading the model")
+            model = await asyncio.to_thread(_warm_model, settings)
+            view = MonitorView(settings.count_window_s, STARTING if monitor else NOT_ASKED_FOR)
+            scene = Scene(Tally(plan.started_at), model.info, plan.broker, view)
+            clients = await around.enter_async_context(_clients(settings))
+            screen.open(scene)
+            await _stream(plan, scene, Annotator(settings, model, Metrics()), clients, monitor, screen)
+    finally:
+        screen.close(time.monotonic())
     return scene
+
+
+async def _stream(
+    plan: Plan,
+    scene: Scene,
+    annotator: Annotator,
+    clients: Clients,
+    monitor: MonitorProcess | None,
+    screen: Screen,
+) -> None:
+    """Annotate, feed and read side by side, until everything sent is accounted for."""
+    topics = plan.settings.topics
+    annotating = asyncio.create_task(annotator.run())
+    feeding = asyncio.create_task(_feed(plan, scene, clients.producer, monitor))
+    endless = [
+        asyncio.create_task(_read(clients.consumer, topics, scene, screen)),
+        asyncio.create_task(_keep_fresh(screen)),
+    ]
+    await asyncio.wait([annotating, feeding, *endless], return_when=asyncio.FIRST_COMPLETED)
+    annotator.stop()
+    await annotating
+    await _ended([feeding, *endless])
+    await _read_rest(clients.consumer, topics, scene, screen)
 
 
 def _warm_model(settings: Settings) -> Model:
@@ -93,8 +128,8 @@ async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _clients(settings: Settings) -> AsyncIterator[tuple[AIOKafkaProducer, AIOKafkaConsumer]]:
-    """A producer of messages, and a reader of all partitions of the outputs from their present end on."""
+async def _clients(settings: Settings) -> AsyncIterator[Clients]:
+    """Connected clients; the reader has all partitions of the outputs, from their present end on."""
     producer = AIOKafkaProducer(**connection(settings), acks="all", linger_ms=2)
     consumer = AIOKafkaConsumer(
         **connection(settings), isolation_level="read_committed", enable_auto_commit=False
@@ -111,19 +146,38 @@ async def _clients(settings: Settings) -> AsyncIterator[tuple[AIOKafkaProducer, 
         ]
         consumer.assign(partitions)
         await consumer.seek_to_end(*partitions)
-        yield producer, consumer
+        yield Clients(producer, consumer)
 
 
-async def _feed(plan: Plan, tally: Tally, producer: AIOKafkaProducer) -> None:
-    """Send the records, until the last or Ctrl-C, and wait for their outcomes."""
+async def _feed(plan: Plan, scene: Scene, producer: AIOKafkaProducer, monitor: MonitorProcess | None) -> None:
+    """Send the records, until the last or Ctrl-C, and wait for their outcomes and for their counts."""
 
     def sent(record: Sent) -> None:
-        tally.sent((record.partition, record.offset), record.sent_at)
+        scene.tally.sent((record.partition, record.offset), record.sent_at)
 
     topic = plan.settings.topics.messages
     with _stop_on_signals() as stop:
         await send_all(producer, topic, plan.records, rate=plan.rate, stop=stop, on_sent=sent)
-        await _settled(tally)
+        await _settled(scene.tally)
+        if monitor is not None:
+            await _counted(scene, monitor)
+
+
+async def _counted(scene: Scene, monitor: MonitorProcess) -> None:
+    """Wait until the monitor has counted every label; not for long, since the demo can do without it."""
+    deadline = time.monotonic() + MONITOR_WAIT_S
+    while scene.monitor.counted < scene.tally.labels.total():
+        if monitor.problem is not None:
+            scene.monitor.status = monitor.problem
+            return
+        if time.monotonic() > deadline:
+            if not scene.monitor.windows:
+                scene.monitor.status = (
+                    f"it did not come up within {MONITOR_WAIT_S:.0f} s after the last label"
+                )
+            return
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(ALERT_WAIT_S)
 
 
 @contextlib.contextmanager

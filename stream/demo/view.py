@@ -5,7 +5,7 @@ move the cursor or colour the screen.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -51,6 +51,10 @@ class Scene:
 class Screen(Protocol):
     """Where the demo shows itself."""
 
+    def wait(self, reason: str) -> None:
+        """Say what is being waited for, before there is a scene."""
+        ...
+
     def open(self, scene: Scene) -> None: ...
 
     def outcome(self, outcome: Outcome) -> None:
@@ -78,13 +82,14 @@ class LiveScreen:
     """The table that a terminal shows, drawn by ``refresh`` alone, so never while the tally changes."""
 
     console: Console
-    _live: Live = field(init=False)
-    _scene: Scene = field(init=False)
+    _live: Live | None = None
+    _scene: Scene | None = None
+
+    def wait(self, reason: str) -> None:
+        self._draw(Text(reason, style="dim"))
 
     def open(self, scene: Scene) -> None:
         self._scene = scene
-        self._live = Live(console=self.console, auto_refresh=False)
-        self._live.start()
 
     def outcome(self, outcome: Outcome) -> None:
         """Drawn with the next refresh."""
@@ -93,12 +98,20 @@ class LiveScreen:
         """Drawn with the next refresh."""
 
     def refresh(self, now: float) -> None:
-        width, height = self.console.size
-        self._live.update(picture(self._scene, now, width=width, height=height), refresh=True)
+        if self._scene is not None:
+            width, height = self.console.size
+            self._draw(picture(self._scene, now, width=width, height=height))
 
     def close(self, now: float) -> None:
         self.refresh(now)
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
+
+    def _draw(self, what: RenderableType) -> None:
+        if self._live is None:
+            self._live = Live(console=self.console, auto_refresh=False)
+            self._live.start()
+        self._live.update(what, refresh=True)
 
 
 @dataclass(slots=True)
@@ -106,6 +119,9 @@ class LineScreen:
     """One line an outcome, for pipes and logs."""
 
     console: Console
+
+    def wait(self, reason: str) -> None:
+        """Only what happens becomes a line."""
 
     def open(self, scene: Scene) -> None:
         self._print(header(scene))
@@ -227,8 +243,9 @@ def _counters(monitor: MonitorView) -> RenderableType:
 
 
 def alert_line(alert: Alert) -> str:
-    """An alert as one line for people."""
-    return f"{alert.status} {alert.severity} ({alert.rule}): {alert.summary}"
+    """An alert as one line for people; of a pseudonym its beginning is enough to tell authors apart."""
+    whom = f"author {alert.author[:8]}" if alert.author else f"channel {alert.channel}"
+    return f"{alert.status} {alert.severity}, {alert.rule}, {whom}: {alert.summary}"
 
 
 def summary(scene: Scene) -> list[str]:

@@ -12,7 +12,7 @@ from stream.admin import connected
 from stream.settings import KafkaSettings
 from tests.brokers import Broker
 
-DEMO = (sys.executable, "-m", "stream.cli", "demo", "--model", "fake")
+DEMO = (sys.executable, "-m", "stream.cli", "demo", "--model", "fake", "--no-monitor")
 
 
 def run_demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -73,3 +73,17 @@ def test_a_mistake_is_told_in_one_line(arguments: Sequence[str], exit_code: int,
     assert ended.returncode == exit_code
     assert says in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+
+
+def test_the_monitor_counts_what_was_labelled_and_raises_an_alert(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    lines = [
+        f'{{"text": "{label} {number}", "author": "ann", "channel": "c"}}'
+        for number, label in enumerate(["neutral"] * 4 + ["sadness"] * 12)
+    ]
+    file.write_text("\n".join(lines))
+    ended = run_demo("--monitor", "--input", str(file), "--rate", "0")
+    assert ended.returncode == 0, ended.stderr
+    printed = ended.stdout.splitlines()
+    assert line_starting("monitor:", printed).startswith("monitor: 16 labelled messages counted in")
+    assert any(line.startswith("ALERT") for line in printed)

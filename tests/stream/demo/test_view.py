@@ -21,7 +21,7 @@ def scene_of(*outcomes: Labelled | DeadLettered) -> Scene:
     for offset, outcome in enumerate(outcomes):
         tally.sent((0, offset), 1.0)
         tally.seen((0, offset), outcome, 1.1)
-    return Scene(tally, FAKE, "embedded at 127.0.0.1:9092", MonitorView(60))
+    return Scene(tally, FAKE, "embedded at 127.0.0.1:9092", MonitorView(60, "starting"))
 
 
 def labelled(text: str, label: str = "joy") -> Labelled:

@@ -1,0 +1,98 @@
+"""The monitor of a demo: a process of its own, as everywhere, told by environment variables where to work.
+
+The demo goes on without it where it does not come up; ``MonitorProcess.problem`` then says why.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from stream.settings import Settings
+from stream.sources import variable_name
+
+STOP_TIMEOUT_S: Final = 15.0
+
+
+class MonitorProcess:
+    """A running ``emotion-stream monitor``."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log_file: Path) -> None:
+        self._process = process
+        self._log_file = log_file
+
+    @property
+    def problem(self) -> str | None:
+        """Why it has ended, in one line; None while it runs."""
+        code = self._process.returncode
+        if code is None:
+            return None
+        lines = self._log_file.read_text(errors="replace").strip().splitlines()
+        return f"it ended with exit code {code}: {lines[-1] if lines else 'it said nothing'}"
+
+    async def stop(self) -> None:
+        """End it, with time to write its last checkpoint."""
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+@asynccontextmanager
+async def monitor_of(settings: Settings) -> AsyncIterator[MonitorProcess]:
+    """A monitor of the demo's topics while the block runs. Its state goes with it."""
+    with tempfile.TemporaryDirectory(prefix="emotion-stream-monitor-") as folder:
+        settings = settings.model_copy(
+            update={
+                "monitor_group_id": f"{settings.group_id}-monitor",
+                "state_dir": Path(folder),
+                "state_store": "memory",
+                "judge_delay_s": 1.0,  # a demo has no late messages to wait for
+                "http_port": None,
+            }
+        )
+        log_file = Path(folder) / "monitor.log"
+        with log_file.open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "stream.cli", "monitor"),
+                env=os.environ | environment_of(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,  # where no emotion-stream.toml lies: the settings in force are those given here
+                # Ctrl-C is for the demo: the monitor must outlive what there is still to count.
+                start_new_session=True,
+            )
+        monitor = MonitorProcess(process, log_file)
+        try:
+            yield monitor
+        finally:
+            await monitor.stop()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Variables under which another process has the same settings; those at their default are left out."""
+    return {
+        variable_name(name): _as_variable(getattr(settings, name))
+        for name, field in Settings.model_fields.items()
+        if getattr(settings, name) != field.default
+    }
+
+
+def _as_variable(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
