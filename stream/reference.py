@@ -43,7 +43,7 @@ in a file that only the service may read. They are never printed."""
 _CLI_INTRODUCTION: Final = """\
 # Commands
 
-Made from the commands by `python -m stream.reference`; `--help` says the same at a terminal.
+Made from the commands by `python -m stream.reference`. Each takes `--help`, or `-h`, which says the same.
 
 Exit codes: 0 done; 1 something was refused or failed; 2 wrong usage, or a setting or a file of messages
 that cannot be used; 3 no broker; 4 topics; 5 stalled; 130 interrupted. What went wrong is one line on
@@ -86,7 +86,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield from ("", f"## {context.command_path.removeprefix(PROGRAM).strip()}", "")
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     yield from (f"`{usage}`", "", *_prose(command))
-    yield from ("", *_options(command, context))
+    if options := list(_options(command, context)):
+        yield from ("", *options)
     if taken := "; ".join(_settings_taken(command)):
         yield from ("", f"Settings: {taken}.")
     if isinstance(command, click.Group):
@@ -115,9 +116,12 @@ def _prose(command: click.Command) -> Iterator[str]:
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    own = [parameter for parameter in command.get_params(context) if not isinstance(parameter, SettingOption)]
-    records = [record for parameter in own if (record := parameter.get_help_record(context))]
-    yield from ("| option | what it does |", "|---|---|")
+    own = (option for option in command.get_params(context) if not isinstance(option, SettingOption))
+    records = [
+        record for option in own if option.name != "help" and (record := option.get_help_record(context))
+    ]
+    if records:
+        yield from ("| option | what it does |", "|---|---|")
     yield from (f"| `{_cell(option)}` | {_cell(text)} |" for option, text in records)
 
 

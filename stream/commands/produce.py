@@ -163,13 +163,12 @@ class Delivery:
             len(self._unacknowledged) > leave or self._unacknowledged[0][1].done()
         ):
             number, future = self._unacknowledged[0]
-            try:
-                async with asyncio.timeout(ACKNOWLEDGE_TIMEOUT_S):
-                    await asyncio.shield(future)
-            except KafkaError as error:
+            if not future.done():
+                done, _ = await asyncio.wait([future], timeout=ACKNOWLEDGE_TIMEOUT_S)
+                if not done:
+                    raise self._given_up(number)
+            if error := future.exception():
                 self._tally.refuse(number, str(error) or type(error).__name__)
-            except TimeoutError:
-                raise self._given_up(number) from None
             else:
                 self._tally.sent += 1
             self._unacknowledged.popleft()

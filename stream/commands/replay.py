@@ -54,8 +54,10 @@ def replay(
 ) -> None:
     """Send dead letters back to the input topic, as they were, once each.
 
-    Takes the dead letters that are there at the start. The header dlq_replays counts how often a message
-    was sent back.
+    Takes the dead letters that are there at the start. How far those of each cause were sent back is kept in
+    the consumer group GROUP-replay-CAUSE, in the same transaction as the messages: a second replay sends
+    nothing again, and what --cause or --max leave out stays for a later one. The header dlq_replays counts
+    how often a message was sent back.
     """
     chosen = tuple(dict.fromkeys(causes)) or CAUSES
     sent = asyncio.run(_replay(settings, chosen, limit=limit, again=again, dry_run=dry_run))
