@@ -3,6 +3,7 @@
 Everything here can reveal how people feel, so every topic has a retention.
 """
 
+import zlib
 from dataclasses import dataclass
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -114,3 +115,8 @@ def topic_specs(
         topic(names.reviews, "what reviewers said of alerts", retention_ms=365 * DAY_MS),
         topic(names.optout, "people who opted out", cleanup_policy="compact", retention_ms=-1),
     )
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that everything of one key meets in; the same in every process that writes the topic."""
+    return zlib.crc32(key) % partitions

@@ -7,7 +7,6 @@ An output shares the partition number of its input, so the messages of one key s
 count deltas go by the hash of their key instead: all of an author, all of a channel must meet in one place.
 """
 
-import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from stream.codec import (
 from stream.errors import MessageError
 from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Message, Source
 from stream.ids import delta_id, event_id
-from stream.topics import TopicNames
+from stream.topics import TopicNames, partition_of
 
 _LEVELS = ("none", "watch", "elevated", "high")
 
@@ -76,11 +75,6 @@ class _Cell:
             "dead_lettered": self.dead_lettered,
             "tombstones": self.tombstones,
         }
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition that everything of one key meets in; the same in every annotator."""
-    return zlib.crc32(key) % partitions
 
 
 def _counted_as(channel: str | None) -> str:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from stream.admin import check_topics
-from stream.annotate.outcomes import partition_of
 from stream.codec import CloudEventHeaders, to_json
 from stream.commands.clients import broker_errors, producing
 from stream.errors import SettingsError, StreamError
@@ -17,6 +16,7 @@ from stream.monitor.events import Alert, Review, Verdict
 from stream.monitor.tail import read_board
 from stream.privacy import Pseudonyms
 from stream.settings import Settings
+from stream.topics import partition_of
 
 _SOURCE: Final = "emotion-stream/alerts"
 
