@@ -2,7 +2,7 @@
 
 A command's module is imported when the command is called, so that help answers at once and no command
 pays for another's libraries. Exit codes: 0 done, 1 refused or failed, 2 wrong usage or setting, 3 broker,
-4 topics, 5 stalled, 130 interrupted; the classes in ``stream.errors`` carry them.
+4 topics, 5 stalled, 6 a model that fails on every text, 130 interrupted; the error classes carry them.
 """
 
 import importlib
@@ -95,6 +95,8 @@ class LazyGroup(click.Group):
 def _fail(error: Exception) -> NoReturn:
     from model.errors import ModelError
 
+    if isinstance(error, ExceptionGroup) and (foreseen := error.subgroup((StreamError, ModelError))):
+        error = _first_of(foreseen)
     if isinstance(error, StreamError | ModelError):
         raise Failure(str(error), getattr(error, "exit_code", 1)) from error
     # The text of an unforeseen error could hold message text; its place tells enough to ask for more.
@@ -104,6 +106,12 @@ def _fail(error: Exception) -> NoReturn:
         f"run again as {PROGRAM} --traceback … to see where it comes from",
         1,
     ) from error
+
+
+def _first_of(group: ExceptionGroup[Exception]) -> Exception:
+    """What tasks that ran side by side failed with: the first of them is what the line is about."""
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, ExceptionGroup) else first
 
 
 @click.group(

@@ -26,8 +26,10 @@ def failing_command(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @click.command()
     @click.argument("name")
-    def fail(name: str) -> None:
-        raise errors[name]("it went wrong: do this")
+    @click.option("--in-tasks", is_flag=True)
+    def fail(name: str, in_tasks: bool) -> None:
+        error = errors[name]("it went wrong: do this")
+        raise ExceptionGroup("tasks", [KeyError(), ExceptionGroup("more", [error])]) if in_tasks else error
 
     module = ModuleType("failing_command")
     module.fail = fail  # type: ignore[attr-defined]  # a module made here
@@ -65,6 +67,12 @@ def test_an_error_is_one_line_on_stderr_with_the_exit_code_of_its_class(error: s
     result = run("fail", error)
     assert (result.exit_code, result.stdout) == (exit_code, "")
     assert result.stderr == "error: it went wrong: do this\n"
+
+
+@pytest.mark.usefixtures("failing_command")
+def test_an_error_of_one_of_several_tasks_is_found() -> None:
+    result = run("fail", "--in-tasks", "TopicError")
+    assert (result.exit_code, result.stderr) == (4, "error: it went wrong: do this\n")
 
 
 @pytest.mark.usefixtures("failing_command")
