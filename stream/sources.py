@@ -27,8 +27,8 @@ ENV_PREFIX: Final = "EMOTION_"
 CONFIG_VARIABLE: Final = "EMOTION_CONFIG"
 DEFAULT_FILE: Final = Path("emotion-stream.toml")
 
-VARIABLES_BESIDE_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "EMOTION_DATA", "EMOTION_HUB"})
-"""Variables with our prefix that are no settings: the settings file, and where training finds data and base weights."""
+VARIABLES_BESIDE_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "EMOTION_DATA"})
+"""Variables with our prefix that are no settings: the settings file, and the folder of training data."""
 
 _SERVICE_LINK: Final = re.compile(r"EMOTION_STREAM_\w*(_SERVICE_(HOST|PORT)|_PORT)")
 """Kubernetes adds such variables to each container for each Service named emotion-stream…."""
