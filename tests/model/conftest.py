@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from model.folder import WEIGHTS
 from tests.model.tiny import write_tiny_folder
 
 FolderMaker = Callable[..., Path]
+
+# Examples are not timed: a busy machine is no defect.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
