@@ -111,6 +111,12 @@ class Progress:
         offset: int = letter.record.offset
         return offset >= self.wanted_from.get(place, 0)
 
+    def begin_again_beyond(self, place: TopicPartition, end: int) -> None:
+        """Forget a position that the partition does not reach: its topic was deleted and made anew."""
+        if self.committed.get(place, 0) > end:
+            del self.committed[place]
+            self.wanted_from.pop(place, None)
+
     def ahead(self, positions: Positions) -> Positions:
         """Those of the positions that are beyond what is committed: ``--again`` must not set it back."""
         return {place: offset for place, offset in positions.items() if offset > self.committed.get(place, 0)}
@@ -268,9 +274,11 @@ async def _committed(admin: AIOKafkaAdminClient, group_id: str, topic: str) -> P
 async def _seek(consumer: AIOKafkaConsumer, progress: Collection[Progress]) -> Positions:
     """Go to the first dead letter that any cause still wants; returns the ends as of now."""
     places = list(consumer.assignment())
-    beginnings = await consumer.beginning_offsets(places)
-    for place, beginning in beginnings.items():
-        first = min(cause.wanted_from.get(place, 0) for cause in progress)
-        consumer.seek(place, max(first, beginning))
+    beginnings: Positions = await consumer.beginning_offsets(places)
     ends: Positions = await consumer.end_offsets(places)
+    for place in places:
+        for cause in progress:
+            cause.begin_again_beyond(place, ends[place])
+        first = min(cause.wanted_from.get(place, 0) for cause in progress)
+        consumer.seek(place, max(first, beginnings[place]))
     return ends

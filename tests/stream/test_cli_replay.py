@@ -1,6 +1,7 @@
 """``emotion-stream replay``: dead letters go back as they were, each once, and by cause."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from stream.admin import connected, create_topics, partition_counts
 from stream.codec import encode_dead_letter
 from stream.commands import replay as replay_module
 from stream.commands.replay import replay_group
@@ -157,6 +159,35 @@ async def test_a_replay_that_is_killed_sends_nothing_twice(topics: Topics) -> No
             process.kill()
     await replay(settings)
     assert await values_sent_back(settings) == Counter(b"%d" % n for n in range(3000))
+
+
+async def test_a_replay_that_another_has_overtaken_stops_and_nothing_is_sent_twice(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    await write(settings, [dead(settings, "not_json", b"%d" % n) for n in range(20_000)])
+    with start("replay", settings=settings) as overtaken:
+        assert overtaken.stderr is not None
+        while not await sent_back(settings):
+            assert overtaken.poll() is None
+        overtaken.send_signal(signal.SIGSTOP)
+        await replay(settings)
+        overtaken.send_signal(signal.SIGCONT)
+        assert overtaken.wait(30) == 1
+        assert overtaken.stderr.read().startswith("error: another replay of this group has begun")
+    assert await values_sent_back(settings) == Counter(b"%d" % n for n in range(20_000))
+
+
+async def test_a_dead_letter_topic_that_was_made_anew_is_replayed_from_its_beginning(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    await write(settings, [dead(settings, "not_json", b"old %d" % n) for n in range(5)])
+    await replay(settings)
+    async with connected(settings) as admin:
+        await admin.delete_topics([settings.topics.dlq])
+        while await partition_counts(settings, [settings.topics.dlq]):
+            pass  # brokers delete a topic some time after they say so
+    await create_topics(settings)
+    await write(settings, [dead(settings, "not_json", b"new")])
+    assert "1  dead letters sent back" in await replay(settings)
+    assert "0  dead letters sent back" in await replay(settings)
 
 
 async def test_a_record_that_is_no_dead_letter_is_named_and_passed_over(topics: Topics) -> None:
