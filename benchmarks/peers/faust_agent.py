@@ -46,5 +46,5 @@ async def label(stream):
 
 
 if __name__ == "__main__":
-    sys.argv = ["faust", "worker", "-l", "warning"]
+    sys.argv = ["faust", "worker", "-l", "warn"]
     app.main()

@@ -65,9 +65,9 @@ class AssignedPartition:
 
     async def lag(self, now_ms: float) -> tuple[int, float]:
         """Messages not yet finished, and the age in seconds of the oldest one in work."""
-        if not self.state.admits:
-            return len(self.ledger), 0.0
         consumer = self._context.consumer
+        if not self.state.admits or self.tp not in consumer.assignment():
+            return len(self.ledger), 0.0
         # The position, unlike our own next offset, passes transaction markers: they are nobody's message.
         waiting = (consumer.last_stable_offset(self.tp) or 0) - await consumer.position(self.tp)
         lag = len(self.ledger) + max(0, waiting)
