@@ -61,6 +61,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._arrived = asyncio.Event()
         self._slots = asyncio.Semaphore(_BATCHES_AHEAD)
         self._tasks: asyncio.TaskGroup | None = None
+        self._takes_partitions = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Label messages until ``stop``; then finish what is in flight within ``revoke_timeout_s``.
@@ -75,7 +76,12 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                     self._tasks.create_task(self._tokenize_loop(), name="tokenize"),
                     self._tasks.create_task(self._infer_loop(), name="infer"),
                 ]
-                await self._poll_loop(stop)
+                self._takes_partitions = True
+                try:
+                    await self._poll_loop(stop)
+                finally:
+                    # A rebalance that ends only now brings partitions that nobody would give up again.
+                    self._takes_partitions = False
                 await self._give_up(Deadline(self._settings.revoke_timeout_s))
                 for loop in loops:
                     loop.cancel()
@@ -99,7 +105,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Take the partitions over in tasks of their own; until then they are paused."""
         self._consumer.pause(*assigned)
-        if self._tasks is None:
+        if self._tasks is None or not self._takes_partitions:
             return
         for tp in assigned:
             partition = AssignedPartition(tp, self._context)
