@@ -1,15 +1,18 @@
 """The monitor, started: with its receivers of alerts and its web server, from nothing but settings."""
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
 from stream.admin import check_topics
-from stream.errors import SettingsError
+from stream.errors import SettingsError, StreamError
 from stream.monitor.alertmanager import Alertmanager
 from stream.monitor.monitor import Monitor
 from stream.monitor.rulesfile import RulesFile
@@ -17,6 +20,8 @@ from stream.monitor.store import create_changelogs
 from stream.monitor.web import MonitorWeb
 from stream.monitor.webhook import Webhook
 from stream.settings import Settings
+
+LAST_RESORT_S: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +53,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         port = await _serve(settings, monitor, stack)
         stack.push_async_callback(monitor.stop)
-        await monitor.start()
+        monitor.start()
         for receiver in receivers:
             monitor.spawn(type(receiver).__name__.lower(), receiver.run())
         yield Running(monitor, port)
@@ -66,8 +71,24 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     async with running(settings) as started:
         _log.info("monitor started", group_id=settings.monitor_group_id, port=started.port)
-        await started.monitor.run_until(stopped)
+        try:
+            await started.monitor.run_until(stopped)
+        except StreamError as error:
+            _end_even_if_stuck(error)
+            raise
         _log.info("monitor stops")
+
+
+def _end_even_if_stuck(error: StreamError) -> None:
+    """What has failed may hang when it is stopped: the process ends with the error's code all the same."""
+
+    def end() -> None:
+        _log.error("the monitor does not stop; it is ended", reason=str(error))
+        os._exit(error.exit_code)
+
+    timer = threading.Timer(LAST_RESORT_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmanager]:

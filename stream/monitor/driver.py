@@ -11,6 +11,7 @@ Three things that Faust 0.15 does by itself would lose or double messages, and a
   a checkpoint can wait until each one is on the brokers.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -24,9 +25,14 @@ from faust.types import TP, FutureMessage
 from stream.kafka import connection
 from stream.settings import KafkaSettings
 
+_FAUST_LOGGER = logging.getLogger("faust.monitor")
+"""Faust logs under the module of a subclass; these lines are a library's, so they go with the library's."""
+
 
 class CommittedConsumerThread(AIOKafkaConsumerThread):
     """Faust's consumer thread, reading committed records."""
+
+    logger = _FAUST_LOGGER
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -35,10 +41,16 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
         return consumer
 
     def group_failure(self) -> BaseException | None:
-        """Why aiokafka has given up on the consumer group, which Faust would never learn."""
+        """Why aiokafka waits for ever instead of joining the group: it tells only those who call ``getmany``
+        of its consumer, which Faust does not.
+        """
         coordinator = None if self._consumer is None else self._consumer._coordinator
-        task = getattr(coordinator, "_coordination_task", None)
-        return task.exception() if task is not None and task.done() and not task.cancelled() else None
+        if coordinator is None or not hasattr(coordinator, "_coordination_task"):
+            return None
+        task = coordinator._coordination_task
+        if task.done() and not task.cancelled():
+            return cast(BaseException | None, task.exception())
+        return cast(BaseException | None, coordinator._pending_exception)
 
     def lag(self, tp: TP) -> int:
         """Committed records of a partition that have not been fetched yet."""
@@ -52,6 +64,7 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
 class CommittedConsumer(Consumer):
     """Faust's consumer, whose offsets are committed explicitly."""
 
+    logger = _FAUST_LOGGER
     _thread: CommittedConsumerThread
 
     def _new_consumer_thread(self) -> CommittedConsumerThread:
@@ -75,6 +88,8 @@ class CommittedTransport(Transport):
 class StateTable(faust.Table[bytes, bytes]):
     """A table that knows which of its changelog records are not on the brokers yet."""
 
+    logger = _FAUST_LOGGER
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unacknowledged: list[FutureMessage] = []
@@ -93,6 +108,8 @@ class StateTable(faust.Table[bytes, bytes]):
 
 class MonitorApp(faust.App):
     """A Faust app on the transport above."""
+
+    logger = _FAUST_LOGGER
 
     @property
     def committed_consumer(self) -> CommittedConsumer:

@@ -8,7 +8,6 @@ It ends, rather than idles, when any part of it fails: an agent, the recovery of
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
@@ -70,9 +69,10 @@ class Monitor:
     def ready(self) -> bool:
         return self.failure is None and self._recovered.is_set() and self.tail.caught_up.is_set()
 
-    async def start(self) -> None:
+    def start(self) -> None:
+        """Start all parts. Faust's start lasts until the group has taken it, so the watch runs beside it."""
         self._app.finalize()
-        await self._app.start()
+        self.spawn("Faust", self._app.start())
         self.spawn("the board", self.tail.run())
         self.spawn("checkpoints", self._checkpoint_loop())
         self.spawn("the watch", self._watch_loop())
@@ -112,16 +112,17 @@ class Monitor:
             raise self.failure
 
     async def stop(self) -> None:
-        """Write a last checkpoint, where nothing has failed, and leave the group."""
+        """Write a last checkpoint, where nothing has failed, and leave the group; in bounded time."""
         for task in self._tasks:
             task.cancel()
+        await asyncio.wait([asyncio.create_task(self._stop())], timeout=STOP_TIMEOUT_S)
+
+    async def _stop(self) -> None:
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                if self.failure is None:
-                    await self._checkpointer.write()
-                self.partitions.drop()
-                await self._app.stop()
+        if self.failure is None:
+            await self._checkpointer.write()
+        self.partitions.drop()
+        await self._app.stop()
 
     def _define_agents(self) -> None:
         names = self.settings.topics

@@ -1,0 +1,95 @@
+"""The board: the latest of everything, whatever the order it comes in, and the precision of the rules."""
+
+from datetime import UTC, datetime
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.monitor.board import MAX_WINDOWS, Board, Precision, wilson
+from stream.monitor.counting import counter_record
+from stream.monitor.events import Review, Verdict
+from stream.monitor.fold import Tally
+from tests.stream.monitor.factories import NOON
+from tests.stream.monitor.test_delivery import alert
+
+
+def review(verdict: Verdict, number: int = 0, alert_id: str = alert().id) -> Review:
+    return Review(
+        id=f"{alert_id}-{number}", alert_id=alert_id, rule="sustained", verdict=verdict, reviewer="r",
+        at=datetime.now(UTC),
+    )  # fmt: skip
+
+
+def test_of_two_records_of_an_alert_the_later_revision_holds() -> None:
+    records = [alert(revision=1), alert(revision=2), alert("resolved", revision=3)]
+    for order in permutations(records):
+        board = Board()
+        for record in order:
+            board.take_alert(record)
+        assert board.alerts[alert().id].status == "resolved"
+
+
+def test_of_two_records_of_a_window_the_one_that_has_seen_more_holds() -> None:
+    few = counter_record("support", NOON, 60, Tally({"joy": 1}))
+    many = counter_record("support", NOON, 60, Tally({"joy": 2}))
+    for order in ((few, many), (many, few)):
+        board = Board()
+        for record in order:
+            board.take_counter(record)
+        assert [counter.messages for counter in board.counters("support", 60)] == [2]
+
+
+def test_only_the_newest_windows_are_kept() -> None:
+    board = Board()
+    for n in range(MAX_WINDOWS + 10):
+        board.take_counter(counter_record("support", NOON + 60 * n, 60, Tally({"joy": 1})))
+    counters = board.counters()
+    assert len(counters) == MAX_WINDOWS
+    assert counters[0].start > counters[-1].start
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state"),
+    [
+        ([], "firing"),
+        (["acknowledged"], "acknowledged"),
+        (["acknowledged", "confirmed"], "acknowledged"),
+        (["confirmed", "dismissed"], "dismissed"),
+    ],
+)
+def test_reviews_are_part_of_an_alerts_life(verdicts: list[Verdict], state: str) -> None:
+    board = Board()
+    board.take_alert(alert())
+    for number, verdict in enumerate(verdicts):
+        board.take_review(review(verdict, number))
+    assert board.state(alert()) == state
+    assert board.state(alert("resolved", revision=2)) == "resolved"
+    assert board.state(alert(held=True)) == ("held" if not verdicts else state)
+
+
+def test_precision_counts_the_last_verdict_on_each_alert_and_no_acknowledgement() -> None:
+    board = Board()
+    for n, verdicts in enumerate(
+        [["confirmed"], ["confirmed", "dismissed"], ["acknowledged"], ["dismissed"]]
+    ):
+        for number, verdict in enumerate(verdicts):
+            board.take_review(review(verdict, number, f"alert-{n}"))  # type: ignore[arg-type]
+            board.take_review(review(verdict, number, f"alert-{n}"))  # type: ignore[arg-type]
+    assert board.precision() == {"sustained": Precision(confirmed=1, reviewed=3)}
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_the_interval_holds_the_proportion(hits: int, misses: int) -> None:
+    low, high = wilson(hits, hits + misses)
+    assert 0 <= low <= high <= 1
+    if hits + misses:
+        assert low <= hits / (hits + misses) + 1e-12
+        assert high >= hits / (hits + misses) - 1e-12
+
+
+def test_the_interval_is_wilsons() -> None:
+    low, high = wilson(10, 258)
+    assert low == pytest.approx(0.0212, abs=5e-4)
+    assert high == pytest.approx(0.0699, abs=5e-4)

@@ -1,0 +1,149 @@
+"""The commands that people run: review alerts, try rules, forget an author."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stream.cli import root
+from stream.codec import to_json
+from stream.monitor.events import Review
+from stream.monitor.reviews import pseudonym_of
+from stream.privacy import OptOut, Pseudonyms
+from stream.settings import Settings
+from tests.conftest import Topics
+from tests.records import Record, produce, read_committed_all
+from tests.stream.monitor.test_backtest import recorded
+from tests.stream.monitor.test_delivery import RULES, alert
+
+
+def run(settings: Settings, *arguments: str, **options: Any) -> Result:
+    flags = [f"--bootstrap-servers={settings.bootstrap_servers}", f"--topic-prefix={settings.topic_prefix}"]
+    return CliRunner().invoke(root, [*arguments, *flags], **options)
+
+
+async def run_in_thread(settings: Settings, *arguments: str, **options: Any) -> Result:
+    return await asyncio.to_thread(run, settings, *arguments, **options)
+
+
+async def publish(settings: Settings, *alerts: Any) -> None:
+    records = [Record(to_json(one.model_dump()), key=one.id.encode()) for one in alerts]
+    await produce(settings.bootstrap_servers or "", settings.topics.alerts, records)
+
+
+async def test_an_alert_is_listed_shown_and_reviewed_and_every_review_is_kept(topics: Topics) -> None:
+    settings = await topics()
+    await publish(settings, alert(), alert("resolved", id="other:b:1"))
+
+    listed = await run_in_thread(settings, "alerts", "list", "--state", "firing", "--json")
+    assert [json.loads(line)["id"] for line in listed.stdout.splitlines()] == [alert().id]
+
+    done = await run_in_thread(settings, "alerts", "ack", "sustained", "--reviewer", "kim")
+    assert done.exit_code == 0, done.output
+    await run_in_thread(
+        settings, "alerts", "confirm", alert().id, "--reviewer", "kim", "--note", "called back"
+    )
+
+    shown = json.loads((await run_in_thread(settings, "alerts", "show", alert().id)).stdout)
+    assert shown["state"] == "acknowledged"
+    assert [(one["verdict"], one["reviewer"], one["note"]) for one in shown["reviews"]] == [
+        ("acknowledged", "kim", None),
+        ("confirmed", "kim", "called back"),
+    ]
+    table = await run_in_thread(settings, "alerts", "list")
+    assert "precision of sustained: 1.00 (1 of 1 confirmed; 95 % 0.21 to 1.00)" in table.stdout
+    audit = await read_committed_all(settings.bootstrap_servers or "", settings.topics.reviews)
+    assert [Review.model_validate_json(one.value or b"").verdict for one in audit] == [
+        "acknowledged",
+        "confirmed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("alert_id", "complaint"), [("none", "no alert's id begins"), ("", "several alerts' ids")]
+)
+async def test_an_alert_that_is_not_there_gets_one_line(
+    topics: Topics, alert_id: str, complaint: str
+) -> None:
+    settings = await topics()
+    await publish(settings, alert(), alert(id="other:b:1"))
+    done = await run_in_thread(settings, "alerts", "dismiss", alert_id)
+    assert done.exit_code == 1
+    assert complaint in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+async def test_forgetting_an_author_opts_out_and_deletes(topics: Topics) -> None:
+    settings = await topics()
+    pseudonym = pseudonym_of(settings, "kim@example.org")
+    await publish(settings, alert(author=pseudonym), alert(id="other:b:1", author="b"))
+    done = await run_in_thread(
+        settings, "forget", "kim@example.org", "--yes", env={"EMOTION_AUTHOR_KEY": "a key for tests"}
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 alerts deleted" in done.stdout
+    servers, names = settings.bootstrap_servers or "", settings.topics
+    optout = OptOut(Pseudonyms(b"a key for tests"))
+    for record in await read_committed_all(servers, names.optout):
+        optout.update((record.key or b"").decode(), opted_out=record.value is not None)
+    assert "kim@example.org" in optout
+    (tombstone,) = await read_committed_all(servers, names.signals)
+    assert (tombstone.key, tombstone.value) == (pseudonym.encode(), None)
+    deleted = [one.key for one in await read_committed_all(servers, names.alerts) if one.value is None]
+    assert deleted == [alert().id.encode()]
+
+
+def test_whom_to_forget_must_be_said() -> None:
+    done = CliRunner().invoke(root, ["forget", "--yes"])
+    assert done.exit_code == 2
+    assert "give either AUTHOR or --pseudonym" in done.stderr
+
+
+def test_two_rule_files_are_tried_side_by_side(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text("".join(one.model_dump_json() + "\n" for one in recorded()))
+    mild, strict = tmp_path / "mild.toml", tmp_path / "strict.toml"
+    mild.write_text(RULES)
+    strict.write_text(RULES + "enter = 0.99\n")
+    arguments = ["backtest", f"--rules={mild}", f"--rules={strict}", f"--from={events}"]
+    done = CliRunner().invoke(root, arguments)
+    assert done.exit_code == 0, done.output
+    counts = next(line for line in done.stdout.splitlines() if line.startswith("alerts "))
+    assert counts.split()[1:] == ["3", "0"]
+    lines = CliRunner().invoke(root, [*arguments, "--json"]).stdout.splitlines()
+    assert {json.loads(line)["rules"] for line in lines} == {str(mild)}
+
+
+async def test_a_topic_of_events_is_a_source_of_a_backtest(topics: Topics, tmp_path: Path) -> None:
+    settings = await topics()
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    records = [Record(one.model_dump_json().encode(), key=(one.author or "").encode()) for one in recorded()]
+    await produce(settings.bootstrap_servers or "", settings.topics.signals, records)
+    done = await run_in_thread(
+        settings, "backtest", f"--rules={rules}", f"--from={settings.topics.signals}", "--json"
+    )
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 3
+
+
+async def test_check_says_what_is_there(topics: Topics) -> None:
+    settings = await topics()
+    done = await run_in_thread(settings, "monitor", "--check")
+    assert done.exit_code == 0, done.output
+    assert "sustained-distress" in done.stdout
+    assert settings.topics.alerts in done.stdout
+
+
+def test_missing_topics_and_wrong_rules_end_a_monitor_with_one_line(topics: Topics, tmp_path: Path) -> None:
+    settings = asyncio.run(topics())
+    elsewhere = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}.none"})
+    assert run(elsewhere, "monitor").exit_code == 4
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[[rule]]\nname = 'a'\nkind = 'mood'\n")
+    done = run(settings, "monitor", f"--rules-file={rules}")
+    assert done.exit_code == 2
+    assert "rule a: kind must be one of" in done.stderr
