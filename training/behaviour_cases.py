@@ -84,7 +84,7 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
     "punctuation": (
         ("joy", "finally!!! the sun is out, so happy!!!!"),
         ("joy", "yay... it worked :)"),
-        ("joy", "best - concert - ever"),
+        ("joy", "most - fun - in - years"),
         ("sadness", "i just... i feel so lost..."),
         ("sadness", "gone. forever. and i never said goodbye."),
         ("sadness", "why does it hurt so much :("),

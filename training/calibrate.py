@@ -33,7 +33,7 @@ MAP_KNOTS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Logits (N, K) and labels (N,) of one data set's validation rows; ``columns``: the labels it can have."""
+    """Logits (N, K), labels (N,) of one data set's validation rows, and the labels that it can have."""
 
     logits: Floats
     labels: Indices
@@ -43,7 +43,7 @@ class Validation:
 def calibrate(
     folder: Path, data: Path | None, *, device: str = "auto", name: str | None = None
 ) -> Calibration:
-    """Fit everything on the validation rows of dair-ai/emotion and GoEmotions; writes ``calibration.json``."""
+    """Fit all of it on the validation rows of dair-ai/emotion and GoEmotions; writes ``calibration.json``."""
     (folder / "calibration.json").unlink(missing_ok=True)  # it may belong to other weights
     classifier = open_classifier(folder, device=device)
     sets = {

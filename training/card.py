@@ -24,7 +24,7 @@ _BASES: Final = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 @dataclass(frozen=True, slots=True)
 class Int8Loss:
-    """What the int8 file loses against the torch weights beside it, on validation rows, in accuracy points."""
+    """What the int8 file loses against the torch weights beside it, in points of accuracy, on validation."""
 
     emotion_points: float
     emotion_macro_f1_points: float

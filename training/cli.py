@@ -150,6 +150,28 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    rows: Annotated[
+        list[str] | None, typer.Argument(help="tf-idf, report, lora, best, ensemble, int8; all by default.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds of every trained row, by commas.")] = "0,1,2",
+    base: Annotated[str, typer.Option(help="Base of every trained row.")] = "minilm",
+    folder: Annotated[Path, typer.Option("--out", help="Where the runs are, or go.")] = Path("runs"),
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Train what is missing and compare all approaches on the same splits, with their costs."""
+    from training.compare import ROWS, Comparison, as_table
+
+    try:
+        numbers = tuple(int(seed) for seed in seeds.split(","))
+    except ValueError:
+        raise TrainingError(f"--seeds {seeds}: whole numbers by commas, such as 0,1,2") from None
+    comparison = Comparison(folder, data, numbers, base, device, lambda name: err.print(f"compare: {name}"))
+    out.print(as_table(comparison.run(rows or ROWS)), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="A calibrated run's folder.")],
     folder: Annotated[Path, typer.Option("--out", help="Where the shipped folder goes.")] = Path(

@@ -58,6 +58,7 @@ def export(run: Path, out: Path, *, name: str, card: Callable[[Path], str] | Non
                 f"{sum(sizes.values()):,} bytes are more than {MAX_BYTES:,}: take a smaller base"
             )
         for file in folder.iterdir():
+            file.chmod(0o644)  # safetensors writes for its owner alone
             file.replace(out / file.name)
     return sizes
 

@@ -347,9 +347,18 @@ class Fit:
             "best_epoch": self.log.best_epoch,
             "best_score": self.log.best_score,
             "seconds": round(self.log.seconds, 1),
+            "peak_bytes": peak_bytes(),
             "history": self.log.history,
         }
         (self.out / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held at a time."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # macOS counts bytes, Linux kibibytes
 
 
 def _by_source(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:

@@ -29,7 +29,8 @@ def _drawn(draw: Callable[[Any], None]) -> bytes:
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     draw(figure.subplots())
     image = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(image)
+    figure.canvas = FigureCanvasAgg(figure)
+    figure.savefig(image, format="png")
     return image.getvalue()
 
 

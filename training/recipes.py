@@ -104,6 +104,7 @@ DEBUG: Final = replace(
     BEST,
     name="debug",
     base=RANDOM,
+    frozen_embeddings=False,
     sources={"emotion": None, "written": 100},
     epochs=2,
     batch_size=8,

@@ -119,7 +119,8 @@ def _calibration(evaluation: Evaluation) -> str:
     )
     return (
         f"## Confidence\n\nTemperature {evaluation.model['temperature']}.\n\n"
-        f"![reliability diagram](reliability.png)\n\n![scores against the abstention threshold](abstention.png)\n\n{table}"
+        "![reliability diagram](reliability.png)\n\n"
+        f"![scores against the abstention threshold](abstention.png)\n\n{table}"
     )
 
 

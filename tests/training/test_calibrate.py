@@ -1,0 +1,98 @@
+"""Calibration finds what was put in, and what it writes is what the classifier reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.calibration import Calibration, DistressWeights
+from model.labels import LABEL2ID
+from training.calibrate import (
+    LEVEL_PRECISION,
+    Validation,
+    calibrate,
+    fit_calibration,
+    fit_distress,
+    fit_neutral_threshold,
+    fit_temperature,
+)
+from training.errors import TrainingError
+from training.metrics import Floats, Indices, ece, softmax
+
+ALL = tuple(range(7))
+
+
+def _drawn(rows: int, scale: float = 1.0, seed: int = 0) -> tuple[Floats, Indices]:
+    """Logits, and labels drawn from their own softmax: calibrated at temperature 1 by construction."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(rows, 7)) * 2
+    labels = np.array([rng.choice(7, p=p) for p in softmax(logits)])
+    return logits * scale, labels
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.5])
+def test_the_temperature_undoes_a_scaling_of_the_logits(scale: float) -> None:
+    logits, labels = _drawn(4_000, scale)
+    temperature = fit_temperature([Validation(logits, labels, ALL)])
+    assert temperature == pytest.approx(scale, rel=0.1)
+    assert ece(softmax(logits, temperature), labels) < 0.03
+
+
+def test_rows_of_labels_the_model_lacks_do_not_count() -> None:
+    logits, labels = _drawn(500)
+    with_neutral = Validation(logits[:, :6], labels, ALL)
+    without = labels != LABEL2ID["neutral"]
+    only_six = Validation(logits[without, :6], labels[without], tuple(range(6)))
+    assert fit_temperature([with_neutral]) == fit_temperature([only_six])
+    with pytest.raises(TrainingError, match="no validation row"):
+        fit_temperature([Validation(logits[:, :6], np.full(500, 6), (6,))])
+
+
+def test_a_model_without_neutral_gets_the_threshold_that_finds_it() -> None:
+    sure, unsure = np.eye(7)[:6] * 0.8 + 0.04, np.tile([*[1 / 6] * 6, 0.0], (20, 1))
+    sure[:, 6] = 0.0
+    probabilities = np.concatenate([np.tile(sure, (4, 1)), unsure])
+    labels = np.array([*list(range(6)) * 4, *[6] * 20])
+    assert 0.16 < fit_neutral_threshold(probabilities, labels, range(6)) < 0.85
+
+
+def test_no_threshold_is_set_where_argmax_is_already_right() -> None:
+    assert fit_neutral_threshold(np.eye(7), np.arange(7), ALL) == 0.0
+
+
+def test_the_distress_map_rises_and_the_levels_are_as_precise_as_promised() -> None:
+    logits, labels = _drawn(6_000)
+    probabilities = softmax(logits)
+    weights = DistressWeights()
+    knots, levels = fit_distress(probabilities, labels, weights)
+    fitted = Calibration(distress_map=knots, distress_levels=levels)  # refuses what does not ascend
+    by_label = np.zeros(7)
+    for label, weight in weights.model_dump().items():
+        by_label[LABEL2ID[label]] = weight
+    xs, ys = zip(*fitted.distress_map, strict=True)
+    score = np.interp(probabilities @ by_label, xs, ys)
+    for level, precision in LEVEL_PRECISION.items():
+        at_least = score >= getattr(levels, level)
+        assert at_least.any()
+        assert (by_label[labels[at_least]] > 0).mean() >= precision
+
+
+def test_everything_is_fitted_into_one_calibration() -> None:
+    logits, labels = _drawn(2_000, scale=2.0)
+    fitted = fit_calibration(
+        {"goemotions": Validation(logits, labels, ALL)}, ALL, Calibration(max_tokens=128)
+    )
+    assert fitted.temperature == pytest.approx(2.0, rel=0.15)
+    assert fitted.max_tokens == 128
+    assert fitted.distress_map
+
+
+def test_a_runs_calibration_is_written_and_belongs_to_its_weights(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    run = shutil.copytree(debug_run, tmp_path / "run")
+    written = calibrate(run, data_folder)
+    assert Calibration.load(run) == written
+    assert written.revision is not None

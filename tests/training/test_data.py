@@ -1,0 +1,102 @@
+"""Data sets: what is read, how it is mapped, and what a wrong file says."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.labels import EMOTIONS, LABELS
+from training.data import (
+    GOEMOTIONS_LEFT_OUT,
+    GOEMOTIONS_TO_LABEL,
+    GOEMOTIONS_TO_LABEL_EKMAN,
+    Row,
+    drop_contradictions,
+    label_counts,
+    load_banking77,
+    load_emotion,
+    load_goemotions,
+    stratified_split,
+)
+from training.errors import DataError
+
+LABELLED = st.lists(st.sampled_from(EMOTIONS), min_size=30, max_size=120)
+
+
+def test_emotion_is_read_in_its_own_splits(data_folder: Path) -> None:
+    splits = load_emotion(data_folder)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (240, 60, 60)
+    assert {row.label for row in splits.train} == set(EMOTIONS)
+
+
+def test_goemotions_keeps_single_labels_that_the_mapping_knows(data_folder: Path) -> None:
+    rows = load_goemotions(data_folder).test
+    assert "two at once" not in {row.text for row in rows}
+    assert {row.label for row in rows} <= set(LABELS)
+    assert len(load_goemotions(data_folder, ekman=True).test) > len(rows)
+
+
+def test_every_goemotions_label_is_mapped_or_left_out_on_purpose() -> None:
+    assert len(GOEMOTIONS_TO_LABEL) + len(GOEMOTIONS_LEFT_OUT) == 28
+    assert not GOEMOTIONS_LEFT_OUT & set(GOEMOTIONS_TO_LABEL)
+    assert set(GOEMOTIONS_TO_LABEL_EKMAN) == set(GOEMOTIONS_TO_LABEL) | GOEMOTIONS_LEFT_OUT
+
+
+def test_banking_questions_are_neutral_and_some_are_held_out(data_folder: Path) -> None:
+    splits = load_banking77(data_folder)
+    assert {row.label for row in splits.train} == {"neutral"}
+    assert splits.validation
+    assert len(splits.train) + len(splits.validation) == 240
+
+
+@given(LABELLED, st.integers(0, 5))
+def test_a_stratified_split_loses_nothing_and_keeps_proportions(labels: list[str], seed: int) -> None:
+    rows = [Row(f"text {number}", label, "emotion") for number, label in enumerate(labels)]
+    splits = stratified_split(rows, (70, 15, 15), seed)
+    parts = (splits.train, splits.validation, splits.test)
+    assert sorted(row.text for part in parts for row in part) == sorted(row.text for row in rows)
+    for label, count in label_counts(rows).items():
+        in_train = sum(row.label == label for row in splits.train)
+        assert abs(in_train - 0.7 * count) <= 1
+
+
+def test_the_same_seed_gives_the_same_split() -> None:
+    rows = [Row(f"text {number}", EMOTIONS[number % 6], "emotion") for number in range(60)]
+    assert stratified_split(rows, (70, 15, 15), 1) == stratified_split(rows, (70, 15, 15), 1)
+    assert stratified_split(rows, (70, 15, 15), 1) != stratified_split(rows, (70, 15, 15), 2)
+
+
+def test_percentages_must_sum_to_a_hundred() -> None:
+    with pytest.raises(DataError, match="sum to 100"):
+        stratified_split([], (70, 15, 5), 0)
+
+
+def test_a_text_with_two_labels_is_not_trained_on() -> None:
+    rows = [Row("a", "joy", "x"), Row("a", "fear", "x"), Row("b", "joy", "x"), Row("b", "joy", "x")]
+    assert drop_contradictions(rows) == [Row("b", "joy", "x")]
+
+
+def test_a_missing_folder_names_the_file_and_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"train\.jsonl.*--data or EMOTION_DATA"):
+        load_emotion(tmp_path)
+
+
+def test_a_broken_line_is_named_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "emotion").mkdir()
+    (tmp_path / "emotion" / "train.jsonl").write_text('{"text": "a", "label": "joy"}\nnot json\n')
+    with pytest.raises(DataError, match=r"train\.jsonl:2"):
+        load_emotion(tmp_path)
+
+
+def test_an_unknown_label_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "emotion").mkdir()
+    (tmp_path / "emotion" / "train.jsonl").write_text('{"text": "a", "label": "envy"}\n')
+    with pytest.raises(DataError, match="unknown label 'envy'"):
+        load_emotion(tmp_path)
+
+
+def test_the_real_sets_have_the_published_sizes(real_data: Path) -> None:
+    emotion = load_emotion(real_data)
+    assert (len(emotion.train), len(emotion.validation), len(emotion.test)) == (16_000, 2_000, 2_000)
+    assert len(load_goemotions(real_data, ekman=True).train) == 36_308

@@ -1,0 +1,83 @@
+"""An evaluation measures what the report promises, and its page needs no other file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.labels import EMOTIONS
+from training.behaviour_cases import CASES
+from training.data import Row, Splits
+from training.evaluate import Evaluation, abstention_curve, benchmark, evaluate
+from training.report import write_report
+
+
+@pytest.fixture(scope="module")
+def evaluation(debug_run: Path, data_folder: Path) -> Evaluation:
+    return evaluate(debug_run, data_folder)
+
+
+def _splits(labels: list[str], train: tuple[Row, ...] = ()) -> Splits:
+    return Splits(train, (), tuple(Row(f"text {i}", label, "emotion") for i, label in enumerate(labels)))
+
+
+def test_a_perfect_model_scores_one_everywhere() -> None:
+    labels = np.arange(6).repeat(5)
+    logits = np.hstack([np.eye(6)[labels] * 20, np.full((30, 1), 50.0)])  # neutral is highest, and ignored
+    scores = benchmark(logits, labels, 1.0, _splits([EMOTIONS[i] for i in labels])).scores
+    for name in (
+        "accuracy",
+        "macro_f1",
+        "weighted_f1",
+        "weighted_precision",
+        "roc_auc_weighted",
+        "roc_auc_macro",
+    ):
+        assert scores[name] == pytest.approx(1.0)
+
+
+def test_contradicted_rows_are_left_out_of_the_consistent_score() -> None:
+    labels = np.arange(6)
+    logits = np.eye(7)[[0, 1, 2, 3, 4, 4]] * 9
+    splits = _splits(list(EMOTIONS), train=(Row("text 5", "joy", "emotion"),))
+    scores = benchmark(logits, labels, 1.0, splits).scores
+    assert scores["accuracy"] == pytest.approx(5 / 6)
+    assert scores["consistent_rows"] == 5
+    assert scores["consistent_accuracy"] == 1.0
+
+
+def test_abstaining_trades_recall_for_precision() -> None:
+    probabilities = np.array([[0.95, 0.05], [0.55, 0.45], [0.6, 0.4]])
+    curve = abstention_curve(probabilities, np.array([0, 1, 0]))
+    assert curve[0]["coverage"] == 1.0
+    assert curve[0]["precision"] == pytest.approx(2 / 3)
+    sure = next(point for point in curve if point["threshold"] > 0.6)
+    assert (sure["precision"], sure["recall"]) == (1.0, pytest.approx(1 / 3))
+
+
+def test_every_part_is_measured(evaluation: Evaluation) -> None:
+    assert evaluation.benchmark.scores["rows"] == 60
+    assert evaluation.goemotions["ekman_rows"] > evaluation.goemotions["rows"]
+    assert sum(count for _, count in evaluation.behaviour.values()) == sum(map(len, CASES.values()))
+    assert [example["expected"] for example in evaluation.examples] == ["joy", "anger"]
+    assert len(evaluation.history) == 2
+
+
+def test_the_page_is_self_contained_and_the_numbers_are_beside_it(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    page = write_report(evaluation, tmp_path).read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert 'src="http' not in page
+    assert "bootstrap interval" in page
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["benchmark"]["accuracy"] == evaluation.benchmark.scores["accuracy"]
+
+
+def test_markup_in_a_message_stays_text(evaluation: Evaluation, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    worst = [{"label": "joy", "named": "fear", "rows": 1, "examples": [("<script>x</script> | a", 0.9)]}]
+    changed = replace(evaluation, benchmark=replace(evaluation.benchmark, worst=worst))
+    assert "<script>" not in write_report(changed, tmp_path).read_text()

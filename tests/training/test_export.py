@@ -1,0 +1,117 @@
+"""What ships opens in transformers, agrees with what was trained, and says so in its card."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from model.classifier import EmotionClassifier
+from model.folder import ModelFolder
+from training.calibrate import calibrate
+from training.card import model_card
+from training.errors import TrainingError
+from training.evaluate import evaluate
+from training.export import export, quantised_rows
+from training.report import write_report
+
+TEXTS = ["so z today", "j!", "a much longer message about dinner, the train and the house at night"]
+
+
+@pytest.fixture(scope="module")
+def measured_run(data_folder: Path, debug_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run: Path = shutil.copytree(debug_run, tmp_path_factory.mktemp("measured") / "run")
+    calibrate(run, data_folder)
+    write_report(evaluate(run, data_folder), run / "evaluation")
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(measured_run: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out: Path = tmp_path_factory.mktemp("exported") / "weights"
+    export(measured_run, out, name="tiny", card=lambda folder: model_card(measured_run, folder, data_folder))
+    return out
+
+
+def test_the_folder_holds_what_ships_and_nothing_else(exported: Path) -> None:
+    assert {file.name for file in exported.iterdir()} == {
+        "README.md",
+        "calibration.json",
+        "config.json",
+        "model.int8.onnx",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert not list(exported.parent.glob(".weights-*"))
+
+
+def test_int8_and_torch_agree(exported: Path) -> None:
+    exact, int8 = (EmotionClassifier.load(exported, "cpu", precision) for precision in ("fp32", "int8"))
+    batch = exact.tokenize(TEXTS)
+    assert int8.forward(batch) == pytest.approx(exact.forward(batch), abs=0.05)
+
+
+def test_the_int8_file_belongs_to_the_weights(exported: Path) -> None:
+    graph = onnx.load(exported / "model.int8.onnx")
+    properties = {prop.key: prop.value for prop in graph.metadata_props}
+    assert properties["revision"] == ModelFolder.open(exported).revision
+
+
+def test_products_are_int8(exported: Path) -> None:
+    graph = onnx.load(exported / "model.int8.onnx")
+    operators = [node.op_type for node in graph.graph.node]
+    assert "MatMulInteger" in operators
+
+
+def test_transformers_opens_the_folder(exported: Path) -> None:
+    from transformers import pipeline
+
+    named = pipeline("text-classification", model=str(exported))(TEXTS)
+    ours = EmotionClassifier.load(exported, "cpu", "fp32").classify(TEXTS)
+    exact = [
+        max({**emotion.scores, "neutral": emotion.neutral}.items(), key=lambda item: item[1])
+        for emotion in ours
+    ]
+    assert [answer["label"] for answer in named] == [label for label, _ in exact]
+
+
+def test_the_card_has_the_measured_scores_and_the_terms(exported: Path, measured_run: Path) -> None:
+    import json
+
+    card = (exported / "README.md").read_text()
+    scores = json.loads((measured_run / "evaluation" / "metrics.json").read_text())["benchmark"]
+    assert card.startswith("---\nlanguage: en\n")
+    assert f"| accuracy | {scores['accuracy']:.4f} |" in card
+    assert "research purposes only" in card
+    assert "misuse" in card
+    assert ModelFolder.open(exported).revision in card
+
+
+def test_an_uncalibrated_run_is_not_exported(debug_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="emotion-train calibrate"):
+        export(debug_run, tmp_path / "out", name="tiny")
+
+
+def test_an_unmeasured_run_gets_no_card(debug_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="emotion-train evaluate"):
+        model_card(debug_run, tmp_path, None)
+
+
+def test_a_folder_that_is_too_large_is_not_moved_into_place(
+    measured_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.export.MAX_BYTES", 10)
+    with pytest.raises(TrainingError, match="smaller base"):
+        export(measured_run, tmp_path / "out", name="tiny")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@given(arrays(np.float32, (4, 8), elements=st.floats(-10, 10, width=32)))
+def test_a_quantised_row_is_off_by_half_a_step_at_most(table: np.ndarray) -> None:
+    rows, scales = quantised_rows(table)
+    assert (np.abs(rows * scales - table) <= scales * 0.5001 + 1e-7).all()

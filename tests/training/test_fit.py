@@ -1,0 +1,170 @@
+"""A fit learns, keeps its best epoch, stops early, and resumes as if it had not been broken off."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from training.errors import TrainingError
+from training.fit import CHECKPOINT, Device, Fit, validation_score
+from training.predict import open_classifier, row_logits, soft_labels
+from training.recipes import DEBUG, LORA, Recipe
+from training.runlog import RunLog
+from training.sources import training_data, with_context
+
+CPU = Device("cpu", bf16=False)
+
+
+def _fit(recipe: Recipe, data: Path, out: Path, **options: object) -> Fit:
+    rows = training_data(recipe, data)
+    return Fit(recipe, rows.train, rows.validation, out, seed=0, device=CPU, **options)  # type: ignore[arg-type]
+
+
+def _weights(folder: Path) -> dict[str, np.ndarray]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_run_learns_what_the_letters_tell(data_folder: Path, tmp_path: Path) -> None:
+    recipe = replace(
+        DEBUG,
+        epochs=10,
+        patience=10,
+        learning_rate=5e-3,
+        layer_decay=1.0,
+        ema_decay=0.9,
+        label_smoothing=0.0,
+        augmentation=None,
+        sources={"emotion": None},
+    )
+    result = _fit(recipe, data_folder, tmp_path / "run").run()
+    assert result.score > 0.5  # chance is one in six
+
+
+def test_a_run_leaves_a_model_its_log_and_where_it_came_from(debug_run: Path) -> None:
+    facts = json.loads((debug_run / "run.json").read_text())
+    with (debug_run / "log.csv").open() as lines:
+        epochs = list(csv.DictReader(lines))
+    assert facts["recipe"]["name"] == "debug"
+    assert facts["seed"] == 0
+    assert len(epochs) == len(facts["history"]) == 2
+    assert {"loss", "score", "emotion_macro_f1"} <= set(epochs[0])
+    assert (debug_run / "tokenizer.json").is_file()
+    assert not (debug_run / CHECKPOINT).exists()
+
+
+def test_a_broken_off_run_resumes_with_the_same_outcome(data_folder: Path, tmp_path: Path) -> None:
+    recipe = replace(DEBUG, epochs=3, patience=3)
+    _fit(recipe, data_folder, tmp_path / "whole").run()
+
+    class BrokenError(RuntimeError):
+        pass
+
+    def break_off(done: int, steps: int, loss: float) -> None:
+        if done > steps * 0.5:
+            raise BrokenError
+
+    with pytest.raises(BrokenError):
+        _fit(recipe, data_folder, tmp_path / "broken", progress=break_off).run()
+    _fit(recipe, data_folder, tmp_path / "broken").run(resume=True)
+    whole, resumed = _weights(tmp_path / "whole"), _weights(tmp_path / "broken")
+    assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_run_of_another_recipe_is_not_resumed(data_folder: Path, tmp_path: Path) -> None:
+    run = _fit(DEBUG, data_folder, tmp_path)
+    run._checkpoint(1)
+    with pytest.raises(TrainingError, match="another recipe"):
+        _fit(replace(DEBUG, learning_rate=1.0), data_folder, tmp_path).run(resume=True)
+
+
+def test_training_stops_when_validation_no_longer_improves(data_folder: Path, tmp_path: Path) -> None:
+    stuck = replace(DEBUG, epochs=6, patience=1, learning_rate=0.0)
+    run = _fit(stuck, data_folder, tmp_path)
+    run.run()
+    assert len(run.log.history) == 2
+    assert run.log.best_epoch == 1
+
+
+def test_adapters_are_merged_into_a_plain_model(data_folder: Path, tmp_path: Path) -> None:
+    recipe = replace(LORA, base="random", epochs=1, lora_rank=2, max_tokens=64)
+    run = _fit(recipe, data_folder, tmp_path)
+    trained = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
+    assert trained < sum(p.numel() for p in run.model.parameters())
+    run.run()
+    assert not any("lora" in name for name in _weights(tmp_path))
+
+
+def test_frozen_embeddings_stay_as_they_are(data_folder: Path, tmp_path: Path) -> None:
+    run = _fit(replace(DEBUG, epochs=1, frozen_embeddings=True), data_folder, tmp_path)
+    before = run.model.get_input_embeddings().weight.clone()
+    run.run()
+    assert (run.model.get_input_embeddings().weight == before).all()
+
+
+def test_distillation_needs_a_teacher_and_takes_a_run_as_one(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    recipe = replace(DEBUG, distil=0.5, epochs=1)
+    with pytest.raises(TrainingError, match="--teacher"):
+        _fit(recipe, data_folder, tmp_path)
+    rows = training_data(recipe, data_folder)
+    soft = soft_labels([debug_run, debug_run], rows.train, 7)
+    assert soft.sum(axis=1) == pytest.approx(np.ones(len(rows.train)))
+    Fit(recipe, rows.train, rows.validation, tmp_path, seed=0, device=CPU, teacher=soft).run()
+    with pytest.raises(TrainingError, match="7 labels, 6"):
+        soft_labels([debug_run], rows.train, 6)
+
+
+def test_no_training_row_is_like_a_held_out_one(data_folder: Path) -> None:
+    from training.data import load_emotion
+    from training.leakage import NearDuplicates
+
+    emotion = load_emotion(data_folder)
+    held_out = NearDuplicates(row.text for row in (*emotion.validation, *emotion.test))
+    assert not any(row.text in held_out for row in training_data(DEBUG, data_folder).train)
+
+
+def test_with_context_a_run_reads_earlier_messages(data_folder: Path, tmp_path: Path) -> None:
+    recipe = with_context(replace(DEBUG, epochs=1), 24)
+    rows = training_data(recipe, data_folder)
+    assert any(row.context for row in rows.train)
+    _fit(recipe, data_folder, tmp_path).run()
+
+
+def test_predictions_come_back_in_the_order_of_the_rows(data_folder: Path, debug_run: Path) -> None:
+    rows = training_data(DEBUG, data_folder).train[:20]
+    classifier = open_classifier(debug_run)
+    together = row_logits(classifier, rows)
+    alone = np.concatenate([row_logits(classifier, [row]) for row in rows])
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+def test_validation_judges_only_by_the_labels_a_set_can_have() -> None:
+    from training.data import Row
+
+    rows = [Row("", "joy", "x"), Row("", "fear", "x")]
+    logits = np.array([[0, 1, 0, 0, 0, 0, 9.0], [0, 0, 0, 0, 2, 0, 9.0]])
+    labels = ("sadness", "joy", "love", "anger", "fear", "surprise", "neutral")
+    assert validation_score(logits, rows, labels)["accuracy"] == 1.0
+
+
+def test_the_log_knows_its_best_epoch(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    for epoch, score in enumerate((0.5, 0.9, 0.7), start=1):
+        log.add(
+            epoch, 1.0, 0.1, {"emotion": {"accuracy": score, "macro_f1": score, "nll": 1.0}}, 10.0 * epoch
+        )
+    assert (log.best_epoch, log.epochs_since_best, log.seconds) == (2, 1, 30.0)
+
+
+def test_a_gpu_that_is_not_there_is_one_line() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is there")
+    with pytest.raises(TrainingError, match="--device cpu"):
+        Device.named("cuda")
