@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader, FileIO, UnsupportedOperation
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
@@ -77,7 +78,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         InputFileError: it cannot be opened.
     """
     if path == STDIN:
-        yield sys.stdin.buffer
+        yield _standard_input()
         return
     try:
         file = path.open("rb")
@@ -85,6 +86,17 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise InputFileError(f"{path}: {error.strerror}: name a readable file") from error
     with file:
         yield file
+
+
+def _standard_input() -> BinaryIO:
+    """Standard input as a reader of its own, never closed.
+
+    ``sys.stdin`` is closed when the interpreter ends, which aborts it while a thread still waits for a line.
+    """
+    try:
+        return BufferedReader(FileIO(sys.stdin.fileno(), closefd=False))
+    except UnsupportedOperation:  # something else stands in its place
+        return sys.stdin.buffer
 
 
 def read_lines(file: BinaryIO, file_format: Format, *, max_bytes: int) -> Iterator[Line | RefusedLine]:

@@ -67,7 +67,8 @@ class SettingsCommand(click.Command):
 def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the options of these sections or single settings, and call it with ``settings``.
 
-    The settings are resolved, the logs set up and the warnings given before the command runs.
+    The settings are resolved, the logs set up and the warnings given before the command runs. A command with
+    the section "observe" is a service and logs, except to ``--check``; others speak to a person.
     """
     fields = _fields(names)
 
@@ -75,7 +76,8 @@ def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[...
         @functools.wraps(command)
         def run(*args: Any, config: Path | None, **given: Any) -> Any:
             flags = {name: given.pop(name) for name in fields if name in given}
-            settings = _in_force(flags, config, logs_chosen="observe" in names)
+            service = "observe" in names and not given.get("check")
+            settings = _in_force(flags, config, service=service)
             return command(*args, settings=settings, **given)
 
         wrapped: Callable[..., Any] = run
@@ -95,17 +97,17 @@ def title_of(section: str) -> str:
     return _TITLES.get(section, section.capitalize())
 
 
-def _in_force(flags: dict[str, Any], config: Path | None, *, logs_chosen: bool) -> Settings:
+def _in_force(flags: dict[str, Any], config: Path | None, *, service: bool) -> Settings:
     resolved = resolve_settings(flags, config=config)
     settings = resolved.settings
-    if logs_chosen:
+    if service:
         logs.configure(settings.log_format, settings.log_level)
         _log_start(resolved)
         return settings
     if resolved.origin("log_level") != sources.DEFAULT:
         logs.configure(settings.log_format, settings.log_level)
     else:
-        # A command for a person at a terminal says itself what went wrong, in one line.
+        # What went wrong is said once, in one line at the end.
         logs.configure(settings.log_format, "error", libraries="critical")
     for warning in resolved.warnings:
         click.echo(f"warning: {warning}", err=True)
