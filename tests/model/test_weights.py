@@ -1,11 +1,12 @@
 """The weights that ship: complete, readable by transformers, and right on plain cases."""
 
 from pathlib import Path
+from statistics import mean
 
 import pytest
 from transformers import pipeline
 
-from model import LABELS, NEUTRAL, EmotionClassifier
+from model import EMOTIONS, LABELS, NEUTRAL, EmotionClassifier
 
 CASES = {
     "I can't believe how beautiful this day is!": "joy",
@@ -31,10 +32,14 @@ def test_the_folder_runs_on_a_cpu_without_torch(classifier: EmotionClassifier) -
     assert (classifier.info.precision, classifier.info.language) == ("int8", "en")
 
 
-def test_int8_and_fp32_say_the_same(classifier: EmotionClassifier, shipped_folder: Path) -> None:
-    exact = EmotionClassifier.load(shipped_folder, device="cpu", precision="fp32").classify(list(CASES))
-    for quantised, full in zip(classifier.classify(list(CASES)), exact, strict=True):
-        assert quantised.scores == pytest.approx(full.scores, abs=0.1)
+def test_int8_and_fp32_differ_little_on_average(classifier: EmotionClassifier, shipped_folder: Path) -> None:
+    exact = EmotionClassifier.load(shipped_folder, device="cpu", precision="fp32")
+    differences = [
+        abs(quantised.scores[emotion] - full.scores[emotion])
+        for quantised, full in zip(classifier.classify(list(CASES)), exact.classify(list(CASES)), strict=True)
+        for emotion in EMOTIONS
+    ]
+    assert mean(differences) < 0.03
 
 
 def test_a_text_scores_the_same_alone_and_in_a_batch(classifier: EmotionClassifier) -> None:
