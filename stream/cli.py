@@ -8,6 +8,7 @@ pays for another's libraries. Exit codes: 0 done, 1 refused or failed, 2 wrong u
 import importlib
 import sys
 import traceback
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, NoReturn
 
@@ -73,6 +74,14 @@ class LazyGroup(click.Group):
             raise Failure(f"the command {cmd_name} cannot be loaded: {error}", 1) from error
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        close = get_close_matches(args[0], COMMANDS, n=1)
+        if close and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx  # the summaries are known without importing the commands

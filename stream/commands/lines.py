@@ -71,7 +71,7 @@ def counter(event: Event) -> Text:
 def alert(event: Event) -> Text:
     """When it changed, severity, status, rule, whom it is about, and its summary."""
     severity, status = str(event.get("severity", "?")), str(event.get("status", "?"))
-    line = Text(_clock(event.get("updated_at")), "dim")
+    line = _at(event.get("updated_at"))
     _add(line, f"{severity:<8}", SEVERITY_COLOURS.get(severity, ""))
     _add(line, f"{status:<8}", "bold" if status == "firing" else "dim")
     _add(line, f"{event.get('rule', '?'):<16}")
@@ -82,7 +82,7 @@ def alert(event: Event) -> Text:
 
 def review(event: Event) -> Text:
     """When, what was said of which alert, and by whom."""
-    line = Text(_clock(event.get("at")), "dim")
+    line = _at(event.get("at"))
     _add(line, f"{event.get('verdict', '?'):<12}", "bold")
     _add(line, event.get("alert_id", "?"))
     _add(line, f"by {event.get('reviewer', '?')}", "dim")
@@ -93,7 +93,7 @@ def review(event: Event) -> Text:
 
 def dead_letter(event: Event) -> Text:
     """Time, cause, place and size, error; what was received only where it was asked for."""
-    line = Text(_clock(event.get("failed_at")), "dim")
+    line = _at(event.get("failed_at"))
     _add(line, f"{event.get('cause', '?'):<14}", "red")
     _add(line, _place(event), "dim")
     _add(line, f"{event.get('bytes', '?')} bytes", "dim")
@@ -138,7 +138,7 @@ def table_console() -> Console:
 
 def _labelled(event: Event) -> Text:
     label = str(event.get("label", "?"))
-    line = Text(_clock(event.get("ts")), "dim")
+    line = _at(event.get("ts"))
     _add(line, f"{label:<8}", COLOURS.get(label, ""))
     _add(line, f"{event.get('confidence', 0):.2f}")
     level = event.get("distress", {}).get("level", "none")
@@ -159,6 +159,11 @@ def _add_counts(line: Text, window: Event) -> None:
 def _place(event: Event) -> str:
     source = event.get("source", {})
     return f"{source.get('topic')}/{source.get('partition')}@{source.get('offset')}"
+
+
+def _at(moment: Any) -> Text:
+    """A new line, begun with a time."""
+    return Text().append(_clock(moment), "dim")
 
 
 def _clock(moment: Any) -> str:

@@ -58,6 +58,12 @@ def test_every_command_loads_under_its_name_and_helps(name: str) -> None:
     assert result.stdout.startswith(f"Usage: emotion-stream {name} ")
 
 
+def test_a_mistyped_command_names_the_closest_one() -> None:
+    result = run("tial", "emotions")
+    assert result.exit_code == 2
+    assert "No such command 'tial'. Did you mean 'tail'?" in result.stderr
+
+
 @pytest.mark.usefixtures("failing_command")
 @pytest.mark.parametrize(
     ("error", "exit_code"),
