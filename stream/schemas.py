@@ -65,7 +65,6 @@ CHANNELS: Final = {
     "counters": Channel(WindowCounter, "channel|window_s|start", sent=True),
     "alerts": Channel(Alert, "The alert's id.", sent=True),
     "undelivered": Channel(Alert, "The alert's id.", sent=True),
-    "undelivered": Channel(Alert, "The alert's id.", sent=True),
     "reviews": Channel(Review, "The alert's id.", sent=True, received=True),
     "optout": Channel(
         None, "The pseudonym: a value opts out, a tombstone in again.", sent=True, received=True
