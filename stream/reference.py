@@ -139,9 +139,7 @@ def _allowed(field: FieldInfo) -> str:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
     if kind is bool:
         return "`true`, `false`"
-    if get_origin(kind) is tuple:
-        return "list of " + _NAMES.get(get_args(kind)[0], "text")
-    return " ".join([_NAMES.get(kind, "text"), *_bounds(field)])
+    return " ".join([_NAMES[kind], *_bounds(field)])
 
 
 def _bounds(field: FieldInfo) -> Iterator[str]:

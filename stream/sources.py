@@ -19,7 +19,6 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
-from pydantic_settings.exceptions import SettingsError as UnparsableEnvironment
 
 from stream.errors import SettingsError
 
@@ -77,15 +76,8 @@ def from_flags(flags: Mapping[str, Any]) -> Values:
 
 
 def from_environment(settings: type[BaseSettings]) -> Values:
-    """Values of the ``EMOTION_…`` variables; an empty variable counts as not set.
-
-    Raises:
-        SettingsError: a variable for a setting with several parts does not hold JSON.
-    """
-    try:
-        found = EnvSettingsSource(settings, env_ignore_empty=True)()
-    except UnparsableEnvironment as error:
-        raise SettingsError(f"environment: {error}: write the value as JSON") from error
+    """Values of the ``EMOTION_…`` variables; an empty variable counts as not set."""
+    found = EnvSettingsSource(settings, env_ignore_empty=True)()
     return Values(found, {name: Origin("environment", variable_name(name)) for name in found})
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 import click
 import structlog
-from pydantic.fields import FieldInfo
 
 from stream import logs, sources
 from stream.errors import SettingsError
@@ -30,7 +30,7 @@ _TITLES: Final = {
     "privacy": "Privacy",
     "observe": "Logs, metrics and health",
 }
-_METAVARS: Final[dict[Any, str]] = {int: "INTEGER", float: "NUMBER", Path: "FILE"}
+_METAVARS: Final[dict[Any, str]] = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
 
 
 class SettingOption(click.Option):
@@ -117,9 +117,17 @@ def _in_force(flags: dict[str, Any], config: Path | None, *, service: bool) -> S
 def _log_start(resolved: ResolvedSettings) -> None:
     """What differs from the defaults, secrets hidden, for whoever reads the log of a service later."""
     values = resolved.settings.model_dump(mode="json")
-    _log.info("settings in force", **{name: values[name] for name in sorted(resolved.origins)})
+    _log.info("settings in force", **{name: _loggable(values[name]) for name in sorted(resolved.origins)})
     for warning in resolved.warnings:
         _log.warning(warning)
+
+
+def _loggable(value: Any) -> Any:
+    """The value; of a URL only scheme and host, since receivers often put a token into the rest."""
+    if isinstance(value, str) and "://" in value:
+        url = urlsplit(value)
+        return f"{url.scheme}://{url.hostname}/…"
+    return value
 
 
 def _fields(names: Iterable[str]) -> dict[str, str]:
@@ -146,22 +154,24 @@ def _option(name: str, section: str) -> Callable[[Callable[..., Any]], Callable[
             help=field.description,
         )
     kind = kind_of(field.annotation)
-    if kind is bool:
-        flag = f"{flag}/--no-{flag.removeprefix('--')}"
-    choices = get_args(kind) if get_origin(kind) is Literal else None
-    several = get_origin(kind) is tuple
+    default = "" if field.default is None else f"default: {sources.as_text(field.default)}; "
     return click.option(
-        flag,
+        f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag,
         name,
         cls=SettingOption,
         section=section,
         default=None,
-        type=click.Choice(choices) if choices else bool if kind is bool else str,
-        metavar=None if choices or kind is bool else _METAVARS.get(kind, "TEXT"),
-        multiple=several,
-        callback=_none_if_empty if several else None,
-        help=f"{field.description} [{_default(field)}env: {sources.variable_name(name)}]",
+        type=_type_of(kind),
+        metavar=_METAVARS.get(kind),
+        help=f"{field.description} [{default}env: {sources.variable_name(name)}]",
     )
+
+
+def _type_of(kind: Any) -> Any:
+    """What click must know: the choices, and what is a flag without a value. All else passes as text."""
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    return bool if kind is bool else str
 
 
 def kind_of(annotation: Any) -> Any:
@@ -169,14 +179,6 @@ def kind_of(annotation: Any) -> Any:
     if get_origin(annotation) in (Union, UnionType):
         annotation = next(arm for arm in get_args(annotation) if arm is not NoneType)
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-
-
-def _default(field: FieldInfo) -> str:
-    return "" if field.default in (None, ()) else f"default: {sources.as_text(field.default)}; "
-
-
-def _none_if_empty(_ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
-    return values or None
 
 
 def _refuse_secret(_ctx: click.Context, option: click.Parameter, value: str | None) -> None:

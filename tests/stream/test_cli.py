@@ -214,6 +214,7 @@ def test_a_service_logs_what_differs_from_the_defaults_and_hides_secrets(
 ) -> None:
     monkeypatch.setenv("EMOTION_AUTHOR_KEY", "open sesame")
     monkeypatch.setenv("EMOTION_MODLE", "fake")
+    monkeypatch.setenv("EMOTION_WEBHOOK_URL", "https://user:pass@chat.example:8443/hooks/token")
     result = run("annotate", "--log-format", "json", "--max-wait-ms", "5")
     *logged, error = result.stderr.splitlines()
     assert error.startswith("error: no Kafka cluster is named")
@@ -221,6 +222,7 @@ def test_a_service_logs_what_differs_from_the_defaults_and_hides_secrets(
     assert start["event"] == "settings in force"
     assert start["max_wait_ms"] == 5
     assert start["author_key"] == "**********"
+    assert start["webhook_url"] == "https://chat.example/…"
     assert "partitions" not in start
     assert "EMOTION_MODLE" in warning["event"]
 
