@@ -52,7 +52,7 @@ class AssignedPartition:
         self._wake = asyncio.Event()
         self.ledger = Ledger(next_offset=0, on_finished=self._wake.set)
         self._hurry = asyncio.Event()
-        self._emptied = asyncio.Event()
+        self._ended = asyncio.Event()
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Take the partition over and publish until it is closed, as a task of ``tasks``."""
@@ -92,7 +92,7 @@ class AssignedPartition:
             self._wake.set()
             if self.ledger:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._emptied.wait(), deadline.remaining_s)
+                    await asyncio.wait_for(self._ended.wait(), deadline.remaining_s)
         await self.close(deadline)
 
     async def close(self, deadline: Deadline) -> None:
@@ -111,18 +111,21 @@ class AssignedPartition:
             self._publisher = None
 
     async def _live(self) -> None:
-        await self._take_over()
-        while self.state.publishes:
-            await self._wake.wait()
-            await self._pace()
-            prefix = self.ledger.finished_prefix(_COMMIT_MESSAGES)
-            if prefix:
-                await self._commit(prefix)
-            if not self.ledger.finished:
-                self._wake.clear()
-            if self.state is PartitionState.DRAINING and not self.ledger:
-                self._emptied.set()
-                return
+        try:
+            await self._take_over()
+            while self.state.publishes:
+                await self._wake.wait()
+                await self._pace()
+                prefix = self.ledger.finished_prefix(_COMMIT_MESSAGES)
+                if prefix:
+                    await self._commit(prefix)
+                if not self.ledger.finished:
+                    self._wake.clear()
+                if self.state is PartitionState.DRAINING and not self.ledger:
+                    return
+        finally:
+            # Emptied, fenced or cancelled: nothing more is published, so ``drain`` need not wait on.
+            self._ended.set()
 
     async def _take_over(self) -> None:
         """Fence the old owner, and only then read the committed offset.
