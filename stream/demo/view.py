@@ -35,6 +35,8 @@ BAR_WIDTH: Final = 14
 NARROW: Final = 100
 """On terminals with fewer columns, the side panel goes below the table."""
 
+LINE_WIDTH: Final = 140
+
 PRIVACY_NOTE: Final = "Text is shown because the demo turns include_text on; elsewhere it is off by default."
 
 
@@ -135,7 +137,7 @@ class LineScreen:
                 self._print(f"{'dead':<8} {'':4} {'':8} {'':12} {outcome.cause}: {outcome.error}")
 
     def alert(self, alert: Alert) -> None:
-        self._print(f"ALERT    {alert_line(alert)}")
+        self.console.print(f"ALERT    {alert_line(alert)}", markup=False, highlight=False, soft_wrap=True)
 
     def refresh(self, now: float) -> None:
         """Lines come with the outcomes."""
@@ -145,7 +147,7 @@ class LineScreen:
 
     def _print(self, line: str) -> None:
         text = Text(line)
-        text.truncate(self.console.width, overflow="ellipsis")
+        text.truncate(LINE_WIDTH, overflow="ellipsis")
         self.console.print(text, no_wrap=True, crop=False)
 
 
