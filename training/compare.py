@@ -22,7 +22,13 @@ from model.calibration import Calibration
 from model.decide import DecisionRule
 from model.labels import LABEL2ID, LABELS
 from training.calibrate import calibrate, fit_neutral_threshold
-from training.data import Row, Splits, drop_contradictions, load_emotion, load_goemotions
+from training.data import (
+    Row,
+    Splits,
+    drop_contradictions,
+    load_emotion,
+    load_goemotions,
+)
 from training.errors import TrainingError
 from training.evaluate import benchmark
 from training.export import export
@@ -112,7 +118,7 @@ class Comparison:
         folder = self._fitted("best", self.seeds[0])
         exported = self.out / "int8"
         if not (exported / "model.int8.onnx").is_file():
-            export(folder, exported, name="int8")
+            export(folder, exported, name="int8", data=self.data)
         facts = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         return Compared(
             f"best, seed {self.seeds[0]}, int8",

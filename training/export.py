@@ -3,16 +3,18 @@
     run folder ─► model.safetensors (fp16) ─► calibration.json (same revision) ─► model.int8.onnx ─►
     README.md
 
-The int8 file quantises what costs time and space, and nothing else: the weights of the matrix products, one
-scale a column (onnxruntime's dynamic quantisation), and the word embeddings, one scale a row. Softmax,
-normalisation and the head stay in float.
+The int8 file quantises what costs time and space, and nothing else: the matrix products, one scale a column
+of the weights and one a layer's input, and the word embeddings, one scale a row. Softmax, normalisation and
+the head stay in float. The scales of the inputs are fixed here, from sample texts: scales taken from each
+batch (dynamic quantisation) would let a message's label depend on its neighbours, and so differ when it is
+read again.
 """
 
 import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +24,11 @@ import numpy.typing as npt
 from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
+from training.data import sample_texts
 from training.errors import TrainingError
 
 OPSET: Final = 17
+SAMPLE_TOKENS: Final = 128
 MAX_BYTES: Final = 70_000_000
 # Tables of at least so many rows are embeddings; smaller ones are not worth a node.
 EMBEDDING_ROWS: Final = 256
@@ -33,13 +37,15 @@ TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 CARD_FILE: Final = "README.md"
 
 
-def export(run: Path, out: Path, *, name: str, card: Callable[[Path], str] | None = None) -> dict[str, int]:
+def export(
+    run: Path, out: Path, *, name: str, data: Path | None, card: Callable[[Path], str] | None = None
+) -> dict[str, int]:
     """Write the shipped folder from a calibrated run; the size of each file in bytes.
 
-    ``card`` writes the model card of the finished folder that it is given.
-    Everything is made in a folder beside ``out`` and then moved file by file, so that whoever loads ``out``
-    meanwhile finds whole files. Raises ``TrainingError`` where the run is not calibrated or the folder
-    grows too large.
+    ``samples`` are texts like those to come; the int8 file takes its ranges from them. ``card`` writes the
+    model card of the finished folder that it is given. Everything is made in a folder beside ``out`` and
+    then moved file by file, so that whoever loads ``out`` meanwhile finds whole files. Raises
+    ``TrainingError`` where the run is not calibrated or the folder grows too large.
     """
     if not (run / CALIBRATION_FILE).is_file():
         raise TrainingError(f"{run} is not calibrated: emotion-train calibrate {run}")
@@ -49,7 +55,7 @@ def export(run: Path, out: Path, *, name: str, card: Callable[[Path], str] | Non
         revision = _write_torch(run, folder)
         calibration = Calibration.load(run).model_copy(update={"name": name, "revision": revision})
         calibration.save(folder)
-        write_int8_onnx(folder, folder / INT8_ONNX_FILE, revision)
+        write_int8_onnx(folder, folder / INT8_ONNX_FILE, revision, sample_texts(data))
         if card is not None:
             (folder / CARD_FILE).write_text(card(folder), encoding="utf-8")
         sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
@@ -79,33 +85,57 @@ def _write_torch(run: Path, folder: Path) -> str:
     return revision_of(folder / SAFETENSORS_FILE)
 
 
-def write_int8_onnx(folder: Path, file: Path, revision: str, *, reduce_range: bool = True) -> None:
+def write_int8_onnx(
+    folder: Path, file: Path, revision: str, samples: Sequence[str], *, reduce_range: bool = True
+) -> None:
     """The model in ``folder`` as an int8 ONNX file that carries ``revision``.
 
-    ``reduce_range`` keeps weights to 7 bits: on CPUs without VNNI the 8-bit products overflow 16 bits
-    otherwise.
+    The range of each layer's input is what ``samples`` reach. ``reduce_range`` keeps weights to 7 bits: on
+    CPUs without VNNI the 8-bit products overflow 16 bits otherwise.
     """
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization import QuantType, quantize_static
 
     with tempfile.TemporaryDirectory(dir=file.parent) as temporary:
         exact, quantised = Path(temporary) / "exact.onnx", Path(temporary) / "int8.onnx"
         write_onnx(folder, exact)
         _quietly(
-            quantize_dynamic,
+            quantize_static,
             exact,
             quantised,
+            _inputs_of(folder, samples),
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             reduce_range=reduce_range,
+            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            extra_options={"MatMulConstBOnly": True},
+            extra_options={"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )
         graph = onnx.load(quantised)
     _quantise_embeddings(graph)
     onnx.helper.set_model_props(graph, {"revision": revision})
     onnx.checker.check_model(graph)
     onnx.save(graph, file)
+
+
+def _inputs_of(folder: Path, samples: Sequence[str]) -> Any:
+    """The texts as the quantiser wants to be given them: one a time, as the graph's inputs."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    from model.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(folder, max_tokens=SAMPLE_TOKENS, overlap_tokens=0)
+    windows = iter([encoded.windows[0] for encoded in tokenizer.encode(samples)])
+
+    class Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
+        def get_next(self) -> dict[str, npt.NDArray[np.int64]] | None:
+            window = next(windows, None)
+            if window is None:
+                return None
+            ids = np.array([window], dtype=np.int64)
+            return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+    return Inputs()
 
 
 def write_onnx(folder: Path, file: Path) -> None:

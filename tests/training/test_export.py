@@ -1,6 +1,7 @@
 """What ships opens in transformers, agrees with what was trained, and says so in its card."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ def measured_run(data_folder: Path, debug_run: Path, tmp_path_factory: pytest.Te
 @pytest.fixture(scope="module")
 def exported(measured_run: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out: Path = tmp_path_factory.mktemp("exported") / "weights"
-    export(measured_run, out, name="tiny", card=lambda folder: model_card(measured_run, folder, data_folder))
+    card = partial(model_card, measured_run, data=data_folder)
+    export(measured_run, out, name="tiny", data=data_folder, card=card)
     return out
 
 
@@ -62,10 +64,18 @@ def test_the_int8_file_belongs_to_the_weights(exported: Path) -> None:
     assert properties["revision"] == ModelFolder.open(exported).revision
 
 
-def test_products_are_int8(exported: Path) -> None:
+def test_products_are_int8_with_ranges_that_do_not_depend_on_the_batch(exported: Path) -> None:
     graph = onnx.load(exported / "model.int8.onnx")
-    operators = [node.op_type for node in graph.graph.node]
-    assert "MatMulInteger" in operators
+    operators = {node.op_type for node in graph.graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators
+    assert "DynamicQuantizeLinear" not in operators
+
+
+def test_a_text_has_the_same_logits_alone_and_among_others(exported: Path) -> None:
+    model = EmotionClassifier.load(exported, "cpu", "int8")
+    together = model.forward(model.tokenize(TEXTS))
+    alone = np.concatenate([model.forward(model.tokenize([text])) for text in TEXTS])
+    assert together == pytest.approx(alone, abs=1e-5)
 
 
 def test_transformers_opens_the_folder(exported: Path) -> None:
@@ -94,7 +104,7 @@ def test_the_card_has_the_measured_scores_and_the_terms(exported: Path, measured
 
 def test_an_uncalibrated_run_is_not_exported(debug_run: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="emotion-train calibrate"):
-        export(debug_run, tmp_path / "out", name="tiny")
+        export(debug_run, tmp_path / "out", name="tiny", data=None)
 
 
 def test_an_unmeasured_run_gets_no_card(debug_run: Path, tmp_path: Path) -> None:
@@ -103,11 +113,11 @@ def test_an_unmeasured_run_gets_no_card(debug_run: Path, tmp_path: Path) -> None
 
 
 def test_a_folder_that_is_too_large_is_not_moved_into_place(
-    measured_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured_run: Path, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.export.MAX_BYTES", 10)
     with pytest.raises(TrainingError, match="smaller base"):
-        export(measured_run, tmp_path / "out", name="tiny")
+        export(measured_run, tmp_path / "out", name="tiny", data=data_folder)
     assert list((tmp_path / "out").iterdir()) == []
 
 
