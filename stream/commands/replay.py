@@ -60,7 +60,7 @@ def replay(
     how often a message was sent back.
     """
     chosen = tuple(dict.fromkeys(causes)) or CAUSES
-    sent = asyncio.run(_replay(settings, chosen, limit=limit, again=again, dry_run=dry_run))
+    sent = asyncio.run(replay_dead_letters(settings, chosen, limit=limit, again=again, dry_run=dry_run))
     for cause, count in sorted(sent.items()):
         click.echo(f"{count:7d}  {cause}")
     verb = "would be sent" if dry_run else "sent"
@@ -122,9 +122,15 @@ class Progress:
         return {place: offset for place, offset in positions.items() if offset > self.committed.get(place, 0)}
 
 
-async def _replay(
+async def replay_dead_letters(
     settings: Settings, causes: Collection[str], *, limit: int | None, again: bool, dry_run: bool
 ) -> Counter[str]:
+    """Send dead letters of these causes back; returns how many of each.
+
+    Raises:
+        BrokerError, TopicError: the cluster cannot be reached, or a topic does not exist.
+        StreamError: another replay of the same group has begun meanwhile.
+    """
     dlq = settings.topics.dlq
     counts = await check_topics(settings, [dlq, settings.input_topic])
     with broker_errors(settings), _fenced_in_words():

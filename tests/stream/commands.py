@@ -70,5 +70,9 @@ def start(
 def finished(*arguments: Any, settings: Settings | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command as a program of its own, to its end."""
     with start(*arguments, settings=settings) as process:
-        stdout, stderr = process.communicate(timeout=30)
+        try:
+            stdout, stderr = process.communicate(timeout=50)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)

@@ -1,7 +1,7 @@
 """``emotion-stream replay``: dead letters go back as they were, each once, and by cause."""
 
 import asyncio
-import signal
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,13 @@ import pytest
 from stream.admin import connected, create_topics, partition_counts
 from stream.codec import encode_dead_letter
 from stream.commands import replay as replay_module
-from stream.commands.replay import replay_group
+from stream.commands.replay import CAUSES, Replay, replay_group
+from stream.errors import StreamError
 from stream.events import DeadLetter, Source
 from stream.settings import Settings
 from tests.conftest import Topics
 from tests.records import Headers, Record, header, produce, read_committed_all
-from tests.stream.commands import run_beside, start
+from tests.stream.commands import finished, run_beside, start
 
 WHEN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 WRITTEN_AT_MS = int(WHEN.timestamp()) * 1000  # recent, since brokers delete what is older than the retention
@@ -161,19 +162,31 @@ async def test_a_replay_that_is_killed_sends_nothing_twice(topics: Topics) -> No
     assert await values_sent_back(settings) == Counter(b"%d" % n for n in range(3000))
 
 
-async def test_a_replay_that_another_has_overtaken_stops_and_nothing_is_sent_twice(topics: Topics) -> None:
+async def test_a_replay_that_another_has_overtaken_stops_and_nothing_is_sent_twice(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = await topics(partitions=1)
-    await write(settings, [dead(settings, "not_json", b"%d" % n) for n in range(20_000)])
-    with start("replay", settings=settings) as overtaken:
-        assert overtaken.stderr is not None
-        while not await sent_back(settings):
-            assert overtaken.poll() is None
-        overtaken.send_signal(signal.SIGSTOP)
-        await replay(settings)
-        overtaken.send_signal(signal.SIGCONT)
-        assert overtaken.wait(30) == 1
-        assert overtaken.stderr.read().startswith("error: another replay of this group has begun")
-    assert await values_sent_back(settings) == Counter(b"%d" % n for n in range(20_000))
+    await write(settings, [dead(settings, "not_json", b"%d" % n) for n in range(20)])
+    monkeypatch.setattr(replay_module, "CHUNK", 5)
+    began, may_go_on = asyncio.Event(), asyncio.Event()
+    send = Replay.send
+
+    async def send_and_wait(self: Replay, records: Any) -> None:
+        await send(self, records)
+        if not began.is_set():
+            began.set()
+            await may_go_on.wait()
+
+    monkeypatch.setattr(Replay, "send", send_and_wait)
+    overtaken = asyncio.create_task(
+        replay_module.replay_dead_letters(settings, CAUSES, limit=None, again=False, dry_run=False)
+    )
+    await began.wait()
+    assert "15  dead letters sent back" in await replay(settings)
+    may_go_on.set()
+    with pytest.raises(StreamError, match="another replay of this group has begun"):
+        await overtaken
+    assert await values_sent_back(settings) == Counter(b"%d" % n for n in range(20))
 
 
 async def test_a_dead_letter_topic_that_was_made_anew_is_replayed_from_its_beginning(topics: Topics) -> None:
@@ -211,6 +224,25 @@ async def test_a_message_from_a_partition_or_topic_that_is_gone_goes_by_its_key(
     first, second = await sent_back(settings)
     assert {first.value, second.value} == {b"elsewhere", b"partition 9"}
     assert first.partition == second.partition
+
+
+async def test_what_failed_in_the_annotator_is_labelled_once_the_fault_is_mended(topics: Topics) -> None:
+    settings = await topics()
+    messages = [b'{"text": "joy"}', b'{"text": "fear, boom"}', b"not json"]
+    await produce(settings.bootstrap_servers or "", settings.input_topic, messages)
+
+    async def annotate(model: str) -> Counter[str]:
+        """Label what is there; returns the labels of all messages so far."""
+        done = await asyncio.to_thread(
+            finished, "annotate", "--drain", "--include-text", "--model", model, settings=settings
+        )
+        assert done.returncode == 0, done.stderr
+        events = await read_committed_all(settings.bootstrap_servers or "", settings.topics.emotions)
+        return Counter(json.loads(event.value or b"")["text"] for event in events)
+
+    assert await annotate("fake?fail_on=boom") == Counter(["joy"])
+    await replay(settings, "--cause", "model_failed")
+    assert await annotate("fake") == Counter(["joy", "fear, boom"])
 
 
 def test_each_cause_has_a_consumer_group_of_its_own() -> None:
