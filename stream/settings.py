@@ -85,6 +85,9 @@ class AnnotateSettings(BaseModel):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
     precision: Literal["auto", "int8", "fp32", "bf16"] = Field("auto", description="Arithmetic of the model.")
+    threads: Annotated[int, Ge(0)] = Field(
+        0, description="Threads of one batch in the model on a CPU; 0: one a core."
+    )
     max_batch_tokens: Positive = Field(
         4096, description="Tokens in a batch, padding included; a longer text goes alone."
     )

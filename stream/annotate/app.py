@@ -17,7 +17,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from model.contract import Model
-from model.loading import load
 from stream.admin import check_topics
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
@@ -40,6 +39,7 @@ from stream.annotate.refusals import refusal
 from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
+from stream.classifier import load_classifier
 from stream.errors import SettingsError, StalledError, StreamError
 from stream.kafka import connection
 from stream.metrics import Metrics
@@ -336,9 +336,7 @@ def _decisive(raised: BaseException) -> BaseException:
 async def run(settings: Settings) -> None:
     """The process: load and warm the model, label until SIGTERM or SIGINT, then drain."""
     connection(settings)  # a cluster that is not named is better said before the model is loaded
-    model = await asyncio.to_thread(
-        load, settings.model, device=settings.device, precision=settings.precision
-    )
+    model = await asyncio.to_thread(load_classifier, settings)
     await asyncio.to_thread(model.warm_up)
     info = model.info
     _log.info(

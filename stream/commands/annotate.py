@@ -26,12 +26,12 @@ def annotate(settings: Settings, check: bool) -> None:
 
 async def _check(settings: Settings) -> None:
     """Say what is there; the first thing that is not ends it with its own error."""
-    from model.loading import load
     from stream.annotate.app import Annotator
+    from stream.classifier import load_classifier
     from stream.kafka import connection
 
     connection(settings)
-    model = load(settings.model, device=settings.device, precision=settings.precision)
+    model = load_classifier(settings)
     partitions = await Annotator(settings, model).check()
     click.echo(f"broker   {settings.bootstrap_servers}")
     click.echo(f"topics   {', '.join(f'{name} ({partitions[name]})' for name in sorted(partitions))}")

@@ -58,9 +58,9 @@ def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | N
 
 
 def _load(settings: Settings) -> Model:
-    from model.loading import load
+    from stream.classifier import load_classifier
 
-    return load(settings.model, device=settings.device, precision=settings.precision)
+    return load_classifier(settings)
 
 
 def _classify(model: Model, messages: list[Message]) -> list[Emotion]:

@@ -17,9 +17,9 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from model.contract import Model
-from model.loading import load
 from stream.admin import create_topics
 from stream.annotate.app import Annotator
+from stream.classifier import load_classifier
 from stream.codec import decode_dead_letter
 from stream.demo.feed import Record, Sent, send_all
 from stream.demo.monitor_process import MonitorProcess, monitor_of
@@ -113,7 +113,7 @@ async def _stream(
 
 
 def _warm_model(settings: Settings) -> Model:
-    model = load(settings.model, device=settings.device, precision=settings.precision)
+    model = load_classifier(settings)
     model.warm_up()
     return model
 
