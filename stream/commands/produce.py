@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -197,16 +197,18 @@ async def _from_thread(lines: _Lines) -> AsyncIterator[Line | RefusedLine]:
     queue: asyncio.Queue[Line | RefusedLine | Exception | None] = asyncio.Queue()
     room = threading.Semaphore(_READ_AHEAD)
 
+    def hand_over(item: Line | RefusedLine | Exception | None) -> None:
+        with suppress(RuntimeError):  # an interrupt has closed the loop
+            loop.call_soon_threadsafe(queue.put_nowait, item)
+
     def read() -> None:
         try:
             for line in lines:
                 room.acquire()
-                loop.call_soon_threadsafe(queue.put_nowait, line)
-            end: Exception | None = None
+                hand_over(line)
+            hand_over(None)
         except Exception as error:
-            end = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(queue.put_nowait, end)
+            hand_over(error)
 
     threading.Thread(target=read, daemon=True).start()
     while (line := await queue.get()) is not None:

@@ -154,3 +154,12 @@ def test_a_missing_topic_and_an_unknown_format_end_before_anything_is_sent(
     no_format = run("produce", "messages.dat", settings=make_settings())
     assert no_format.exit_code == 2
     assert "add --format" in no_format.stderr
+
+
+async def test_a_pipe_that_cannot_be_read_as_a_whole_ends_with_one_line(topics: Topics) -> None:
+    settings = await topics()
+    with start("produce", "-", "--format", "csv", settings=settings, stdin=PIPE) as process:
+        _, stderr = process.communicate("author\nann\n", timeout=50)
+    assert process.returncode == 2
+    assert stderr.startswith("error: the CSV file has no column text")
+    assert len(stderr.splitlines()) == 1
