@@ -33,7 +33,7 @@ CHUNK: Final = 256
     help="Of the file: by default from its name; of standard input: text.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines also at a terminal.")
-@settings_options("model", "device", "precision", "max_message_bytes")
+@settings_options("model", "device", "precision", "threads", "max_message_bytes")
 def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | None, as_json: bool) -> None:
     """Label texts, the messages of a file, or standard input (-), without a broker.
 

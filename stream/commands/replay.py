@@ -48,7 +48,9 @@ CHUNK: Final = 500
 @click.option("--max", "limit", type=click.IntRange(min=1), help="Send at most so many.")
 @click.option("--again", is_flag=True, help="Also those that an earlier replay has sent.")
 @click.option("--dry-run", is_flag=True, help="Only count what would be sent.")
-@settings_options("kafka", "topics", "group_id", "max_message_bytes", "transaction_timeout_ms")
+@settings_options(
+    "kafka", "input_topic", "topic_prefix", "group_id", "max_message_bytes", "transaction_timeout_ms"
+)
 def replay(
     settings: Settings, causes: tuple[str, ...], limit: int | None, again: bool, dry_run: bool
 ) -> None:
