@@ -13,7 +13,7 @@ PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_te
 
 
 def data_files(package: str) -> set[Path]:
-    """Files of a package that are no Python, as an install must carry them; hidden ones are somebody's work."""
+    """Files of a package that are no Python, as an install must carry them; hidden ones are scratch."""
     found = {path for path in (ROOT / package).rglob("*") if path.is_file()}
     hidden = {path for path in found if any(part.startswith(".") for part in path.relative_to(ROOT).parts)}
     return {path for path in found - hidden if path.suffix not in {".py", ".pyc"}}
