@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from stream.settings import Settings
-from stream.sources import variable_name
+from stream.sources import ENV_PREFIX, variable_name
 
 STOP_TIMEOUT_S: Final = 15.0
 
@@ -66,11 +66,11 @@ async def monitor_of(settings: Settings) -> AsyncIterator[MonitorProcess]:
         with log_file.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "stream.cli", "monitor"),
-                env=os.environ | environment_of(settings),
+                env=_without_settings(os.environ) | environment_of(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=folder,  # where no emotion-stream.toml lies: the settings in force are those given here
+                cwd=folder,  # where no settings file lies: all that counts is in the variables
                 # Ctrl-C is for the demo: the monitor must outlive what there is still to count.
                 start_new_session=True,
             )
@@ -90,9 +90,15 @@ def environment_of(settings: Settings) -> dict[str, str]:
     }
 
 
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(ENV_PREFIX)}
+
+
 def _as_variable(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if value is None:
         return ""
+    if isinstance(value, Path):
+        return str(value.absolute())  # the other process has another working directory
     return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
