@@ -1,5 +1,6 @@
 """The monitor's web server: health, metrics, counters, alerts, and the precision of the rules, on one port.
 
+    /          a page for people (stream.dashboard)
     /healthz   200 while nothing has failed       /api/counters?channel=…&window_s=…&limit=…
     /readyz    200 while partitions are taken     /api/alerts?state=…&rule=…   /api/alerts/ID
     /metrics   Prometheus                         /api/precision
@@ -13,6 +14,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from stream import dashboard
 from stream.codec import to_json
 from stream.monitor.board import Board
 from stream.monitor.events import Alert
@@ -31,6 +33,7 @@ class MonitorWeb:
         app = web.Application()
         app.add_routes(
             [
+                web.get("/", self._page),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
                 web.get("/metrics", self._metrics),
@@ -55,6 +58,13 @@ class MonitorWeb:
     @property
     def _board(self) -> Board:
         return self._monitor.board
+
+    async def _page(self, _: web.Request) -> web.Response:
+        headers = {
+            "Content-Security-Policy": dashboard.CONTENT_SECURITY_POLICY,
+            "Referrer-Policy": "no-referrer",
+        }
+        return web.Response(body=dashboard.page(), content_type="text/html", charset="utf-8", headers=headers)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         failure = self._monitor.failure
