@@ -47,6 +47,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     if settings.webhook_url:
         needed.add(names.undelivered)
     partitions = await check_topics(settings, needed)
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{settings.state_dir} cannot hold the state ({error}): set state_dir") from error
     monitor = Monitor(settings, partitions, rules)
     receivers = _receivers(settings, monitor)
     await create_changelogs(settings, partitions)
@@ -71,20 +75,23 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     async with running(settings) as started:
         _log.info("monitor started", group_id=settings.monitor_group_id, port=started.port)
+        exit_code = StreamError.exit_code
         try:
             await started.monitor.run_until(stopped)
         except StreamError as error:
-            _end_even_if_stuck(error)
+            exit_code = error.exit_code
             raise
-        _log.info("monitor stops")
+        finally:
+            _log.info("monitor stops")
+            _end_even_if_stuck(exit_code)
 
 
-def _end_even_if_stuck(error: StreamError) -> None:
-    """What has failed may hang when it is stopped: the process ends with the error's code all the same."""
+def _end_even_if_stuck(exit_code: int) -> None:
+    """Clients whose broker is gone may hang when they are stopped: the process ends all the same."""
 
     def end() -> None:
-        _log.error("the monitor does not stop; it is ended", reason=str(error))
-        os._exit(error.exit_code)
+        _log.error("the monitor does not stop; it is ended")
+        os._exit(exit_code)
 
     timer = threading.Timer(LAST_RESORT_S, end)
     timer.daemon = True

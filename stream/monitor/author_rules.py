@@ -4,7 +4,7 @@ State and one signal in, state and a measurement out. Each author has a state of
 in which authors are interleaved cannot matter.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from stream.events import DistressSignal, ModelRef
@@ -80,13 +80,6 @@ class AuthorState:
     @property
     def firing(self) -> bool:
         return any(state.life.firing for state in self.rules.values())
-
-    def to_json(self) -> dict[str, Any]:
-        value = {f: getattr(self, f) for f in ("applied", "at", "channel", "conversation")}
-        value["seen"] = [asdict(seen) for seen in self.seen]
-        value["rules"] = {name: asdict(state) for name, state in self.rules.items()}
-        value["model"] = self.model.model_dump() if self.model else None
-        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "AuthorState":

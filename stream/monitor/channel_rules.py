@@ -4,7 +4,7 @@ State and one closed window in, state and a measurement out. Windows that an ale
 enter the baseline, so that trouble that lasts does not become the usual.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import log, sqrt
 from statistics import median
 from typing import Any, Final
@@ -46,9 +46,6 @@ class ChannelState:
     mixes: tuple[HourMix, ...] = ()
     life: Life = IDLE
     measured: Measurement | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "ChannelState":

@@ -9,9 +9,8 @@ are part of the checkpoint, so that after a crash the same deltas lead to the sa
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from stream.codec import utc
 from stream.events import CountDelta, ModelRef, WindowCounts
@@ -55,9 +54,6 @@ class Checkpoint:
     watermark: int = 0
     judged_until: dict[str, int] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ Three things that Faust 0.15 does by itself would lose or double messages, and a
 - It commits what agents have acknowledged, where an event whose agent failed counts as acknowledged, and
   it does not make sure that the changelog has been written. Streams are read with ``noack`` and the
   offsets are committed by the checkpoint (``stream.monitor.checkpoint``), after everything else.
-- Its tables forget the futures of the changelog records that they send. ``StateTable`` keeps them, so that
-  a checkpoint can wait until each one is on the brokers.
+- Its tables send their changelog from a queue and forget what becomes of it. ``StateTable`` sends when a
+  checkpoint asks for it, and waits until each record is on the brokers.
 """
 
 import logging
@@ -92,16 +92,32 @@ class StateTable(faust.Table[bytes, bytes]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._unacknowledged: list[FutureMessage] = []
+        self._unsent: list[FutureMessage] = []
 
-    def send_changelog(self, *args: Any, **kwargs: Any) -> FutureMessage:
-        future = super().send_changelog(*args, **kwargs)
-        self._unacknowledged.append(future)
+    def send_changelog(
+        self, partition: int | None, key: Any, value: Any, *_: Any, **__: Any
+    ) -> FutureMessage:
+        """Take a record of the changelog; ``acknowledged`` sends it, in order.
+
+        Faust's own way is a queue that it empties one record at a time, while it holds the streams back.
+        """
+        future = self.changelog_topic.as_future_message(
+            key=key,
+            value=value,
+            partition=partition,
+            key_serializer="raw",
+            value_serializer="raw",
+            callback=self._on_changelog_sent,
+            eager_partitioning=True,
+        )
+        self._unsent.append(future)
         return future
 
     async def acknowledged(self) -> None:
-        """Wait until every record sent so far is on the brokers; raises what one of them failed with."""
-        futures, self._unacknowledged = self._unacknowledged, []
+        """Send what was taken, and wait until it is on the brokers; raises what a record failed with."""
+        futures, self._unsent = self._unsent, []
+        for future in futures:
+            await future.message.channel.publish_message(future, wait=False)
         for future in futures:
             await future
 

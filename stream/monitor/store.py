@@ -21,6 +21,7 @@ import orjson
 from faust.streams import _current_event
 
 from stream.admin import create_topics
+from stream.events import ModelRef
 from stream.monitor.author_rules import AuthorState
 from stream.monitor.channel_rules import ChannelState
 from stream.monitor.counting import Checkpoint, CountChanges, StateKey, WindowKey
@@ -114,7 +115,7 @@ class AuthorStore:
     def load(self, partition: int, name: str) -> AuthorState | None:
         with at_partition(self._topic, partition):
             value = self.table.data.get(name.encode())
-        return None if value is None else AuthorState.from_json(orjson.loads(value))
+        return None if value is None else decode_author(value)
 
     def write(self, partition: int, states: Iterable[tuple[str, AuthorState | None]]) -> None:
         with at_partition(self._topic, partition):
@@ -122,7 +123,7 @@ class AuthorStore:
                 if state is None:
                     _delete(self.table, name.encode())
                 else:
-                    self.table[name.encode()] = orjson.dumps(state.to_json())
+                    self.table[name.encode()] = encode_author(state)
 
 
 async def create_changelogs(settings: Settings, partitions: dict[str, int]) -> None:
@@ -161,6 +162,14 @@ def _table(app: MonitorApp, name: str, settings: Settings, partitions: int) -> S
         else None,
     )
     return cast(StateTable, table)
+
+
+def encode_author(state: AuthorState) -> bytes:
+    return orjson.dumps(state, default=ModelRef.model_dump)
+
+
+def decode_author(value: bytes) -> AuthorState:
+    return AuthorState.from_json(orjson.loads(value))
 
 
 def _key(*parts: str | int) -> bytes:

@@ -10,6 +10,7 @@ from stream.monitor.author_rules import AuthorState
 from stream.monitor.events import NOTICE, Alert
 from stream.monitor.rules import RuleSet
 from stream.monitor.signalling import SignalPartition
+from stream.monitor.store import decode_author, encode_author
 from tests.stream.monitor.factories import NOON, author_rule, ids, rules, signal
 
 SUSTAINED = rules(author_rule(enter=0.6, leave=0.45, min_messages=5, cooldown_s=3600))
@@ -148,7 +149,7 @@ def test_a_state_that_was_stored_goes_on_where_it_was(scores: list[float], stop:
     first = SignalPartition(0, SUSTAINED, lambda _: None)
     alerts = [alert for n in range(stop) for alert in first.apply(signals[n], n)]
     stored = {
-        name: AuthorState.from_json(state.to_json())
+        name: decode_author(encode_author(state))
         for name, state in first.take_changes().states.items()
         if state is not None
     }

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +124,10 @@ def test_drift_fires_when_the_label_mix_of_an_hour_shifts() -> None:
     assert feed.alerts[0].channel == "*"
 
 
+def stored_and_read(state: ChannelState) -> ChannelState:
+    return ChannelState.from_json(orjson.loads(orjson.dumps(state)))
+
+
 MIXES = st.dictionaries(st.sampled_from(["joy", "anger", "fear", "neutral"]), st.integers(0, 10_000))
 
 
@@ -165,7 +170,7 @@ def test_a_replay_from_a_checkpoint_gives_the_same_alerts(anger: list[int], stop
         0, rules(table), POLICY,
         checkpoint=changes.checkpoint,
         windows={k: w for k, w in {**stored.windows, **changes.windows}.items() if k not in changes.expired},
-        states={key: ChannelState.from_json(state.to_json()) for key, state in states.items()},
+        states={key: stored_and_read(state) for key, state in states.items()},
     )  # fmt: skip
     for n in range(max(0, stop - back), len(records)):
         found += second.apply(records[n], numbers[n])
