@@ -36,6 +36,8 @@ NARROW: Final = 100
 """On terminals with fewer columns, the side panel goes below the table."""
 
 LINE_WIDTH: Final = 140
+JOINER: Final = "\N{ZERO WIDTH JOINER}"
+"""Not printable by itself, but what makes a family of three people one emoji."""
 
 PRIVACY_NOTE: Final = "Text is shown because the demo turns include_text on; elsewhere it is off by default."
 
@@ -76,7 +78,8 @@ class Screen(Protocol):
 
 def one_line(text: str) -> str:
     """``text`` with white space folded into single spaces and control characters made visible as ``·``."""
-    return "".join(letter if letter.isprintable() else "·" for letter in " ".join(text.split()))
+    folded = " ".join(text.split())
+    return "".join(letter if letter.isprintable() or letter == JOINER else "·" for letter in folded)
 
 
 @dataclass(slots=True)
@@ -254,8 +257,8 @@ def summary(scene: Scene) -> list[str]:
     """What happened, as lines."""
     tally = scene.tally
     lines = [
-        f"{len(tally.sent_at):,} messages sent, {tally.labels.total():,} labelled, "
-        f"{tally.causes.total():,} dead letters",
+        f"{len(tally.sent_at):,} messages sent: {tally.labels.total():,} labelled, "
+        f"{tally.causes.total():,} dead-lettered",
         "labels: " + ", ".join(f"{label} {tally.labels[label]:,}" for label in LABELS),
     ]
     if tally.causes:
@@ -275,8 +278,8 @@ def _monitored(monitor: MonitorView) -> list[str]:
     if not monitor.windows:
         return [f"monitor: {monitor.status}"]
     return [
-        f"monitor: {monitor.counted:,} labelled messages counted in {len(monitor.windows)} windows of "
-        f"{monitor.window_s} s, {len(monitor.alerts)} alerts",
+        f"monitor: {monitor.counted:,} labelled messages counted, in windows of {monitor.window_s} s; "
+        f"alerts: {len(monitor.alerts)}",
         *(f"  {alert_line(alert)}" for alert in monitor.alerts.values()),
     ]
 

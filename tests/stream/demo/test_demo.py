@@ -27,7 +27,7 @@ def test_it_ends_by_itself_with_a_summary() -> None:
     ended = run_demo("--messages", "80", "--rate", "0")
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
-    assert line_starting("80 messages sent", lines) == "80 messages sent, 79 labelled, 1 dead letters"
+    assert line_starting("80 messages sent", lines) == "80 messages sent: 79 labelled, 1 dead-lettered"
     assert "exactly once: every message has exactly one outcome" in lines
     assert line_starting("first label after", lines)
 
@@ -85,5 +85,5 @@ def test_the_monitor_counts_what_was_labelled_and_raises_an_alert(tmp_path: Path
     ended = run_demo("--monitor", "--input", str(file), "--rate", "0")
     assert ended.returncode == 0, ended.stderr
     printed = ended.stdout.splitlines()
-    assert line_starting("monitor:", printed).startswith("monitor: 16 labelled messages counted in")
+    assert line_starting("monitor:", printed).startswith("monitor: 16 labelled messages counted")
     assert any(line.startswith("ALERT") for line in printed)
