@@ -5,6 +5,7 @@ validation logits ─► temperature ─► probabilities ─► neutral thresho
                                                  └─► distress map and levels ─► calibration.json
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,7 @@ from model.folder import ModelFolder
 from model.labels import LABEL2ID, LABELS
 from training.data import Row, load_emotion, load_goemotions
 from training.errors import TrainingError
+from training.fit import RUN_FILE
 from training.metrics import Floats, Indices, macro_f1, softmax
 from training.predict import open_classifier, row_logits
 
@@ -54,27 +56,28 @@ def calibrate(
         )
     }
     opened = ModelFolder.open(folder)
-    calibration = fit_calibration(
-        sets, opened.columns, Calibration(name=name, revision=opened.revision, max_tokens=MAX_TOKENS)
-    )
+    limits = {"max_tokens": min(MAX_TOKENS, opened.max_tokens), "context_tokens": _context_tokens(folder)}
+    base = Calibration(name=name, revision=opened.revision, **limits)
+    calibration = fit_calibration(sets, opened.columns, base)
     calibration.save(folder)
     return calibration
 
 
 def fit_calibration(sets: dict[str, Validation], columns: Sequence[int], base: Calibration) -> Calibration:
-    """``base`` with everything fitted on ``sets``; ``columns[k]`` is the label of logit k."""
-    temperature = fit_temperature(list(sets.values()))
-    fitted = base.model_copy(update={"temperature": temperature, "overlap_tokens": OVERLAP_TOKENS})
+    """``base`` with everything fitted on ``sets``; ``columns[k]`` is the label of logit k.
+
+    The temperature is fitted on all of them. Thresholds and levels depend on how common each label is, so
+    they are fitted on GoEmotions alone where it is there: a third of its rows is neutral, none of
+    dair-ai/emotion's.
+    """
+    overlap = min(OVERLAP_TOKENS, base.max_tokens // 4)
+    update = {"temperature": fit_temperature(list(sets.values())), "overlap_tokens": overlap}
+    fitted = base.model_copy(update=update)
+    stream_like = sets.get("goemotions") or next(iter(sets.values()))
     rule = DecisionRule(fitted, columns)
-    mixed = sets.get("goemotions") or next(iter(sets.values()))
-    threshold = fit_neutral_threshold(
-        rule.probabilities(mixed.logits.astype(np.float32)), mixed.labels, columns
-    )
-    everything = np.concatenate(
-        [rule.probabilities(part.logits.astype(np.float32)) for part in sets.values()]
-    )
-    truth = np.concatenate([part.labels for part in sets.values()])
-    knots, levels = fit_distress(everything, truth, base.distress_weights)
+    probabilities = rule.probabilities(stream_like.logits.astype(np.float32))
+    threshold = fit_neutral_threshold(probabilities, stream_like.labels, columns)
+    knots, levels = fit_distress(probabilities, stream_like.labels, base.distress_weights)
     return fitted.model_copy(
         update={"neutral_threshold": threshold, "distress_map": knots, "distress_levels": levels}
     )
@@ -139,6 +142,14 @@ def _thinned(xs: Floats, ys: Floats) -> tuple[tuple[float, float], ...]:
     knots = [(round(float(xs[i]), 4), round(float(ys[i]), 4)) for i in places]
     kept = [knots[0], *(after for before, after in pairwise(knots) if after[0] > before[0])]
     return tuple(kept) if len(kept) > 1 else ((0.0, kept[0][1]), (1.0, kept[0][1]))
+
+
+def _context_tokens(folder: Path) -> int:
+    """How many tokens of earlier messages the run in ``folder`` was trained with."""
+    file = folder / RUN_FILE
+    if not file.is_file():
+        return 0
+    return int(json.loads(file.read_text(encoding="utf-8"))["recipe"]["context_tokens"])
 
 
 def _validation(rows: Sequence[Row], logits: Floats) -> Validation:

@@ -36,9 +36,7 @@ DeviceName = Annotated[str, typer.Option(envvar="EMOTION_DEVICE", help="auto, cp
 
 @app.command()
 def fit(
-    recipe: Annotated[
-        str, typer.Option(help="report, lora, best, or debug (seconds, random base).")
-    ] = "best",
+    recipe: Annotated[str, typer.Option(help="report, lora, best, polish, or debug (seconds).")] = "best",
     base: Annotated[
         str | None, typer.Option(help="minilm (offline), a folder, or a name on the hub.")
     ] = None,
@@ -54,7 +52,9 @@ def fit(
     teacher: Annotated[
         list[Path] | None, typer.Option(help="Runs whose mean prediction is distilled (repeatable).")
     ] = None,
-    distil: Annotated[float, typer.Option(help="Weight of the teachers' soft labels.")] = 0.5,
+    distil: Annotated[
+        float | None, typer.Option(help="Weight of the teachers' soft labels, instead of the recipe's.")
+    ] = None,
     context: Annotated[
         int, typer.Option(help="Tokens of earlier messages to train with; 0 is none.", metavar="TOKENS")
     ] = 0,
@@ -72,10 +72,9 @@ def fit(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "distil": distil,
     }
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
-    if teacher:
-        chosen = replace(chosen, name=f"{chosen.name}-distilled", distil=distil)
     if context:
         chosen = with_context(chosen, context)
     folder = folder or Path("runs") / f"{chosen.name}-{seed}"

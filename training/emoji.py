@@ -61,6 +61,8 @@ def with_emoji_tokens(model: Any, tokenizer: Any) -> tuple[Any, Any]:
 
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     vocabulary: dict[str, int] = state["model"]["vocab"]
+    if EMOJI.keys() <= vocabulary.keys():  # a run of this project, trained further
+        return model, tokenizer
     slots = sorted((i, token) for token, i in vocabulary.items() if _UNUSED.fullmatch(token))
     if len(slots) < len(EMOJI):
         return model, tokenizer

@@ -18,6 +18,7 @@ from model.decide import DecisionRule
 from model.folder import ModelFolder
 from model.labels import EMOTIONS, LABEL2ID, LABELS
 from training.behaviour import Outcome, pass_rates, run_cases
+from training.context import conversations
 from training.data import Row, Splits, load_emotion, load_goemotions
 from training.fit import RUN_FILE
 from training.leakage import contradicted
@@ -72,6 +73,7 @@ class Evaluation:
     behaviour_failures: list[Outcome]
     examples: list[dict[str, Any]]
     history: list[dict[str, float]]
+    context: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
         """The numbers without example texts: what comparisons and the model card read."""
@@ -83,6 +85,7 @@ class Evaluation:
             "seven_way": self.seven_way,
             "goemotions": self.goemotions,
             "behaviour": self.behaviour,
+            "context": self.context,
         }
 
 
@@ -104,6 +107,7 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
         behaviour_failures=[outcome for outcome in outcomes if not outcome.passed],
         examples=_examples(classifier),
         history=_history(folder),
+        context=_context_scores(classifier, emotion.test) if calibration.context_tokens else {},
     )
 
 
@@ -219,6 +223,15 @@ def _seven_way(logits: Floats, labels: Indices, rule: DecisionRule) -> dict[str,
         "accuracy": accuracy(predicted, labels),
         "called_neutral": float((predicted == LABEL2ID["neutral"]).mean()),
     }
+
+
+def _context_scores(classifier: EmotionClassifier, test: Sequence[Row]) -> dict[str, float]:
+    """Six-way accuracy on the test rows alone, and with other rows put before them as their conversation."""
+    labels = np.array([LABEL2ID[row.label] for row in test])
+    scores = {}
+    for name, rows in (("alone", test), ("in_conversation", conversations(test, seed=0))):
+        scores[name] = accuracy(six_way(row_logits(classifier, rows)).argmax(axis=1), labels)
+    return scores
 
 
 def _by_label(confusion: Indices) -> list[dict[str, Any]]:

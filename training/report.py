@@ -168,7 +168,13 @@ def _beyond(evaluation: Evaluation) -> str:
             ),
         ],
     )
-    return f"## Beyond the benchmark\n\n{scores}\n\n{examples}"
+    context = ""
+    if evaluation.context:
+        alone, together = (evaluation.context[name] for name in ("alone", "in_conversation"))
+        context = (
+            f"\n\nWith other rows before each row as its conversation: {together:.4f} (alone {alone:.4f})."
+        )
+    return f"## Beyond the benchmark\n\n{scores}{context}\n\n{examples}"
 
 
 def _behaviour(evaluation: Evaluation) -> str:

@@ -3,6 +3,7 @@
 load ─► drop contradictions ─► drop near-duplicates of any validation or test row, of any data set ─► recipe
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from training.leakage import without_leaks
 from training.recipes import Recipe
 from training.written import written_rows
 
-WRITTEN_ROWS: Final = 8_000
+WRITTEN_ROWS: Final = 12_000
 """Written examples in all; a recipe draws its share of them anew in each epoch."""
 
 
@@ -48,11 +49,16 @@ def training_data(
         sets["emotion"] = stratified_split([*emotion.train, *emotion.validation, *emotion.test], split, seed)
     protected = [row for splits in sets.values() for row in (*splits.validation, *splits.test)]
     train: list[Row] = []
-    for name in recipe.sources:
-        if name == "written":
-            train += without_leaks(written_rows(WRITTEN_ROWS, seed=0), protected)
-        else:
-            train += without_leaks(drop_contradictions(sets[name].train), protected)
+    for name, limit in recipe.sources.items():
+        rows = (
+            written_rows(WRITTEN_ROWS, seed=0) if name == "written" else drop_contradictions(sets[name].train)
+        )
+        rows = without_leaks(rows, protected)
+        if (
+            recipe.distil and limit is not None
+        ):  # each row costs the teachers a pass: no more than can be drawn
+            rows = random.Random(f"pool {seed}").sample(rows, min(len(rows), limit * recipe.epochs))
+        train += rows
     validation: dict[str, Sequence[Row]] = {
         name: sets[name].validation for name in ("emotion", "goemotions") if name in sets
     }
