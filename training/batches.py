@@ -14,9 +14,8 @@ from training.data import Row
 if TYPE_CHECKING:
     from torch import Tensor
 
-# oneDNN compiles its kernels for each shape it meets. With every length from 5 to 70 it never stops
-# compiling: a step takes three times as long as with the nine lengths that are left after rounding up to a
-# multiple of 8.
+# oneDNN compiles its kernels for each shape it meets, and with every length from 5 to 70 it never stops
+# compiling. Rounded up to a multiple of 8, nine lengths are left.
 PAD_MULTIPLE: Final = 8
 # Batches whose texts are sorted by length together: enough for little padding, and still a random mixture.
 BATCHES_A_POOL: Final = 50

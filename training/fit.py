@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 EVAL_BATCH: Final = 128
-# The average moves every fourth step, by as much as in four: to read all weights twice is a tenth of a step
-# on a CPU.
+# The average moves every fourth step, by as much as in four: it reads and writes all weights.
 AVERAGE_EVERY: Final = 4
 CHECKPOINT: Final = "checkpoint.pt"
 RUN_FILE: Final = "run.json"
@@ -163,9 +162,8 @@ class Fit:
             recipe.labels,
             dropout=recipe.dropout,
             attention_dropout=recipe.attention_dropout,
-            attention="eager"
-            if device.name == "cpu"
-            else "sdpa",  # on a CPU, sdpa takes a third longer at these lengths
+            # At the lengths of messages, sdpa is the slower one on a CPU.
+            attention="eager" if device.name == "cpu" else "sdpa",
         )
         self.tokenizer = Tokenizer(
             self.hf_tokenizer.backend_tokenizer,
@@ -336,7 +334,7 @@ class Fit:
 
     def _write_run_file(self) -> None:
         run = {
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": " ".join(["emotion-train", *sys.argv[1:]]),
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
             "device": self.device.name,

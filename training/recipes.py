@@ -23,9 +23,9 @@ class Recipe:
     - ``class_weights``: of the cross-entropy, by inverse label frequency ("balanced") or its root ("sqrt").
     - ``layer_decay``: factor of the learning rate from each layer to the one below (Sun et al., 2019).
     - ``sequence_dropout``: one dropout mask a sequence instead of one a token (Gal and Ghahramani, 2016).
-      As good here, and a quarter of the step time on a CPU, where drawing random numbers is slow.
+      On a CPU it is faster: drawing a random number for each activation is slow there.
     - ``frozen_embeddings``: leave the word embeddings as they are; half of the small base's weights are in
-      them, and a fifth of the step time goes to their dense gradient, norm and update.
+      them, and their gradient, its norm and their update are dense.
     - ``r_drop``: weight of the symmetric KL divergence between two passes (Wu et al., R-Drop, 2021); 0 is
       off.
     - ``ema_decay``: of the moving average of the weights that is evaluated and kept; 0 is off.
