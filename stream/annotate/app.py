@@ -198,8 +198,7 @@ class Annotator:
             raise PublishError("the brokers did not answer in time") from None
         finally:
             self._pipeline = None
-            with contextlib.suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), settings.revoke_timeout_s)
+            await _leave(consumer, settings.revoke_timeout_s)
 
     async def _run_pipeline(self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -323,6 +322,22 @@ class Annotator:
             # The position passes transaction markers, which nobody commits.
             return not partition.ledger and await consumer.position(tp) >= end
         return end == 0 or (await consumer.committed(tp) or 0) >= end
+
+
+async def _leave(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
+    """Leave the group and close; a consumer that is broken neither holds us up nor ends us.
+
+    aiokafka awaits fetches that it has cancelled, so its ``stop`` can end as cancelled though nobody
+    cancelled us. As a task of its own it cannot pass that on; what it left open is closed here.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({stopping}, timeout=timeout_s)
+    if stopping.done() and not stopping.cancelled() and stopping.exception() is None:
+        return
+    _log.debug("the consumer did not stop cleanly")
+    stopping.cancel()
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(consumer._client.close(), 1.0)
 
 
 def _decisive(raised: BaseException) -> BaseException:
