@@ -25,7 +25,7 @@ from stream.broker import EmbeddedBroker
 from stream.errors import BrokerError
 from stream.settings import KafkaSettings
 
-MIN_SESSION_TIMEOUT_MS = 1000
+MIN_SESSION_TIMEOUT_MS = 1500
 """What the brokers that we configure accept, so that a killed member of a group is soon gone."""
 
 KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
@@ -153,6 +153,13 @@ class ApacheKafka:
     def member_died(self, group_id: str, client_id: str) -> None:
         """Its session times out."""
 
+    def crash(self) -> None:
+        """SIGKILL: what it had written stays, nothing is brought to an end."""
+        self._signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+        self._process = None
+
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)
 
@@ -274,7 +281,7 @@ def free_port() -> int:
 
 
 def wait_until_it_answers(
-    bootstrap_servers: str, process: subprocess.Popen[bytes] | None = None, timeout_s: float = 60.0
+    bootstrap_servers: str, process: subprocess.Popen[bytes] | None = None, timeout_s: float = 120.0
 ) -> None:
     """Returns when the broker answers a metadata request; raises when it ends first or takes too long."""
     deadline = time.monotonic() + timeout_s

@@ -49,7 +49,7 @@ class AnnotatorProcess:
         """Whether a log line contains the text."""
         return any(text in str(line.get("event")) for line in self.log())
 
-    def wait_until_it_says(self, text: str, timeout_s: float = 20.0) -> Self:
+    def wait_until_it_says(self, text: str, timeout_s: float = 60.0) -> Self:
         """Wait for a log line that contains the text.
 
         Raises:
@@ -73,7 +73,7 @@ class AnnotatorProcess:
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
-    def terminate(self, timeout_s: float = 20.0) -> int:
+    def terminate(self, timeout_s: float = 60.0) -> int:
         """SIGTERM; returns its exit code."""
         self.process.terminate()
         return self.wait(timeout_s)
@@ -105,7 +105,7 @@ class Annotators:
         self.started.append(annotator)
         return annotator
 
-    def drain(self, timeout_s: float = 40.0) -> None:
+    def drain(self, timeout_s: float = 90.0) -> None:
         """Run one annotator until all that is in the input topic now has its outcome."""
         annotator = self.start(drain=True)
         code = annotator.wait(timeout_s)

@@ -1,4 +1,4 @@
-"""The broker freezes, or is restarted: annotators wait or join again, and outcomes stay exactly one."""
+"""The broker freezes, or crashes: annotators wait or join again, and outcomes stay exactly one."""
 
 import asyncio
 import time
@@ -27,17 +27,19 @@ async def test_a_broker_that_freezes_for_three_seconds_costs_nothing_but_time(
     await hurt_broker_at_work(freeze, settings, annotators, traffic)
 
 
-async def test_a_broker_that_is_restarted_costs_nothing_but_time(
+async def test_a_broker_that_crashes_and_comes_back_costs_nothing_but_time(
     broker: Broker, settings: Settings, annotators: Annotators, traffic: Traffic
 ) -> None:
     if not isinstance(broker, ApacheKafka):
-        pytest.skip("needs a broker that we can restart and that keeps transactions: set KAFKA_HOME")
+        pytest.skip("needs a broker that we may kill and that keeps open transactions: set KAFKA_HOME")
 
-    def restart() -> None:
-        broker.stop()
+    def crash() -> None:
+        # Not stopped in order: the only broker of a cluster, once it shuts down, knows no leaders any more
+        # and (seen with Kafka 4.3) completes transactions without writing their markers.
+        broker.crash()
         broker.start()
 
-    await hurt_broker_at_work(restart, settings, annotators, traffic)
+    await hurt_broker_at_work(crash, settings, annotators, traffic)
 
 
 async def hurt_broker_at_work(

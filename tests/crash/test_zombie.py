@@ -19,13 +19,13 @@ async def test_a_zombie_is_fenced_publishes_nothing_says_so_and_joins_again(
 
 def freeze_and_wake_one(annotators: Annotators, partitions: int) -> None:
     zombie = annotators.start()
-    wait_until(lambda: taken_over(zombie) == partitions, 20, "the first annotator to own all partitions")
+    wait_until(lambda: taken_over(zombie) == partitions, 60, "the first annotator to own all partitions")
     zombie.pause()
     heir = annotators.start()
-    wait_until(lambda: taken_over(heir) == partitions, 20, "the second annotator to own all partitions")
+    wait_until(lambda: taken_over(heir) == partitions, 60, "the second annotator to own all partitions")
     zombie.resume()
     zombie.wait_until_it_says("fenced")
-    wait_until(lambda: taken_over(zombie) > partitions or not zombie.running, 20, "the zombie to join again")
+    wait_until(lambda: taken_over(zombie) > partitions or not zombie.running, 60, "the zombie to join again")
     for annotator in annotators.running:
         assert annotator.terminate() == 0, annotator.tail()
 

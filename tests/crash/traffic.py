@@ -60,9 +60,10 @@ class Traffic:
 
     def _good(self, at_ms: int) -> Sent:
         label, channel = self._random.choice(LABELS), self._random.choice(_CHANNELS)
-        author, length = self._random.choice(_AUTHORS), self._random.choice([3, 8, 8, 20, 60, 500])
+        author = self._random.choice(_AUTHORS)
+        words = self._random.choices([3, 10, 40, 500], weights=[30, 50, 18, 2])[0]
         fields: dict[str, Any] = {
-            "text": f"{label}: {self._text(length)}",
+            "text": f"{label}: {self._text(words)}",
             "id": f"message-{self._number}",
             "author": author,
             "channel": channel,
