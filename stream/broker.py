@@ -4,7 +4,9 @@
         settings = load_settings({"bootstrap_servers": broker.bootstrap_servers})
 
 It serves one machine, keeps its records in memory (and a copy in its data directory), and is not for
-production: there, ``bootstrap_servers`` names a real cluster.
+production: there, ``bootstrap_servers`` names a real cluster. In two things it differs from Kafka for us:
+it creates topics that a client asks for by name, and it never removes a member of a consumer group that
+died without leaving, so after a SIGKILL of such a member the broker has to be restarted.
 """
 
 import asyncio
