@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -56,22 +56,30 @@ def calibrate(
         )
     }
     opened = ModelFolder.open(folder)
-    limits = {"max_tokens": min(MAX_TOKENS, opened.max_tokens), "context_tokens": _context_tokens(folder)}
+    facts = _run_facts(folder)
+    limits = {
+        "max_tokens": min(MAX_TOKENS, opened.max_tokens),
+        "context_tokens": facts.get("recipe", {}).get("context_tokens", 0),
+    }
     base = Calibration(name=name, revision=opened.revision, **limits)
-    calibration = fit_calibration(sets, opened.columns, base)
+    trained_on = [source for source in sets if source in facts.get("validation_rows", sets)]
+    calibration = fit_calibration(sets, opened.columns, base, trained_on)
     calibration.save(folder)
     return calibration
 
 
-def fit_calibration(sets: dict[str, Validation], columns: Sequence[int], base: Calibration) -> Calibration:
+def fit_calibration(
+    sets: dict[str, Validation], columns: Sequence[int], base: Calibration, trained_on: Sequence[str]
+) -> Calibration:
     """``base`` with everything fitted on ``sets``; ``columns[k]`` is the label of logit k.
 
-    The temperature is fitted on all of them. Thresholds and levels depend on how common each label is, so
-    they are fitted on GoEmotions alone where it is there: a third of its rows is neutral, none of
-    dair-ai/emotion's.
+    The temperature is fitted on the sets that the model was ``trained_on``. Thresholds and levels depend on
+    how common each label is, so they are fitted on GoEmotions alone where it is there: a third of its rows
+    is neutral, none of dair-ai/emotion's.
     """
     overlap = min(OVERLAP_TOKENS, base.max_tokens // 4)
-    update = {"temperature": fit_temperature(list(sets.values())), "overlap_tokens": overlap}
+    temperature = fit_temperature([sets[name] for name in trained_on])
+    update = {"temperature": temperature, "overlap_tokens": overlap}
     fitted = base.model_copy(update=update)
     stream_like = sets.get("goemotions") or next(iter(sets.values()))
     rule = DecisionRule(fitted, columns)
@@ -144,12 +152,11 @@ def _thinned(xs: Floats, ys: Floats) -> tuple[tuple[float, float], ...]:
     return tuple(kept) if len(kept) > 1 else ((0.0, kept[0][1]), (1.0, kept[0][1]))
 
 
-def _context_tokens(folder: Path) -> int:
-    """How many tokens of earlier messages the run in ``folder`` was trained with."""
+def _run_facts(folder: Path) -> dict[str, Any]:
+    """What the run in ``folder`` wrote about itself; nothing where it is no run of this package."""
     file = folder / RUN_FILE
-    if not file.is_file():
-        return 0
-    return int(json.loads(file.read_text(encoding="utf-8"))["recipe"]["context_tokens"])
+    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return facts
 
 
 def _validation(rows: Sequence[Row], logits: Floats) -> Validation:

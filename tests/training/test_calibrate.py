@@ -79,12 +79,21 @@ def test_the_distress_map_rises_and_the_levels_are_as_precise_as_promised() -> N
 
 def test_everything_is_fitted_into_one_calibration() -> None:
     logits, labels = _drawn(2_000, scale=2.0)
-    fitted = fit_calibration(
-        {"goemotions": Validation(logits, labels, ALL)}, ALL, Calibration(max_tokens=128)
-    )
+    sets = {"goemotions": Validation(logits, labels, ALL)}
+    fitted = fit_calibration(sets, ALL, Calibration(max_tokens=128), ["goemotions"])
     assert fitted.temperature == pytest.approx(2.0, rel=0.15)
     assert fitted.max_tokens == 128
     assert fitted.distress_map
+
+
+def test_the_temperature_comes_from_the_sets_that_were_trained_on() -> None:
+    logits, labels = _drawn(2_000)
+    sets = {
+        "emotion": Validation(logits * 3, labels, ALL),
+        "goemotions": Validation(logits, labels, ALL),
+    }
+    fitted = fit_calibration(sets, ALL, Calibration(), ["emotion"])
+    assert fitted.temperature == pytest.approx(3.0, rel=0.15)
 
 
 def test_a_runs_calibration_is_written_and_belongs_to_its_weights(
