@@ -66,6 +66,7 @@ class EmbeddedBroker:
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._address: str | None = None
+        self._scratch = ""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -78,36 +79,40 @@ class EmbeddedBroker:
         """Start the broker and wait until it answers a client.
 
         Raises:
-            BrokerError: no binary for this platform, port or data directory in use, or it does not answer.
+            BrokerError: no binary for this platform, port or data directory unusable, or it does not answer.
         """
         binary = _binary()
-        scratch = "" if self._given_dir else tempfile.mkdtemp(prefix="emotion-stream-broker-")
-        data_dir = (self._given_dir or Path(scratch)).resolve()
         try:
+            if self._given_dir is None:
+                self._scratch = tempfile.mkdtemp(prefix="emotion-stream-broker-")
+            data_dir = (self._given_dir or Path(self._scratch)).resolve()
             data_dir.mkdir(parents=True, exist_ok=True)
             log_file = data_dir / "broker.log"
             with log_file.open("w") as output, log_file.open(errors="replace") as log:
-                self._process = self._launch(binary, data_dir, scratch, output)
+                self._process = self._launch(binary, data_dir, output)
                 self._address = _wait_until_ready(self._process, log)
+        except OSError as error:
+            self.stop()
+            raise BrokerError(f"the embedded broker cannot use its data directory: {error}") from error
         except BaseException:
             self.stop()
-            if scratch:
-                shutil.rmtree(scratch, ignore_errors=True)
             raise
         return self
 
     def stop(self) -> None:
         """Stop the broker and wait until it has ended; does nothing where it is not running."""
         process, self._process, self._address = self._process, None, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if process is not None:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = ""
 
     def __enter__(self) -> Self:
         return self.start()
@@ -120,10 +125,10 @@ class EmbeddedBroker:
     ) -> None:
         self.stop()
 
-    def _launch(self, binary: Path, data_dir: Path, scratch: str, output: IO[str]) -> subprocess.Popen[bytes]:
+    def _launch(self, binary: Path, data_dir: Path, output: IO[str]) -> subprocess.Popen[bytes]:
         serve = [str(binary), "start", "--only", "kafka", "--kafka-port", str(self._port)]
         return subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "broker-guard", scratch, *serve, "--data-dir", str(data_dir)],
+            ["/bin/sh", "-c", _GUARD, "broker-guard", self._scratch, *serve, "--data-dir", str(data_dir)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -90,6 +90,12 @@ def test_a_data_directory_in_use_is_said_in_one_line(tmp_path: Path) -> None:
         EmbeddedBroker(tmp_path).start()
 
 
+def test_a_data_directory_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(BrokerError, match=r"^the embedded broker cannot use its data directory: .*file"):
+        EmbeddedBroker(tmp_path / "file").start()
+
+
 def test_a_platform_without_the_binary_is_told_to_name_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "noida_db", None)
     with pytest.raises(BrokerError, match=r"^[^\n.]* --bootstrap-servers$"):
