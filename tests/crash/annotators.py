@@ -94,13 +94,13 @@ class Annotators:
 
     def __init__(self, settings: Settings, broker: Broker, folder: Path) -> None:
         self.started: list[AnnotatorProcess] = []
-        self._settings = settings
+        self.settings = settings
         self._broker = broker
         self._folder = folder
 
     def start(self, **overrides: Any) -> AnnotatorProcess:
         name = f"annotator-{len(self.started) + 1}"
-        settings = self._settings.model_copy(update={"client_id": name, **overrides})
+        settings = self.settings.model_copy(update={"client_id": name, **overrides})
         annotator = AnnotatorProcess(settings, self._broker, self._folder / f"{name}.log")
         self.started.append(annotator)
         return annotator

@@ -7,7 +7,7 @@ import time
 
 from stream.settings import Settings
 from tests.crash.annotators import TAKEN_OVER, Annotators
-from tests.crash.outcomes import assert_exactly_once
+from tests.crash.outcomes import Place, Sent, assert_exactly_once, assert_nothing_lost
 from tests.crash.traffic import Traffic, send
 
 KILLS = 10
@@ -19,22 +19,38 @@ SECOND_GOES = (5, 9)
 async def test_ten_kills_and_a_second_annotator_leave_one_outcome_for_every_message(
     settings: Settings, annotators: Annotators, traffic: Traffic, chance: random.Random
 ) -> None:
-    over = threading.Event()
-    sending = asyncio.create_task(send(settings, traffic, 20_000, over_s=100, until=over.is_set))
-    try:
-        await asyncio.to_thread(kill_again_and_again, annotators, chance)
-    finally:
-        over.set()
-        sent = await sending
+    sent = await send_through_kills(KILLS, settings, annotators, traffic, chance)
     assert len(sent) > 2000
-    await asyncio.to_thread(annotators.drain)
     await assert_exactly_once(settings, sent)
 
 
-def kill_again_and_again(annotators: Annotators, chance: random.Random) -> None:
-    """Kill ``KILLS`` times, mostly at work, sometimes at the start, and replace each victim."""
+async def test_at_least_once_loses_nothing_and_repeats_only_under_the_same_ids(
+    settings: Settings, annotators: Annotators, traffic: Traffic, chance: random.Random
+) -> None:
+    annotators.settings = annotators.settings.model_copy(update={"guarantee": "at_least_once"})
+    sent = await send_through_kills(3, settings, annotators, traffic, chance)
+    await assert_nothing_lost(settings, sent)
+
+
+async def send_through_kills(
+    kills: int, settings: Settings, annotators: Annotators, traffic: Traffic, chance: random.Random
+) -> dict[Place, Sent]:
+    """Produce as long as annotators are killed, then have one label what is left."""
+    over = threading.Event()
+    sending = asyncio.create_task(send(settings, traffic, 20_000, over_s=100, until=over.is_set))
+    try:
+        await asyncio.to_thread(kill_again_and_again, kills, annotators, chance)
+    finally:
+        over.set()
+        sent = await sending
+    await asyncio.to_thread(annotators.drain)
+    return sent
+
+
+def kill_again_and_again(kills: int, annotators: Annotators, chance: random.Random) -> None:
+    """Kill mostly at work, sometimes at the start, and replace each victim; at the end kill all."""
     annotators.start()
-    for number in range(1, KILLS + 1):
+    for number in range(1, kills + 1):
         if number in SECOND_COMES:
             annotators.start()
         if number in SECOND_GOES:
