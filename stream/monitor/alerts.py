@@ -87,6 +87,28 @@ def alert_record(
     )
 
 
+def is_lost(alert: Alert, life: Life, expire_s: float, now: float) -> bool:
+    """Whether no state knows of an alert any more (states are kept for a limited time) and it would be over.
+
+    Where the state says that it has ended, its last record is only not read yet.
+    """
+    if life.alert_id == alert.id or (life.resolved_at or 0.0) >= alert.updated_at.timestamp():
+        return False
+    return now - alert.updated_at.timestamp() >= expire_s
+
+
+def ended(alert: Alert, at: float) -> Alert:
+    """The last record of an alert whose rule is no longer in force, or whose state is gone."""
+    return alert.model_copy(
+        update={
+            "status": "resolved",
+            "revision": alert.revision + 1,
+            "updated_at": _utc(at),
+            "ends_at": _utc(at),
+        }
+    )
+
+
 def _measure_of(rule: AnyRule) -> str:
     match rule:
         case AuthorRule():

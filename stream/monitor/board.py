@@ -6,6 +6,7 @@ Each monitor reads these topics whole, so that any of them answers for all parti
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from math import sqrt
 from typing import Final, Literal
 
@@ -65,6 +66,12 @@ class Board:
     def drop_alert(self, alert_id: str) -> None:
         """Its author has been forgotten, or its time has passed."""
         self.alerts.pop(alert_id, None)
+
+    def prune(self, before: datetime) -> None:
+        """Drop alerts that ended so long ago that the topic no longer holds them."""
+        for alert in [one for one in self.alerts.values() if one.ends_at is not None]:
+            if alert.updated_at < before:
+                del self.alerts[alert.id]
 
     def take_review(self, review: Review) -> None:
         if all(known.id != review.id for known in self.reviews[review.alert_id]):

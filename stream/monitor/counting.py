@@ -14,11 +14,11 @@ from functools import partial
 
 from stream.codec import utc
 from stream.events import CountDelta, ModelRef, WindowCounts
-from stream.monitor.alerts import Subject, alert_id, alert_record
+from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost
 from stream.monitor.channel_rules import ChannelState, judge, learn
 from stream.monitor.events import Alert, WindowCounter
 from stream.monitor.fold import Tally, Window, fold, total
-from stream.monitor.lifecycle import Measurement, step, tick
+from stream.monitor.lifecycle import IDLE, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
 from stream.monitor.windows import HOUR_S, is_expired, is_late, window_lengths, window_start
 
@@ -136,6 +136,19 @@ class CountPartition:
     def skip(self, offset: int) -> None:
         """Pass over a record that is no delta."""
         self.checkpoint = replace(self.checkpoint, offset=max(offset, self.checkpoint.offset))
+
+    def end_if_orphaned(self, alert: Alert, now: float) -> list[Alert]:
+        """End an alert whose rule is no longer in force, or that no state remembers, as in ``is_lost``."""
+        key = alert.rule, alert.channel or ""
+        state = self._states.get(key, ChannelState())
+        rule = next((rule for rule in self.rules.of_channels if rule.name == alert.rule), None)
+        if rule is not None and not is_lost(alert, state.life, rule.expire_s, now):
+            return []
+        if rule is None and state.life.firing:
+            self._states[key] = replace(state, life=IDLE, measured=None)
+            self._changed_states.add(key)
+        self._alerts.append(ended(alert, now))
+        return self._alerts[-1:]
 
     def tick(self, now: float) -> list[Alert]:
         """Let time pass while no delta comes: judge windows that have ended, and let old alerts expire.

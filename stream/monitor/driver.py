@@ -4,9 +4,10 @@ Three things that Faust 0.15 does by itself would lose or double messages, and a
 
 - With ``at_least_once`` its consumer reads uncommitted records. The annotator publishes in transactions,
   so the consumer made here reads committed ones.
-- It commits what agents have acknowledged, where an event whose agent failed counts as acknowledged, and
-  it does not make sure that the changelog has been written. Streams are read with ``noack`` and the
-  offsets are committed by the checkpoint (``stream.monitor.checkpoint``), after everything else.
+- It commits what agents have acknowledged, where an event counts as acknowledged whose agent failed, or
+  that a stream skipped because a rebalance was under way (with ``noack``, too), and it does not make sure
+  that the changelog has been written. Its own commits are off; the offsets are committed by the checkpoint
+  (``stream.monitor.checkpoint``), after everything else.
 - Its tables send their changelog from a queue and forget what becomes of it. ``StateTable`` sends when a
   checkpoint asks for it, and waits until each record is on the brokers.
 """
@@ -69,6 +70,10 @@ class CommittedConsumer(Consumer):
 
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def commit(self, *_: Any, **__: Any) -> bool:
+        """Nothing: Faust would commit what its streams skipped while it rebalanced, and so lose it."""
+        return False
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
         """Commit the next offset to read of each partition; whether the group still took it from us."""

@@ -10,6 +10,7 @@ It ends, rather than idles, when any part of it fails: an agent, the recovery of
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -28,6 +29,7 @@ from stream.settings import Settings
 
 STOP_TIMEOUT_S: Final = 10.0
 WATCH_INTERVAL_S: Final = 1.0
+TICK_INTERVAL_S: Final = 2.0
 RULES_INTERVAL_S: Final = 2.0
 
 _log = structlog.get_logger(__name__)
@@ -171,10 +173,12 @@ class Monitor:
 
     async def _checkpoint_loop(self) -> None:
         interval_s = self.settings.checkpoint_interval_ms / 1000
+        ticked_at = 0.0
         while True:
             await asyncio.sleep(interval_s)
             if self._recovered.is_set():
-                if self.tail.caught_up.is_set():
+                if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
+                    ticked_at = time.monotonic()
                     self.partitions.tick(list(self.board.firing()), time.time())
                 async with asyncio.timeout(self.settings.stall_timeout_s):
                     await self._checkpointer.write()
@@ -196,6 +200,7 @@ class Monitor:
                 raise BrokerError(f"the consumer group refuses us ({reason!r}): check session_timeout_ms")
             lag = self._lag()
             self.metrics.show_precision(self.board.precision())
+            self.board.prune(datetime.now(UTC) - timedelta(days=self.settings.retention_days))
             progress = (self.partitions.taken, self._app.recovered_records)
             waiting = lag > 0 or not self._recovered.is_set()
             if not waiting or progress != seen:

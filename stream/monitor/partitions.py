@@ -117,13 +117,18 @@ class Partitions:
         self._tell(partition.apply(signal, message.offset))
 
     def tick(self, firing: Iterable[Alert], now: float) -> None:
-        """Let wall-clock time pass, for what waits for no record."""
-        authors: dict[int, list[str]] = {}
+        """Let wall-clock time pass, for what waits for no record.
+
+        ``firing`` are the alerts of all monitors; those of our partitions are looked after.
+        """
+        of_authors: dict[int, list[Alert]] = {}
         for alert in firing:
-            if alert.author is not None and alert.shard in self.signals:
-                authors.setdefault(alert.shard, []).append(alert.author)
-        for number, names in authors.items():
-            self._tell(self.signals[number].tick(names, now))
+            if alert.kind in ("author", "phrase"):
+                of_authors.setdefault(alert.shard, []).append(alert)
+            elif alert.shard in self.counts:
+                self._tell(self.counts[alert.shard].end_if_orphaned(alert, now))
+        for number, signals in self.signals.items():
+            self._tell(signals.tick(of_authors.get(number, ()), now))
         for number, counts in self.counts.items():
             if time.monotonic() - self._delta_at[number] >= IDLE_S:
                 self._tell(counts.tick(now))

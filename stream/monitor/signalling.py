@@ -14,7 +14,7 @@ from functools import partial
 from statistics import fmean
 
 from stream.events import DistressSignal
-from stream.monitor.alerts import Subject, alert_id, alert_record
+from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost
 from stream.monitor.author_rules import AuthorState, RuleState, applies, behind, is_applied, measure, remember
 from stream.monitor.events import Alert
 from stream.monitor.lifecycle import Measurement, step, tick
@@ -59,7 +59,7 @@ class SignalPartition:
     def apply(self, signal: DistressSignal, offset: int) -> list[Alert]:
         """Take one signal, which lies at ``offset`` in the signals topic; the alerts that follow from it."""
         self.offset = offset
-        name = self.subject_of(signal)
+        name = subject_name(signal.author, signal.conversation, signal.channel, self._partition)
         state = self._state(name)
         alerts: list[Alert] = []
         if not is_applied(state, signal):
@@ -72,16 +72,30 @@ class SignalPartition:
         """Pass over a record that is no signal."""
         self.offset = offset
 
-    def tick(self, names: Iterable[str], now: float) -> list[Alert]:
-        """Let time pass for authors whose alerts fire: they may expire, or come out of quiet hours."""
+    def tick(self, firing: Iterable[Alert], now: float) -> list[Alert]:
+        """Let time pass for alerts that fire: they may expire or come out of quiet hours.
+
+        One whose rule is no longer in force ends, and so does one that no state remembers, once it would
+        have expired.
+        """
+        rules = {rule.name: rule for rule in self.rules.of_authors}
         found: list[Alert] = []
-        for name in names:
-            state = self._state(name)
-            if now > state.at:
-                state, alerts = elapse(self.rules.of_authors, state, now, name, self._partition)
-                if alerts:
-                    self._store(name, state)
-                    found += alerts
+        for alert in firing:
+            name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
+            state, rule = self._state(name), rules.get(alert.rule)
+            life = state.rules.get(alert.rule, RuleState()).life
+            if rule is None:
+                changed = [ended(alert, now)]
+                state = replace(state, rules={k: v for k, v in state.rules.items() if k != alert.rule})
+            elif life.alert_id != alert.id:
+                changed = [ended(alert, now)] if is_lost(alert, life, rule.expire_s, now) else []
+            elif now > state.at:
+                state, changed = elapse(rules.values(), state, now, name, self._partition)
+            else:
+                continue
+            if changed:
+                self._store(name, state)
+                found += changed
         self._changes.alerts += found
         return found
 
@@ -102,12 +116,6 @@ class SignalPartition:
         self._evict(changes.states)
         return changes
 
-    def subject_of(self, signal: DistressSignal) -> str:
-        """Whose state a signal belongs to: the author's, else the conversation's or the channel's."""
-        if signal.author is not None:
-            return signal.author
-        return f"~{self._partition}~{signal.conversation or signal.channel or '-'}"
-
     def _state(self, name: str) -> AuthorState:
         return self._authors.get(name) or self._load(name) or AuthorState()
 
@@ -123,6 +131,11 @@ class SignalPartition:
             if oldest in being_stored:
                 return
             del self._authors[oldest]
+
+
+def subject_name(author: str | None, conversation: str | None, channel: str | None, shard: int) -> str:
+    """Whose state a signal belongs to: the author's, else the conversation's or the channel's."""
+    return author if author is not None else f"~{shard}~{conversation or channel or '-'}"
 
 
 def observe(

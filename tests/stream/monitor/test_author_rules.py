@@ -160,12 +160,35 @@ def test_a_state_that_was_stored_goes_on_where_it_was(scores: list[float], stop:
 
 def test_an_alert_expires_when_its_author_says_no_more() -> None:
     partition = SignalPartition(0, SUSTAINED, lambda _: None)
-    for offset, one in enumerate(sad(6)):
-        partition.apply(one, offset)
-    assert partition.tick(["author-a"], NOON + 3600) == []
-    (alert,) = partition.tick(["author-a"], NOON + 2 * 86400)
+    fired = [alert for offset, one in enumerate(sad(6)) for alert in partition.apply(one, offset)]
+    assert partition.tick(fired, NOON + 3600) == []
+    (alert,) = partition.tick(fired, NOON + 2 * 86400)
     assert alert.status == "resolved"
     assert alert.evidence.messages == 5
+    assert partition.tick(fired, NOON + 2 * 86400) == []
+
+
+def test_an_alert_without_an_author_expires_too() -> None:
+    rule = {"name": "words", "kind": "phrase", "lists": ["urgent"]}
+    partition = SignalPartition(0, rules(rule), lambda _: None)
+    fired = partition.apply(signal(author=None, phrases=["urgent"]), 0)
+    assert [alert.status for alert in partition.tick(fired, NOON + 2 * 86400)] == ["resolved"]
+
+
+def test_an_alert_ends_when_its_rule_is_taken_away() -> None:
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    fired = [alert for offset, one in enumerate(sad(6)) for alert in partition.apply(one, offset)]
+    partition.rules = rules()
+    (alert,) = partition.tick(fired, NOON + 400)
+    assert (alert.status, alert.revision) == ("resolved", 2)
+    assert alert.ends_at is not None
+
+
+def test_an_alert_that_no_state_remembers_ends_once_it_would_have_expired() -> None:
+    fired = run(SUSTAINED, sad(6))
+    elsewhere = SignalPartition(0, SUSTAINED, lambda _: None)
+    assert elsewhere.tick(fired, NOON + 400) == []
+    assert ids(elsewhere.tick(fired, NOON + 2 * 86400)) == [(fired[0].id, "resolved")]
 
 
 def test_forgetting_an_author_deletes_the_state_and_the_alerts() -> None:

@@ -104,6 +104,19 @@ def test_a_surge_in_a_channel_that_falls_silent_expires() -> None:
     assert ids(feed.partition.tick(NOON + 3600)) == [(f"surge:support:{NOON}", "resolved")]
 
 
+def test_an_alert_ends_when_its_rule_is_taken_away_or_its_state_is_gone() -> None:
+    feed = Feed(channel_rule(expire_s=3600))
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    (fired,) = feed.partition.tick(NOON + 300)
+    assert feed.partition.end_if_orphaned(fired, NOON + 400) == []
+    elsewhere = CountPartition(0, rules(channel_rule(expire_s=3600)), POLICY)
+    assert elsewhere.end_if_orphaned(fired, NOON + 400) == []
+    assert ids(elsewhere.end_if_orphaned(fired, NOON + 3900)) == [(fired.id, "resolved")]
+    feed.partition.rules = rules()
+    assert ids(feed.partition.end_if_orphaned(fired, NOON + 400)) == [(fired.id, "resolved")]
+
+
 def test_a_rule_watches_its_channels_only() -> None:
     for channel, expected in (("support", 1), ("sales", 0)):
         feed = Feed(channel_rule(channels=["support"]), channel=channel)

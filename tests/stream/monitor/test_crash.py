@@ -36,7 +36,7 @@ class Slot:
     def __init__(self, settings: Settings, broker: Broker, folder: Path) -> None:
         self._group_id = settings.monitor_group_id
         self._broker = broker
-        names = ("bootstrap_servers", "input_topic", "topic_prefix", "monitor_group_id")
+        names = ("bootstrap_servers", "input_topic", "topic_prefix", "monitor_group_id", "standby_replicas")
         intervals = ("checkpoint_interval_ms", "session_timeout_ms", "judge_delay_s", "revoke_timeout_s")
         values = {name: str(getattr(settings, name)) for name in (*names, *intervals)}
         values |= {"state_dir": str(folder), "client_id": folder.name}
@@ -161,7 +161,7 @@ async def until(wrong: Callable[[], Awaitable[str | None]], timeout_s: float, sl
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
     monitor_topics: MonitorTopics, broker: Broker, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
@@ -171,10 +171,11 @@ async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
         session_timeout_ms=max(2000, broker.min_session_timeout_ms),
         checkpoint_interval_ms=100,
         revoke_timeout_s=1,
+        standby_replicas=random.randint(0, 1),
     )
     deltas, sent, expected, distressed = make_input(random)
     slots = [Slot(settings, broker, tmp_path / f"slot-{number}") for number in range(2)]
-    feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=40))
+    feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=30))
     try:
         slots[0].start()
         kills = 0
@@ -191,7 +192,7 @@ async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
             if not any(slot.alive for slot in slots):
                 random.choice(slots).start()
         await feeding
-        await until(lambda: holds(settings, expected), 60, slots)
+        await until(lambda: holds(settings, expected), 120, slots)
         await until(lambda: alerted(settings, distressed), 10, slots)
     finally:
         feeding.cancel()
