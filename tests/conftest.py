@@ -49,6 +49,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("broker", marked, indirect=True, scope="session")
 
 
+@pytest.hookimpl(trylast=True)  # after pytest has grouped the tests by broker, which would put crashes first
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast ones first: without a broker, on the embedded one, on real ones; those that kill, last."""
+    items.sort(key=_slowness)
+
+
+def _slowness(item: pytest.Item) -> tuple[bool, bool, bool]:
+    crashes = item.get_closest_marker("crash") is not None
+    needs_broker = "broker" in getattr(item, "fixturenames", ())
+    needs_kafka = item.get_closest_marker("kafka") is not None
+    # Within the crashes the real brokers come first: they are still up from the tests before.
+    return crashes, needs_broker, needs_kafka != crashes
+
+
 @pytest.fixture(scope="session")
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A running broker, one for the whole session; the test runs once for each that ``--kafka`` names."""
