@@ -30,7 +30,7 @@ from training.data import (
     load_goemotions,
 )
 from training.errors import TrainingError
-from training.evaluate import benchmark
+from training.evaluate import benchmark, own_temperature
 from training.export import export
 from training.fit import RUN_FILE
 from training.leakage import without_leaks
@@ -153,14 +153,12 @@ class Comparison:
             started = time.perf_counter()
             on_test = row_logits(classifier, emotion.test)
             measured_ms += 1000 * (time.perf_counter() - started)
-            parts = [
-                on_test,
-                *(row_logits(classifier, rows) for rows in (goemotions.validation, goemotions.test)),
-            ]
+            others = (emotion.validation, goemotions.validation, goemotions.test)
+            parts = [on_test, *(row_logits(classifier, rows) for rows in others)]
             outputs.append([logits / temperature for logits in parts])
-        test, validation, beyond = (np.mean(parts, axis=0) for parts in zip(*outputs, strict=True))
-        scores = dict(benchmark(test, _labels(emotion.test), 1.0, emotion).scores)
-        scores["goemotions_macro_f1"] = goemotions_macro_f1(validation, beyond, goemotions)
+        test, validation, *beyond = (np.mean(parts, axis=0) for parts in zip(*outputs, strict=True))
+        scores = _benchmark_scores(test, validation, emotion)
+        scores["goemotions_macro_f1"] = goemotions_macro_f1(beyond[0], beyond[1], goemotions)
         scores["ms_a_text"] = measured_ms / len(emotion.test)
         return scores
 
@@ -197,7 +195,7 @@ def tfidf(emotion: Splits, goemotions: Splits) -> Compared:
     started = time.perf_counter()
     on_test = logits(emotion.test)
     per_text_ms = 1000 * (time.perf_counter() - started) / len(emotion.test)
-    scores = dict(benchmark(on_test, _labels(emotion.test), 1.0, emotion).scores)
+    scores = _benchmark_scores(on_test, logits(emotion.validation), emotion)
     scores["goemotions_macro_f1"] = goemotions_macro_f1(
         logits(goemotions.validation), logits(goemotions.test), goemotions
     )
@@ -233,6 +231,12 @@ def as_table(rows: Sequence[Compared]) -> str:
             f"{row.peak_bytes / 1e6:,.0f} MB{notes}",
         ))  # fmt: skip
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def _benchmark_scores(test: Floats, validation: Floats, emotion: Splits) -> dict[str, float]:
+    own = own_temperature(validation, emotion.validation)
+    labels = _labels(emotion.test)
+    return dict(benchmark(test, labels, emotion, temperature=1.0, own_temperature=own).scores)
 
 
 def _labels(rows: Sequence[Row]) -> Indices:

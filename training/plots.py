@@ -51,7 +51,7 @@ def _reliability(axes: Any, benchmark: Benchmark) -> None:
 
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
     curve(benchmark.before, "before temperature scaling")
-    curve(benchmark.after, "after")
+    curve(benchmark.after, "after, own temperature")
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     axes.legend()
 

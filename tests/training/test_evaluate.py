@@ -22,10 +22,14 @@ def _splits(labels: list[str], train: tuple[Row, ...] = ()) -> Splits:
     return Splits(train, (), tuple(Row(f"text {i}", label, "emotion") for i, label in enumerate(labels)))
 
 
+def _scores(logits: np.ndarray, labels: np.ndarray, splits: Splits) -> dict[str, float]:
+    return benchmark(logits, labels, splits, temperature=1.0, own_temperature=1.0).scores
+
+
 def test_a_perfect_model_scores_one_everywhere() -> None:
     labels = np.arange(6).repeat(5)
     logits = np.hstack([np.eye(6)[labels] * 20, np.full((30, 1), 50.0)])  # neutral is highest, and ignored
-    scores = benchmark(logits, labels, 1.0, _splits([EMOTIONS[i] for i in labels])).scores
+    scores = _scores(logits, labels, _splits([EMOTIONS[i] for i in labels]))
     for name in (
         "accuracy",
         "macro_f1",
@@ -41,7 +45,7 @@ def test_contradicted_rows_are_left_out_of_the_consistent_score() -> None:
     labels = np.arange(6)
     logits = np.eye(7)[[0, 1, 2, 3, 4, 4]] * 9
     splits = _splits(list(EMOTIONS), train=(Row("text 5", "joy", "emotion"),))
-    scores = benchmark(logits, labels, 1.0, splits).scores
+    scores = _scores(logits, labels, splits)
     assert scores["accuracy"] == pytest.approx(5 / 6)
     assert scores["consistent_rows"] == 5
     assert scores["consistent_accuracy"] == 1.0
