@@ -21,10 +21,11 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 import numpy as np
+import psutil
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
@@ -95,23 +96,32 @@ async def fill(settings: Settings, topic: str, records: Iterator[tuple[bytes, by
     return sent
 
 
-async def rate(admin: AIOKafkaAdminClient, process: Process, group: str, topic: str, total: int) -> float:
-    """Records a second of a topic, from the offsets that the group commits."""
-    first: tuple[float, int] | None = None
+class Speed(NamedTuple):
+    """How fast one monitor took records, and the CPU time that one of them cost it."""
+
+    records_a_second: float
+    cpu_us: float
+
+
+async def speed(admin: AIOKafkaAdminClient, process: Process, group: str, topic: str, total: int) -> Speed:
+    """Speed on a topic, from the offsets that the group commits."""
+    places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    first: tuple[int, float, float] | None = None
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline and process.returncode is None:
-        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         try:
             offsets = await admin.list_consumer_group_offsets(group, partitions=places)
         except GroupCoordinatorNotAvailableError:  # a fresh broker makes its offsets topic on first use
             await asyncio.sleep(0.2)
             continue
         done = sum(max(0, offset.offset) for offset in offsets.values())
-        now = time.monotonic()
+        now, used = time.monotonic(), psutil.Process(process.pid).cpu_times()
+        cpu_s = used.user + used.system
         if done and first is None:
-            first = now, done
+            first = done, now, cpu_s
         if first is not None and done >= total:
-            return (total - first[1]) / max(now - first[0], 1e-9)
+            records = total - first[0]
+            return Speed(records / max(now - first[1], 1e-9), 1e6 * (cpu_s - first[2]) / max(records, 1))
         await asyncio.sleep(0.05)
     raise click.ClickException(f"{topic} was not read within {TIMEOUT_S:.0f} s, or the monitor ended")
 
@@ -138,8 +148,8 @@ async def monitor(settings: Settings, folder: Path) -> AsyncIterator[Process]:
         await process.wait()
 
 
-async def measure(broker: Broker, folder: Path, kind: str, records: Iterator[tuple[bytes, bytes]]) -> float:
-    """Records a second of one kind (counts or signals)."""
+async def measure(broker: Broker, folder: Path, kind: str, records: Iterator[tuple[bytes, bytes]]) -> Speed:
+    """Speed on one kind of records (counts or signals)."""
     settings = Settings(
         bootstrap_servers=broker.bootstrap_servers,
         input_topic=f"bench.{kind}.messages",
@@ -151,7 +161,7 @@ async def measure(broker: Broker, folder: Path, kind: str, records: Iterator[tup
     topic = getattr(settings.topics, kind)
     total = await fill(settings, topic, records)
     async with monitor(settings, folder / kind) as process, connected(settings) as admin:
-        return await rate(admin, process, settings.monitor_group_id, topic, total)
+        return await speed(admin, process, settings.monitor_group_id, topic, total)
 
 
 @click.command()
@@ -174,22 +184,24 @@ def main(
         broker = broker_of_kind(kind, folder)
         broker.start()
         stack.callback(broker.stop)
-        delta_rate = asyncio.run(
+        deltas_speed = asyncio.run(
             measure(broker, folder, "counts", deltas(delta_count, channels, messages_a_delta))
         )
-        signal_rate = asyncio.run(measure(broker, folder, "signals", signals(signal_count, authors)))
-    table = Table("records", "a second", "messages a second that this stands for")
+        signals_speed = asyncio.run(measure(broker, folder, "signals", signals(signal_count, authors)))
+    table = Table("records", "a second", "CPU µs each", "messages a second that this stands for")
     # A message is counted twice: in its channel, and in the total.
-    messages = delta_rate * messages_a_delta / 2
-    table.add_row("count deltas", f"{delta_rate:,.0f}", f"{messages:,.0f} ({messages_a_delta} a delta)")
-    table.add_row(
-        "distress signals", f"{signal_rate:,.0f}", f"{signal_rate:,.0f} (one a message with an author)"
+    messages = deltas_speed.records_a_second * messages_a_delta / 2
+    rows = (
+        ("count deltas", deltas_speed, f"{messages:,.0f} ({messages_a_delta} a delta)"),
+        ("distress signals", signals_speed, f"{signals_speed.records_a_second:,.0f} (one a message)"),
     )
+    for name, measured, stands_for in rows:
+        table.add_row(name, f"{measured.records_a_second:,.0f}", f"{measured.cpu_us:,.0f}", stands_for)
     console = Console(width=110)
     console.print(table)
     console.print(
         f"{kind}, {channels} channels, {authors} authors; Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores shared by broker and monitor"
+        f"{os.cpu_count()} cores shared by broker and monitor, load {os.getloadavg()[0]:.0f}"
     )
 
 
