@@ -248,7 +248,7 @@ def _batch_count(messages: Iterable[Sent], window_ms: int) -> Counter[tuple[str,
         if message.label is None:
             count[ALL_CHANNELS, start_ms, message.outcome] += 1
             continue
-        for channel in (ALL_CHANNELS, message.channel or NO_CHANNEL):
+        for channel in (ALL_CHANNELS, counted_as(message.channel)):
             count[channel, start_ms, message.label] += 1
     return count
 
@@ -259,7 +259,7 @@ def _wrong_confidences(
     wanted: dict[tuple[str, int], float] = defaultdict(float)
     for event in events:
         at_ms = round(event.ts.timestamp() * 1000)
-        for channel in (ALL_CHANNELS, event.channel or NO_CHANNEL):
+        for channel in (ALL_CHANNELS, counted_as(event.channel)):
             wanted[channel, at_ms - at_ms % window_ms] += event.confidence
     for cell in sorted(found.keys() | wanted.keys()):
         if abs(found.get(cell, 0.0) - wanted.get(cell, 0.0)) > 1e-3:
@@ -267,6 +267,11 @@ def _wrong_confidences(
                 f"channel {cell[0]}, window {cell[1]}: confidences sum to {found.get(cell, 0.0):.4f}, "
                 f"should be {wanted.get(cell, 0.0):.4f}"
             )
+
+
+def counted_as(channel: str | None) -> str:
+    """The channel whose count a message adds to; one that calls itself as the total has none."""
+    return NO_CHANNEL if channel in (None, ALL_CHANNELS) else str(channel)
 
 
 def _place(source: Source) -> Place:

@@ -11,7 +11,7 @@ import pytest
 
 from stream.events import ALL_CHANNELS, CountDelta, DeadLetter, DistressSignal, EmotionEvent, Source
 from stream.ids import delta_id, event_id
-from tests.crash.outcomes import Place, Published, Returned, Sent, problems
+from tests.crash.outcomes import Place, Published, Returned, Sent, counted_as, problems
 from tests.crash.traffic import Traffic
 
 TOPIC = "messages"
@@ -198,7 +198,7 @@ def deltas_of(commit: list[Place], sent: dict[Place, Sent]) -> list[CountDelta]:
     """The deltas of one commit, each channel with its windows."""
     ends = (commit[0].partition, commit[0].offset, commit[-1].offset)
     messages = [sent[place] for place in commit]
-    channels = {ALL_CHANNELS} | {message.channel or "-" for message in messages if message.label}
+    channels = {ALL_CHANNELS} | {counted_as(message.channel) for message in messages if message.label}
     return [
         CountDelta.model_validate(
             {
@@ -221,7 +221,7 @@ def windows_of(channel: str, messages: list[Sent]) -> list[dict[str, Any]]:
     counted = [
         message
         for message in messages
-        if channel == ALL_CHANNELS or (message.label and (message.channel or "-") == channel)
+        if channel == ALL_CHANNELS or (message.label and counted_as(message.channel) == channel)
     ]
     windows = []
     for minute in sorted({message.at_ms // 60_000 for message in counted}):

@@ -25,7 +25,7 @@ POISON: Final = "boom"
 OPTED_OUT: Final = ("gone-1", "gone-2")
 """Authors on the opt-out list."""
 
-_CHANNELS: Final = ("support", "community", "billing", "*odd channel*", None)
+_CHANNELS: Final = ("support", "community", "billing", "*", None)
 _AUTHORS: Final = (*(f"author-{n}" for n in range(40)), None)
 _WORDS: Final = ("the", "parcel", "came", "late", "nobody", "wrote", "back", "so", "we", "called", "today")
 _SPREAD_MS: Final = 150_000
