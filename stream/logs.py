@@ -10,6 +10,7 @@ aiokafka and Faust log through the standard library, which is routed through the
 
 import logging
 import sys
+import time
 from typing import Final, Literal, TextIO
 
 import structlog
@@ -21,6 +22,9 @@ Style = Literal["text", "json"]
 
 WITHHELD: Final = frozenset({"author", "body", "headers", "message", "messages", "text", "texts", "value"})
 """Names of fields that could hold message text or a person; their values never reach a log line."""
+
+REPEAT_INTERVAL_S: Final = 10.0
+"""How often the same line of a library is written; while a broker is away, aiokafka has some 30 a second."""
 
 _LIBRARIES: Final = ("aiokafka", "aiohttp", "asyncio", "faust", "mode")
 
@@ -50,6 +54,7 @@ def configure(style: Style, level: Level, *, libraries: Level | None = None) -> 
         cache_logger_on_first_use=False,
     )
     handler = _Stderr()
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -61,6 +66,28 @@ def configure(style: Style, level: Level, *, libraries: Level | None = None) -> 
     root.setLevel(level.upper())
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel((libraries or _quieter(level)).upper())
+
+
+class Repeats(logging.Filter):
+    """Lets each line of a library's code speak once an interval, and says how often it was left out."""
+
+    def __init__(self, interval_s: float = REPEAT_INTERVAL_S) -> None:
+        super().__init__()
+        self._interval_s = interval_s
+        self._spoken_at: dict[tuple[str, int], float] = {}
+        self._left_out: dict[tuple[str, int], int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _LIBRARIES:
+            return True
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        if now - self._spoken_at.get(place, float("-inf")) < self._interval_s:
+            self._left_out[place] = self._left_out.get(place, 0) + 1
+            return False
+        self._spoken_at[place] = now
+        if left_out := self._left_out.pop(place, 0):
+            record.msg, record.args = f"{record.getMessage()} ({left_out} more like it)", ()
+        return True
 
 
 def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

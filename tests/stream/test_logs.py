@@ -105,3 +105,36 @@ def test_aiokafka_never_writes_its_debug_lines_since_they_hold_each_message(
     lines = capsys.readouterr().err
     assert "alone" not in lines
     assert "polled" in lines
+
+
+def test_a_line_that_a_library_repeats_is_written_once_an_interval(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("text", "info")
+    for attempt in range(30):
+        logging.getLogger("aiokafka.conn").error("Unable to connect to %s", f"broker-{attempt}")
+    assert capsys.readouterr().err.count("Unable to connect") == 1
+
+
+def test_what_was_left_out_is_counted_in_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    repeats = logs.Repeats(interval_s=10.0)
+
+    def line() -> logging.LogRecord:
+        return logging.LogRecord("aiokafka.conn", logging.ERROR, "conn.py", 7, "no answer: %s", ("a",), None)
+
+    assert repeats.filter(line())
+    assert not repeats.filter(line())
+    assert not repeats.filter(line())
+    now = 10.0
+    last = line()
+    assert repeats.filter(last)
+    assert last.getMessage() == "no answer: a (2 more like it)"
+
+
+def test_our_own_lines_are_all_written(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("text", "info")
+    for partition in range(5):
+        structlog.get_logger("stream.annotate").info("partition taken over", partition=partition)
+    assert capsys.readouterr().err.count("partition taken over") == 5
