@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format schemas bench clean
+.PHONY: help demo test check format schemas docs bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,10 @@ format: $(VENV)/dev.stamp ## Format, and mend what the linter can
 schemas: $(VENV)/dev.stamp ## Write docs/schemas anew from the types
 	$(BIN)/python -m stream.schemas
 
-bench: $(VENV)/dev.stamp ## Measure the pipeline (ARGS goes to the benchmark)
+docs: $(VENV)/dev.stamp ## Write docs/settings.md and docs/cli.md anew from the code
+	$(BIN)/python -m stream.reference
+
+bench: $(VENV)/dev.stamp $(VENV)/peers.stamp ## Measure the pipeline beside its peers (ARGS="--rounds 1")
 	$(BIN)/python -m benchmarks.pipeline $(ARGS)
 
 clean: ## Remove the environment and everything that tools left
@@ -44,6 +47,11 @@ $(VENV)/bin/python:
 
 $(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/peers.stamp: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml tests/constraints.txt | $(VENV)/bin/python
