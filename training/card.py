@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from model.calibration import Calibration
+from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.labels import EMOTIONS, LABEL2ID
 from training.data import load_emotion, load_goemotions
 from training.errors import TrainingError
@@ -79,13 +79,12 @@ def model_card(run: Path, exported: Path, data: Path | None, *, device: str = "a
 
 
 def _front_matter(calibration: Calibration, metrics: dict[str, Any], facts: dict[str, Any]) -> str:
-    base = facts["recipe"]["base"]
     scores = metrics["benchmark"]
     return f"""---
 language: {calibration.language}
 license: other
 license_name: research-and-education
-base_model: {_BASES.get(base, base)}
+base_model: {_base_name(facts)}
 pipeline_tag: text-classification
 library_name: transformers
 tags: [emotion, distilbert, text-classification, onnx]
@@ -105,12 +104,11 @@ model-index:
 
 
 def _introduction(calibration: Calibration, facts: dict[str, Any]) -> str:
-    base = facts["recipe"]["base"]
     return f"""# {calibration.name}
 
 Names the emotion of a short English message: {", ".join(EMOTIONS)}, or neutral. A
 `DistilBertForSequenceClassification` with {facts["parameters"]:,} parameters, fine-tuned from
-{_BASES.get(base, base)}.
+{_base_name(facts)}.
 
 ```python
 from transformers import pipeline
@@ -120,8 +118,8 @@ pipeline("text-classification", model="model/weights")("I can't believe how beau
 `model.safetensors` holds the weights in fp16. `model.int8.onnx` holds the same model for CPUs, with int8
 products and embeddings. `calibration.json` holds what reads the logits: the temperature
 ({calibration.temperature}), the neutral threshold ({calibration.neutral_threshold}), and the map and
-levels of the distress score. Revision
-`{calibration.revision}` is the start of the SHA-256 of `model.safetensors`.
+levels of the distress score. Revision `{calibration.revision}` is the start of the SHA-256 of
+`model.safetensors`.
 """
 
 
@@ -182,16 +180,39 @@ def _training(facts: dict[str, Any], calibration: Calibration) -> str:
     )
     return f"""## Training
 
-`{facts["command"]}`: recipe {recipe["name"]}, seed {facts["seed"]}, best of {len(facts["history"])}
-epochs on validation (epoch {facts["best_epoch"]}), {facts["seconds"]:.0f} s on {facts["device"]}.
+{_stages(facts)}
+
+The best of {len(facts["history"])} epochs on validation: {facts["best_epoch"]}. {facts["seconds"]:.0f} s on \
+{facts["device"]}.
 
 {rows}
 
 Rows that equal or nearly equal (word-3-gram Jaccard of 0.8 or more) a validation or test row of any of
-the sets were left out of training. Temperature, thresholds and levels were chosen on validation rows; the
-weights of the distress score are {calibration.distress_weights.model_dump()}, its levels begin at
-{calibration.distress_levels.model_dump()}.
+the sets were left out of training. Temperature, thresholds and levels were chosen on validation rows. The
+distress score weighs {_listed(calibration.distress_weights)}; its levels begin at
+{_listed(calibration.distress_levels)}.
 """
+
+
+def _listed(numbers: DistressWeights | DistressLevels) -> str:
+    return ", ".join(f"{name} {value}" for name, value in numbers.model_dump().items())
+
+
+def _stages(facts: dict[str, Any]) -> str:
+    """The commands that made the weights, in order; a run may have begun from another one."""
+    commands = [facts["command"]]
+    while (earlier := Path(facts["recipe"]["base"]) / RUN_FILE).is_file():
+        facts = json.loads(earlier.read_text(encoding="utf-8"))
+        commands.insert(0, facts["command"])
+    return "\n".join(["```", *commands, "```"])
+
+
+def _base_name(facts: dict[str, Any]) -> str:
+    """The pre-trained base that the first stage began from, by its name on the hub."""
+    while (earlier := Path(facts["recipe"]["base"]) / RUN_FILE).is_file():
+        facts = json.loads(earlier.read_text(encoding="utf-8"))
+    base = facts["recipe"]["base"]
+    return _BASES.get(base, base)
 
 
 def _drawn(recipe: dict[str, Any], source: str) -> str:

@@ -141,8 +141,9 @@ def evaluate(
     evaluation = evaluate_folder(model, data, device=device, precision=precision)
     page = write_report(evaluation, folder or model / "evaluation")
     table = Table("measure", "value")
-    for name, value in {**evaluation.benchmark.scores, **evaluation.goemotions}.items():
-        table.add_row(name.replace("_", " "), f"{value:.4f}")
+    for source, scores in (("emotion", evaluation.benchmark.scores), ("goemotions", evaluation.goemotions)):
+        for name, value in scores.items():
+            table.add_row(f"{source}, {name.replace('_', ' ')}", f"{value:.4f}")
     for kind, (passed, count) in evaluation.behaviour.items():
         table.add_row(f"behaviour, {kind}", f"{passed} of {count}")
     out.print(table, page)
