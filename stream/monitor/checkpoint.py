@@ -18,6 +18,7 @@ import structlog
 from faust.types import TP
 
 from stream.codec import CloudEventHeaders, to_json
+from stream.errors import BrokerError
 from stream.events import WireType
 from stream.monitor.counting import CountChanges
 from stream.monitor.driver import MonitorApp
@@ -42,14 +43,20 @@ class Checkpointer:
         self._counter_headers = CloudEventHeaders("WindowCounter", source)
         self._alert_headers = CloudEventHeaders("Alert", source)
 
-    async def write(self) -> None:
-        """One checkpoint of everything that has changed.
+    async def write(self) -> bool:
+        """One checkpoint of everything that has changed; whether it went through to its end.
+
+        Before it shows or stores anything, the broker is asked whether we are still in the group: a process
+        that was frozen while its partitions moved must not put old values behind its successor's.
 
         Raises:
+            BrokerError: we were in the group when it began, and are no more: what it took is not stored.
             faust.exceptions.ProducerSendError, aiokafka.errors.KafkaError: a record did not get to the
                 brokers in time; nothing has been committed, so a restart repeats it.
         """
         async with self._lock:
+            if not await self._app.committed_consumer.still_member():
+                return False
             began = time.monotonic()
             generation = self._app.consumer_generation_id
             counts = {number: one.take_changes() for number, one in self._partitions.counts.items()}
@@ -58,19 +65,22 @@ class Checkpointer:
             changed_signals = {number: changes for number, changes in signals.items() if changes}
             # 1. What the world sees.
             await self._publish(changed_counts, changed_signals)
-            if generation != self._app.consumer_generation_id:
-                return
             # 2. What the next owner needs.
-            await self._store(changed_counts, changed_signals)
+            if changed_counts or changed_signals:
+                if not await self._app.committed_consumer.still_member():
+                    raise BrokerError("the group has given our partitions away in the middle of a checkpoint")
+                await self._store(changed_counts, changed_signals)
             if generation != self._app.consumer_generation_id:
-                return
+                return False
             # 3. That it need not be done again.
             offsets = {
                 TP(self._topics.counts, number): one.checkpoint.offset + 1 for number, one in counts.items()
             }
             offsets |= {TP(self._topics.signals, number): one.offset + 1 for number, one in signals.items()}
-            if await self._commit(offsets):
+            committed = await self._commit(offsets)
+            if committed and (changed_counts or changed_signals):
                 self._partitions.metrics.checkpoint.observe(time.monotonic() - began)
+            return committed
 
     def forget_commits(self) -> None:
         """After a rebalance, what was committed before says nothing."""
@@ -96,9 +106,10 @@ class Checkpointer:
             await store.table.acknowledged()
 
     async def _commit(self, offsets: dict[TP, int]) -> bool:
+        """Whether the group has these offsets now."""
         new = {tp: offset for tp, offset in offsets.items() if 0 < offset != self._committed.get(tp)}
         if not new:
-            return False
+            return True
         if not await self._app.committed_consumer.commit_offsets(new):
             _log.info("the group took no offsets from us: it rebalances; their records come again")
             return False

@@ -41,6 +41,10 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         return consumer
 
+    async def still_member(self) -> bool:
+        """A heartbeat out of turn: a process that was frozen learns from it that its session is over."""
+        return bool(await self.call_thread(self._ensure_consumer()._coordinator._do_heartbeat))
+
     def group_failure(self) -> BaseException | None:
         """Why aiokafka waits for ever instead of joining the group: it tells only those who call ``getmany``
         of its consumer, which Faust does not.
@@ -78,6 +82,10 @@ class CommittedConsumer(Consumer):
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
         """Commit the next offset to read of each partition; whether the group still took it from us."""
         return bool(await self._commit(offsets))
+
+    async def still_member(self) -> bool:
+        """Whether the broker says, now, that we are a member of the group and our partitions are ours."""
+        return await self._thread.still_member()
 
     def group_failure(self) -> BaseException | None:
         return self._thread.group_failure()

@@ -173,15 +173,20 @@ class Monitor:
 
     async def _checkpoint_loop(self) -> None:
         interval_s = self.settings.checkpoint_interval_ms / 1000
-        ticked_at = 0.0
+        ticked_at, written_at = 0.0, time.monotonic()
         while True:
             await asyncio.sleep(interval_s)
-            if self._recovered.is_set():
-                if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
-                    ticked_at = time.monotonic()
-                    self.partitions.tick(list(self.board.firing()), time.time())
-                async with asyncio.timeout(self.settings.stall_timeout_s):
-                    await self._checkpointer.write()
+            if not self._recovered.is_set():
+                written_at = time.monotonic()
+                continue
+            if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
+                ticked_at = time.monotonic()
+                self.partitions.tick(list(self.board.firing()), time.time())
+            async with asyncio.timeout(self.settings.stall_timeout_s):
+                if await self._checkpointer.write():
+                    written_at = time.monotonic()
+            if time.monotonic() - written_at >= self.settings.stall_timeout_s:
+                raise StalledError(f"no checkpoint went through for {self.settings.stall_timeout_s:.0f} s")
 
     async def _rules_loop(self) -> None:
         while True:

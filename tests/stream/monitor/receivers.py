@@ -23,19 +23,20 @@ class Received:
 
 @dataclass
 class HttpReceiver:
-    """Takes posts; ``answer`` decides the status of each, by its number."""
+    """Takes posts; ``answer`` gives each its status by its number. With ``holds`` it does not answer."""
 
     url: str = ""
     answer: Callable[[int], int] = lambda _: 204
-    delay_s: float = 0.0
+    holds: bool = False
     taken: list[Received] = field(default_factory=list)
     attempts: int = 0
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def _handle(self, request: web.Request) -> web.Response:
         status = self.answer(self.attempts)
         self.attempts += 1
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
+        if self.holds:
+            await self.released.wait()
         if status < 300:
             self.taken.append(Received(dict(request.headers), await request.read()))
         return web.Response(status=status)
@@ -53,6 +54,7 @@ async def http_receiver(**options: Any) -> AsyncIterator[HttpReceiver]:
         receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/alerts"
         yield receiver
     finally:
+        receiver.released.set()
         await runner.cleanup()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal as signals
 import subprocess
 import sys
 import time
@@ -66,6 +67,16 @@ class Slot:
         assert self.process is not None
         self.process.terminate()
         assert self.process.wait(20) == 0, self.log
+
+    def pause(self) -> None:
+        """SIGSTOP: the group gives its partitions away meanwhile."""
+        assert self.process is not None
+        self.process.send_signal(signals.SIGSTOP)
+        self._broker.member_died(self._group_id, self._log.stem)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signals.SIGCONT)
 
     @property
     def alive(self) -> bool:
@@ -204,3 +215,42 @@ async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
     sustained = [alert for alert in found if alert.rule == "sustained-distress"]
     assert sorted(alert.author or "" for alert in sustained) == sorted(distressed)
     assert {alert.author for alert in found} == distressed
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(300)
+async def test_a_monitor_that_was_frozen_while_its_partitions_moved_does_no_harm(
+    monitor_topics: MonitorTopics, broker: Broker, tmp_path: Path
+) -> None:
+    settings = await monitor_topics(
+        partitions=4,
+        session_timeout_ms=max(2000, broker.min_session_timeout_ms),
+        checkpoint_interval_ms=100,
+        revoke_timeout_s=1,
+    )
+    deltas, sent, expected, distressed = make_input(Random(7))
+    slots = [Slot(settings, broker, tmp_path / f"slot-{number}") for number in range(2)]
+    try:
+        for slot in slots:
+            slot.start()
+        await asyncio.to_thread(wait_until_started, slots)
+        feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=20))
+        await asyncio.sleep(4)
+        await asyncio.to_thread(slots[0].pause)
+        await asyncio.sleep(8)
+        slots[0].resume()
+        await feeding
+        await until(lambda: holds(settings, expected), 120, slots)
+        await until(lambda: alerted(settings, distressed), 10, slots)
+    finally:
+        for slot in slots:
+            if slot.alive:
+                slot.resume()
+                slot.kill()
+
+
+def wait_until_started(slots: list[Slot]) -> None:
+    deadline = time.monotonic() + 60
+    while not all("partitions taken" in slot.log for slot in slots):
+        assert time.monotonic() < deadline, "\n".join(slot.log for slot in slots)
+        time.sleep(0.2)

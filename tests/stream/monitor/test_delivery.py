@@ -123,7 +123,7 @@ async def test_an_alert_that_a_webhook_refuses_goes_to_the_dead_letters(
 async def test_a_slow_receiver_does_not_stop_the_stream(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
-    async with http_receiver(delay_s=30) as receiver:
+    async with http_receiver(holds=True) as receiver:
         settings = await with_rules(
             monitor_topics, tmp_path, webhook_url=receiver.url, webhook_secret=SecretStr("secret")
         )

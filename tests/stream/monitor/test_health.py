@@ -101,7 +101,7 @@ async def test_what_an_agent_failed_on_comes_again_after_a_restart(
 async def test_a_recovery_that_hangs_ends_the_monitor(
     monitor_topics: MonitorTopics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = await monitor_topics(stall_timeout_s=2)
+    settings = await monitor_topics(stall_timeout_s=6)
     async with running(settings) as started:
         await eventually(lambda: started.monitor.ready)
         started.monitor._recovered.clear()
