@@ -165,8 +165,11 @@ async def alerted(settings: Settings, authors: set[str]) -> str | None:
 
 
 async def until(wrong: Callable[[], Awaitable[str | None]], timeout_s: float, slots: list[Slot]) -> None:
+    """Wait; a monitor that has ended by itself is started again, as an orchestrator does."""
     deadline = time.monotonic() + timeout_s
     while (what := await wrong()) is not None:
+        if not any(slot.alive for slot in slots):
+            slots[0].start()
         assert time.monotonic() < deadline, "\n".join([what, *(slot.log for slot in slots)])
         await asyncio.sleep(0.5)
 
