@@ -211,7 +211,7 @@ def _base_name(facts: dict[str, Any]) -> str:
     """The pre-trained base that the first stage began from, by its name on the hub."""
     while (earlier := Path(facts["recipe"]["base"]) / RUN_FILE).is_file():
         facts = json.loads(earlier.read_text(encoding="utf-8"))
-    base = facts["recipe"]["base"]
+    base: str = facts["recipe"]["base"]
     return _BASES.get(base, base)
 
 
