@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -145,6 +146,14 @@ def explain(error: ValidationError, settings: type[BaseSettings], name: str, ori
     secret = name in settings.model_fields and is_secret(settings.model_fields[name])
     shown = "" if secret or first["type"] == "value_error" else f", not {first['input']!r}"
     return f"{name} ({origin}): {problem}{shown}"
+
+
+def without_token(value: Any) -> Any:
+    """The value; of a URL only scheme and host, since receivers often put a token into the rest."""
+    if isinstance(value, str) and "://" in value:
+        url = urlsplit(value)
+        return f"{url.scheme}://{url.hostname}/…"
+    return value
 
 
 def as_text(value: Any) -> str:

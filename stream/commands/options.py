@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
-from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -117,17 +116,12 @@ def _in_force(flags: dict[str, Any], config: Path | None, *, service: bool) -> S
 def _log_start(resolved: ResolvedSettings) -> None:
     """What differs from the defaults, secrets hidden, for whoever reads the log of a service later."""
     values = resolved.settings.model_dump(mode="json")
-    _log.info("settings in force", **{name: _loggable(values[name]) for name in sorted(resolved.origins)})
+    _log.info(
+        "settings in force",
+        **{name: sources.without_token(values[name]) for name in sorted(resolved.origins)},
+    )
     for warning in resolved.warnings:
         _log.warning(warning)
-
-
-def _loggable(value: Any) -> Any:
-    """The value; of a URL only scheme and host, since receivers often put a token into the rest."""
-    if isinstance(value, str) and "://" in value:
-        url = urlsplit(value)
-        return f"{url.scheme}://{url.hostname}/…"
-    return value
 
 
 def _fields(names: Iterable[str]) -> dict[str, str]:

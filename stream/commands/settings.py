@@ -31,7 +31,7 @@ def settings(config: Path | None, as_json: bool) -> None:
 
 def _shown(resolved: ResolvedSettings, name: str) -> Any:
     """A value as JSON takes it; a secret as stars, or None where it is not set."""
-    return resolved.settings.model_dump(mode="json")[name]
+    return sources.without_token(resolved.settings.model_dump(mode="json")[name])
 
 
 def _as_json(resolved: ResolvedSettings) -> dict[str, dict[str, Any]]:

@@ -235,6 +235,7 @@ def test_settings_prints_each_value_with_its_source_and_hides_secrets(
 ) -> None:
     monkeypatch.setenv("EMOTION_MAX_WAIT_MS", "5")
     monkeypatch.setenv("EMOTION_AUTHOR_KEY", "open sesame")
+    monkeypatch.setenv("EMOTION_WEBHOOK_URL", "https://hooks.example.org/sesame/token")
     Path("emotion-stream.toml").write_text("partitions = 3")
     values = json.loads(run("settings", "--json").stdout)
     assert set(values) == set(Settings.model_fields)
@@ -243,6 +244,7 @@ def test_settings_prints_each_value_with_its_source_and_hides_secrets(
     assert values["group_id"] == {"value": "emotion-stream", "source": "default", "from": None}
     assert values["author_key"]["value"] == "**********"
     assert values["sasl_password"]["value"] is None
+    assert values["webhook_url"]["value"] == "https://hooks.example.org/…"
     table = run("settings").stdout
     assert "sesame" not in table
     assert ["max_wait_ms", "5", "EMOTION_MAX_WAIT_MS"] in [line.split() for line in table.splitlines()]
