@@ -16,7 +16,12 @@ demo: $(VENV)/base.stamp ## Watch messages being labelled, on a broker of its ow
 	@$(BIN)/emotion-stream demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## Run all tests (ARGS="-k batcher"); with KAFKA_HOME, on Apache Kafka too
+ifdef ARGS
 	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest -m "not crash" -n 2 --dist loadfile
+	$(BIN)/pytest -m crash
+endif
 
 check: $(VENV)/dev.stamp ## Lint, format and types
 	$(BIN)/ruff check .

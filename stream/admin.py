@@ -298,11 +298,13 @@ def _reasons_instead_of_logs() -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             reasons.append(record.getMessage())
 
-    keep, propagates = Keep(logging.WARNING), logger.propagate
+    keep, propagates, level = Keep(logging.WARNING), logger.propagate, logger.level
     logger.addHandler(keep)
     logger.propagate = False
+    logger.setLevel(logging.WARNING)  # a program that silences its libraries still wants the reason
     try:
         yield reasons
     finally:
         logger.removeHandler(keep)
         logger.propagate = propagates
+        logger.setLevel(level)

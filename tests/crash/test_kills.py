@@ -37,7 +37,7 @@ async def send_through_kills(
 ) -> dict[Place, Sent]:
     """Produce as long as annotators are killed, then have one label what is left."""
     over = threading.Event()
-    sending = asyncio.create_task(send(settings, traffic, 20_000, over_s=100, until=over.is_set))
+    sending = asyncio.create_task(send(settings, traffic, 40_000, over_s=100, until=over.is_set))
     try:
         await asyncio.to_thread(kill_again_and_again, kills, annotators, chance)
     finally:

@@ -116,6 +116,7 @@ async def test_check_names_missing_topics_and_the_command_that_creates_them(
 async def test_an_unreachable_broker_is_one_line_and_nothing_in_the_log(
     address: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # as our command line does
     with caplog.at_level(logging.INFO), pytest.raises(BrokerError) as caught:
         await check_topics(Settings(bootstrap_servers=address), ["messages"])
     assert re.fullmatch(
