@@ -65,6 +65,10 @@ class Checkpointer:
             changed_signals = {number: changes for number, changes in signals.items() if changes}
             # 1. What the world sees.
             await self._publish(changed_counts, changed_signals)
+            # A rebalance that did not wait for us has given the partitions anew: what was taken from them
+            # belongs to the time before, and would lie behind what their owner has stored since.
+            if generation != self._app.consumer_generation_id:
+                return False
             # 2. What the next owner needs.
             if changed_counts or changed_signals:
                 if not await self._app.committed_consumer.still_member():
