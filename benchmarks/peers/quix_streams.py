@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import time
 
 from quixstreams import Application
@@ -36,6 +37,7 @@ app = Application(
     processing_guarantee=guarantee,
     commit_interval=0.1,
     auto_create_topics=False,
+    state_dir=tempfile.mkdtemp(),
     loglevel="WARNING",
 )
 messages = app.topic(os.environ["EMOTION_INPUT_TOPIC"], value_deserializer="json")
