@@ -199,7 +199,8 @@ class ApacheKafka:
         }
         self._configure(properties)
         config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The first byte is fixed: an id that began with "-" would be read as an option.
+        cluster_id = base64.urlsafe_b64encode(b"K" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         subprocess.run(
             [self._bin / "kafka-storage.sh", "format", "-t", cluster_id, "-c", config, *self._users()],
             check=True,
