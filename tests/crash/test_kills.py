@@ -5,7 +5,10 @@ import random
 import threading
 import time
 
+import pytest
+
 from stream.settings import Settings
+from tests.brokers import Broker
 from tests.crash.annotators import TAKEN_OVER, Annotators
 from tests.crash.outcomes import Place, Sent, assert_exactly_once, assert_nothing_lost
 from tests.crash.traffic import Traffic, send
@@ -25,8 +28,10 @@ async def test_ten_kills_and_a_second_annotator_leave_one_outcome_for_every_mess
 
 
 async def test_at_least_once_loses_nothing_and_repeats_only_under_the_same_ids(
-    settings: Settings, annotators: Annotators, traffic: Traffic, chance: random.Random
+    broker: Broker, settings: Settings, annotators: Annotators, traffic: Traffic, chance: random.Random
 ) -> None:
+    if broker.kind == "embedded":
+        pytest.skip("the embedded broker never evicts a killed member by itself: set KAFKA_HOME")
     annotators.settings = annotators.settings.model_copy(update={"guarantee": "at_least_once"})
     sent = await send_through_kills(3, settings, annotators, traffic, chance)
     await assert_nothing_lost(settings, sent)
