@@ -102,8 +102,3 @@ class Batcher(Generic[T]):
                 low, rows = low - 1, rows + below.rows
             else:
                 high, rows = high + 1, rows + above.rows
-
-    def clear(self) -> None:
-        """Forget everything that waits."""
-        self._queue.clear()
-        self._tokens = 0

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-from model.contract import Emotion, ModelInfo
+from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.ledger import Entry, Silent
 from stream.codec import (
     PASSED_THROUGH,
@@ -28,7 +28,7 @@ from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Message, Source
 from stream.ids import delta_id, event_id
 from stream.topics import TopicNames, partition_of
 
-_LEVELS = ("none", "watch", "elevated", "high")
+_LEVELS: tuple[str, ...] = get_args(DistressLevel)
 
 
 class Record(NamedTuple):
