@@ -57,6 +57,8 @@ class Calibration(_Frozen):
 
     - ``temperature`` divides the logits before the softmax (Guo et al., "On Calibration of Modern Neural
       Networks", ICML 2017).
+    - ``temperature_entropy``: how much warmer the logits of an undecided message are read than those of a
+      plain one; see ``model.decide.temperatures``. 0 is the one temperature for all.
     - ``thresholds``: the label with the greatest probability / threshold wins. Labels left out have 0.5,
       so with no thresholds at all the most probable label wins.
     - ``neutral_threshold``: an emotion less probable than this is not named; the label is neutral. It is
@@ -77,6 +79,7 @@ class Calibration(_Frozen):
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{12}$")
     language: str = Field(default="en", min_length=2)
     temperature: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    temperature_entropy: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     neutral_threshold: Probability = 0.0
     distress_weights: DistressWeights = DistressWeights()

@@ -8,7 +8,7 @@ in the order of ``model.labels.LABELS``.
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +28,36 @@ DEFAULT_THRESHOLD: Final = 0.5
 # first and decided on afterwards, so that a reader finds label, confidence and level consistent.
 DECIMALS: Final = 6
 
+# Where the entropy's power would run away: a message this plain is certain at any temperature.
+LEAST_ENTROPY: Final = 0.001
+
 _NEUTRAL_ID: Final = LABEL2ID[NEUTRAL]
 
 
-def probabilities(logits: Logits, temperature: float, columns: Sequence[int]) -> Floats:
+def temperatures(logits: npt.NDArray[np.floating[Any]], temperature: float, exponent: float) -> Floats:
+    """The temperature of each window, shape (W, 1): ``temperature`` times its entropy to ``exponent``.
+
+    The entropy is that of the softmax of the plain logits, as a share of the greatest there can be. Texts on
+    which people agree and texts on which they do not need different temperatures, and the entropy tells them
+    apart; the order of the labels stays. (Balanya, Maroñas and Ramos, "Adaptive Temperature Scaling for
+    Robust Calibration of Deep Neural Networks", 2022.)
+    """
+    if not exponent or logits.shape[1] < 2:
+        return np.full((len(logits), 1), temperature)
+    log_shares = logits.astype(np.float64)
+    log_shares -= log_shares.max(axis=1, keepdims=True, initial=-np.inf)
+    log_shares -= np.log(np.exp(log_shares).sum(axis=1, keepdims=True))
+    entropy = -(np.exp(log_shares) * log_shares).sum(axis=1, keepdims=True) / np.log(logits.shape[1])
+    result: Floats = temperature * np.clip(entropy, LEAST_ENTROPY, 1.0) ** exponent
+    return result
+
+
+def probabilities(logits: Logits, temperature: float | Floats, columns: Sequence[int]) -> Floats:
     """Calibrated probabilities of the seven labels, shape (W, 7); rows sum to 1.
 
-    ``columns[k]`` is the label of logit k. Labels that the model does not know have probability 0.
-    Raises ``ModelError`` for logits that are not finite: no decision can stand on them.
+    ``temperature`` is one number, or one a window, shape (W, 1). ``columns[k]`` is the label of logit k.
+    Labels that the model does not know have probability 0.
     """
-    if not np.isfinite(logits).all():
-        raise ModelError("the model gave logits that are not finite; try precision fp32 or check the weights")
     scaled = logits.astype(np.float64) / temperature  # (W, K)
     scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf)
     np.exp(scaled, out=scaled)
@@ -94,8 +113,19 @@ class DecisionRule:
         return np.array([levels.watch, levels.elevated, levels.high])
 
     def probabilities(self, logits: Logits) -> Floats:
-        """Calibrated probabilities of each window, shape (W, 7)."""
-        return probabilities(logits, self.calibration.temperature, self.columns)
+        """Calibrated probabilities of each window, shape (W, 7).
+
+        Raises ``ModelError`` for logits that are not finite: no decision can stand on them.
+        """
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                "the model gave logits that are not finite; try precision fp32 or check the weights"
+            )
+        return probabilities(logits, self.temperatures(logits), self.columns)
+
+    def temperatures(self, logits: npt.NDArray[np.floating[Any]]) -> Floats:
+        """The calibrated temperature of each window, shape (W, 1)."""
+        return temperatures(logits, self.calibration.temperature, self.calibration.temperature_entropy)
 
     def choose(self, by_text: Floats) -> Indices:
         """The label of each text as an index into ``LABELS``, shape (T,).

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.calibration import Calibration, DistressLevels, DistressWeights
-from model.decide import DecisionRule
+from model.decide import DecisionRule, temperatures
 from model.folder import ModelFolder
 from model.labels import LABEL2ID, LABELS
 from training.data import Row, load_emotion, load_goemotions
@@ -73,13 +73,13 @@ def fit_calibration(
 ) -> Calibration:
     """``base`` with everything fitted on ``sets``; ``columns[k]`` is the label of logit k.
 
-    The temperature is fitted on the sets that the model was ``trained_on``. Thresholds and levels depend on
+    The temperature and its exponent are fitted on the sets that the model was ``trained_on``. Thresholds and levels depend on
     how common each label is, so they are fitted on GoEmotions alone where it is there: a third of its rows
     is neutral, none of dair-ai/emotion's.
     """
     overlap = min(OVERLAP_TOKENS, base.max_tokens // 4)
-    temperature = fit_temperature([sets[name] for name in trained_on])
-    update = {"temperature": temperature, "overlap_tokens": overlap}
+    temperature, exponent = fit_entropy_temperature([sets[name] for name in trained_on])
+    update = {"temperature": temperature, "temperature_entropy": exponent, "overlap_tokens": overlap}
     fitted = base.model_copy(update=update)
     stream_like = sets.get("goemotions") or next(iter(sets.values()))
     rule = DecisionRule(fitted, columns)
@@ -100,6 +100,23 @@ def fit_temperature(sets: Sequence[Validation]) -> float:
 
     found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
     return round(float(np.exp(found.x)), 4)
+
+
+def fit_entropy_temperature(sets: Sequence[Validation]) -> tuple[float, float]:
+    """Temperature and exponent (``model.decide.temperatures``) with the least negative log-likelihood, each
+    data set with the same weight.
+    """
+    from scipy.optimize import minimize
+
+    def loss(parameters: Floats) -> float:
+        log_temperature, exponent = (float(parameter) for parameter in parameters)
+        return sum(
+            _nll(part, temperatures(part.logits, float(np.exp(log_temperature)), exponent)) for part in sets
+        )
+
+    bounds = [(np.log(0.2), np.log(5.0)), (0.0, 1.0)]
+    found = minimize(loss, x0=(0.0, 0.05), bounds=bounds, method="Nelder-Mead")
+    return round(float(np.exp(found.x[0])), 4), round(float(found.x[1]), 4)
 
 
 def fit_neutral_threshold(probabilities: Floats, labels: Indices, columns: Sequence[int]) -> float:
@@ -164,12 +181,14 @@ def _validation(rows: Sequence[Row], logits: Floats) -> Validation:
     return Validation(logits, labels, tuple(sorted({int(label) for label in labels})))
 
 
-def _nll(part: Validation, temperature: float) -> float:
+def _nll(part: Validation, temperature: float | Floats) -> float:
     """Mean negative log-likelihood over the labels that the set can have and the model knows."""
     known = [column for column in part.columns if column < part.logits.shape[1]]
     rows = np.isin(part.labels, known)
     if not rows.any():
         raise TrainingError("no validation row has a label that the model knows")
     chosen = np.searchsorted(known, part.labels[rows])
+    if not isinstance(temperature, float):
+        temperature = temperature[rows]
     probabilities = softmax(part.logits[rows][:, known], temperature)
     return float(-np.log(probabilities[np.arange(len(chosen)), chosen] + 1e-12).mean())

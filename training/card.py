@@ -117,8 +117,9 @@ pipeline("text-classification", model="model/weights")("I can't believe how beau
 
 `model.safetensors` holds the weights in fp16. `model.int8.onnx` holds the same model for CPUs, with int8
 products and embeddings. `calibration.json` holds what reads the logits: the temperature
-({calibration.temperature}), the neutral threshold ({calibration.neutral_threshold}), and the map and
-levels of the distress score. Revision `{calibration.revision}` is the start of the SHA-256 of
+({calibration.temperature} times the normalised entropy of the plain softmax to the power of
+{calibration.temperature_entropy}), the neutral threshold ({calibration.neutral_threshold}), and the map
+and levels of the distress score. Revision `{calibration.revision}` is the start of the SHA-256 of
 `model.safetensors`.
 """
 
@@ -147,7 +148,7 @@ intervals:
 | ROC-AUC, weighted | {scores["roc_auc_weighted"]:.4f} | |
 | ECE before temperature scaling | {scores["ece_before"]:.4f} | |
 | ECE at the set's own temperature {scores["own_temperature"]} | {scores["ece_after"]:.4f} | |
-| ECE at the shipped temperature, a compromise with GoEmotions | {scores["ece_shipped"]:.4f} | |
+| ECE as shipped, one calibration for this set and GoEmotions | {scores["ece_shipped"]:.4f} | |
 | accuracy on the {scores["consistent_rows"]:.0f} rows that no training row contradicts | \
 {scores["consistent_accuracy"]:.4f} | |
 

@@ -99,6 +99,7 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
     emotion = load_emotion(data)
     logits = row_logits(classifier, emotion.test)
     labels = np.array([LABEL2ID[row.label] for row in emotion.test])
+    rule = DecisionRule(calibration, opened.columns)
     outcomes = run_cases(classifier)
     return Evaluation(
         model=_describe(folder, classifier, calibration),
@@ -106,10 +107,10 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
             logits,
             labels,
             emotion,
-            temperature=calibration.temperature,
+            temperature=rule.temperatures(logits),
             own_temperature=own_temperature(row_logits(classifier, emotion.validation), emotion.validation),
         ),
-        seven_way=_seven_way(logits, labels, DecisionRule(calibration, opened.columns)),
+        seven_way=_seven_way(logits, labels, rule),
         goemotions=goemotions_scores(classifier, opened, data),
         behaviour=pass_rates(outcomes),
         behaviour_failures=[outcome for outcome in outcomes if not outcome.passed],
@@ -120,11 +121,11 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
 
 
 def benchmark(
-    logits: Floats, labels: Indices, emotion: Splits, *, temperature: float, own_temperature: float
+    logits: Floats, labels: Indices, emotion: Splits, *, temperature: float | Floats, own_temperature: float
 ) -> Benchmark:
     """Six-way scores of ``logits`` (N, K) on the test split: the softmax runs over the emotion logits alone.
 
-    ``temperature`` is the shipped one, a compromise between data sets; ``own_temperature`` is fitted on this
+    ``temperature`` is the shipped one, one number or one a row, shape (N, 1); ``own_temperature`` is fitted on this
     set's validation rows alone, as published calibration errors are.
     """
     probabilities = six_way(logits, temperature)
@@ -310,6 +311,7 @@ def _describe(folder: Path, classifier: EmotionClassifier, calibration: Calibrat
         "language": info.language,
         "precision": info.precision,
         "temperature": calibration.temperature,
+        "temperature_entropy": calibration.temperature_entropy,
         "neutral_threshold": calibration.neutral_threshold,
     }
     if (folder / RUN_FILE).is_file():

@@ -18,8 +18,8 @@ Indices = npt.NDArray[np.integer[Any]]
 BINS: Final = 15
 
 
-def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Rows of probabilities, shape (N, K)."""
+def softmax(logits: Floats, temperature: float | Floats = 1.0) -> Floats:
+    """Rows of probabilities, shape (N, K); ``temperature`` is one number, or one a row, shape (N, 1)."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     np.exp(scaled, out=scaled)
@@ -27,7 +27,7 @@ def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     return probabilities
 
 
-def six_way(logits: Floats, temperature: float = 1.0) -> Floats:
+def six_way(logits: Floats, temperature: float | Floats = 1.0) -> Floats:
     """The benchmark's probabilities, shape (N, 6): the softmax over the six emotion logits alone."""
     return softmax(logits[:, : len(EMOTIONS)], temperature)
 

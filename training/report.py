@@ -91,7 +91,11 @@ def _benchmark(evaluation: Evaluation) -> str:
             row("ROC-AUC of hard labels, weighted (the report's variant)", "roc_auc_weighted_hard_labels"),
             row("ECE before temperature scaling", "ece_before"),
             row(f"ECE after, at the set's own temperature {scores['own_temperature']}", "ece_after"),
-            row(f"ECE at the shipped temperature {evaluation.model['temperature']}", "ece_shipped"),
+            row(
+                f"ECE as shipped, temperature {evaluation.model['temperature']} · "
+                f"entropy^{evaluation.model['temperature_entropy']}",
+                "ece_shipped",
+            ),
             row(f"accuracy on the {scores['consistent_rows']:.0f} consistent rows", "consistent_accuracy"),
             row("macro-F1 on them", "consistent_macro_f1"),
         ],

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from model import EMOTIONS, LABELS, NEUTRAL, Calibration, Emotion, Encoded, Logits, ModelError
 from model.calibration import DistressLevels, DistressWeights
-from model.decide import LEVELS, DecisionRule, aggregate, probabilities
+from model.decide import LEVELS, DecisionRule, aggregate, probabilities, temperatures
 from model.labels import LABEL2ID
 
 ALL = tuple(range(len(LABELS)))
@@ -63,7 +63,26 @@ class TestProbabilities:
         logits = np.zeros((2, len(LABELS)), dtype=np.float32)
         logits[1, 3] = bad
         with pytest.raises(ModelError, match="not finite"):
-            probabilities(logits, 1.0, ALL)
+            DecisionRule(Calibration()).probabilities(logits)
+
+    @given(LOGITS, st.floats(0.2, 5), st.floats(0, 1))
+    def test_the_entropy_warms_what_is_undecided_and_keeps_the_order(
+        self, logits: Logits, temperature: float, exponent: float
+    ) -> None:
+        by_window = temperatures(logits, temperature, exponent)
+        assert by_window.shape == (len(logits), 1)
+        assert (by_window <= temperature * (1 + 1e-9)).all()
+        assert (by_window > 0).all()
+        result = probabilities(logits, by_window, ALL)
+        strongest = logits.argmax(axis=1)
+        np.testing.assert_array_equal(result[np.arange(len(logits)), strongest], result.max(axis=1))
+
+    def test_an_even_message_has_the_full_temperature_and_a_plain_one_less(self) -> None:
+        logits = np.array([[0.0] * 7, [9.0, *[0.0] * 6]], dtype=np.float32)
+        even, plain = temperatures(logits, 1.5, 0.2)[:, 0]
+        assert even == pytest.approx(1.5)
+        assert plain < 1.0
+        assert temperatures(logits, 1.5, 0.0)[:, 0].tolist() == [1.5, 1.5]
 
 
 class TestWindows:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.calibration import Calibration, DistressWeights
+from model.decide import temperatures
 from model.labels import LABEL2ID
 from training.calibrate import (
     LEVEL_PRECISION,
@@ -13,6 +14,7 @@ from training.calibrate import (
     calibrate,
     fit_calibration,
     fit_distress,
+    fit_entropy_temperature,
     fit_neutral_threshold,
     fit_temperature,
 )
@@ -36,6 +38,16 @@ def test_the_temperature_undoes_a_scaling_of_the_logits(scale: float) -> None:
     temperature = fit_temperature([Validation(logits, labels, ALL)])
     assert temperature == pytest.approx(scale, rel=0.1)
     assert ece(softmax(logits, temperature), labels) < 0.03
+
+
+def test_temperature_and_exponent_are_those_that_the_labels_were_drawn_with() -> None:
+    rng = np.random.default_rng(2)
+    logits = rng.normal(size=(6_000, 7)) * rng.uniform(0.5, 4, size=(6_000, 1))
+    drawn_from = softmax(logits, temperatures(logits, 1.3, 0.3))
+    labels = np.array([rng.choice(7, p=p) for p in drawn_from])
+    temperature, exponent = fit_entropy_temperature([Validation(logits, labels, ALL)])
+    assert temperature == pytest.approx(1.3, rel=0.1)
+    assert exponent == pytest.approx(0.3, abs=0.08)
 
 
 def test_rows_of_labels_the_model_lacks_do_not_count() -> None:
@@ -82,6 +94,7 @@ def test_everything_is_fitted_into_one_calibration() -> None:
     sets = {"goemotions": Validation(logits, labels, ALL)}
     fitted = fit_calibration(sets, ALL, Calibration(max_tokens=128), ["goemotions"])
     assert fitted.temperature == pytest.approx(2.0, rel=0.15)
+    assert fitted.temperature_entropy < 0.1
     assert fitted.max_tokens == 128
     assert fitted.distress_map
 
