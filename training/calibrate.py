@@ -73,9 +73,9 @@ def fit_calibration(
 ) -> Calibration:
     """``base`` with everything fitted on ``sets``; ``columns[k]`` is the label of logit k.
 
-    The temperature and its exponent are fitted on the sets that the model was ``trained_on``. Thresholds and levels depend on
-    how common each label is, so they are fitted on GoEmotions alone where it is there: a third of its rows
-    is neutral, none of dair-ai/emotion's.
+    The temperature and its exponent are fitted on the sets that the model was ``trained_on``. Thresholds
+    and levels depend on how common each label is, so they are fitted on GoEmotions alone where it is there:
+    a third of its rows is neutral, none of dair-ai/emotion's.
     """
     overlap = min(OVERLAP_TOKENS, base.max_tokens // 4)
     temperature, exponent = fit_entropy_temperature([sets[name] for name in trained_on])

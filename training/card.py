@@ -19,7 +19,10 @@ from training.predict import open_classifier, row_logits
 
 METRICS_FILE: Final = Path("evaluation") / "metrics.json"
 
-_BASES: Final = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+_BASES: Final = {
+    "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+    "mpnet": "sentence-transformers/all-mpnet-base-v2",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +238,9 @@ _SOURCES: Final = {
     "educational and research purposes only.",
     "goemotions": "GoEmotions (Demszky et al., ACL 2020), CC BY 4.0, {rows:,} single-label rows{drawn}.",
     "banking77": "banking77 (Casanueva et al., 2020), CC BY 4.0, {rows:,} questions as neutral{drawn}.",
-    "written": "Examples written for this project, {rows:,} rows{drawn}.",
+    "written": "Patterns written for this project, filled in at random, {rows:,} rows{drawn}.",
+    "messages": "Messages written one by one for this project, {rows:,} rows{drawn}.",
+    "conversations": "Conversations written for this project, {rows:,} rows{drawn}.",
 }
 
 _LIMITS: Final = """## Intended use, limits and misuse

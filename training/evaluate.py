@@ -125,8 +125,8 @@ def benchmark(
 ) -> Benchmark:
     """Six-way scores of ``logits`` (N, K) on the test split: the softmax runs over the emotion logits alone.
 
-    ``temperature`` is the shipped one, one number or one a row, shape (N, 1); ``own_temperature`` is fitted on this
-    set's validation rows alone, as published calibration errors are.
+    ``temperature`` is the shipped one, one number or one a row, shape (N, 1); ``own_temperature`` is fitted
+    on this set's validation rows alone, as published calibration errors are.
     """
     probabilities = six_way(logits, temperature)
     predicted = probabilities.argmax(axis=1)

@@ -1,14 +1,16 @@
 """Which rows a recipe trains on and which it is judged by, with the leakage guards applied.
 
-load ─► drop contradictions ─► drop near-duplicates of any validation or test row, of any data set ─► recipe
+load ─► drop contradictions ─► drop near-duplicates of any validation or test row, of any data set, and of the
+behavioural set ─► recipe
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from training.behaviour import behavioural_rows
 from training.context import conversations
 from training.data import (
     Row,
@@ -20,9 +22,12 @@ from training.data import (
     stratified_split,
 )
 from training.leakage import without_leaks
+from training.messages import load_conversations, load_messages
 from training.recipes import Recipe
 from training.written import written_rows
 
+JUDGED: Final = ("emotion", "goemotions", "messages", "conversations")
+"""The data sets whose validation rows a run is judged by."""
 WRITTEN_ROWS: Final = 12_000
 """Written examples in all; a recipe draws its share of them anew in each epoch."""
 
@@ -48,6 +53,7 @@ def training_data(
         emotion = sets["emotion"]
         sets["emotion"] = stratified_split([*emotion.train, *emotion.validation, *emotion.test], split, seed)
     protected = [row for splits in sets.values() for row in (*splits.validation, *splits.test)]
+    protected += behavioural_rows()
     train: list[Row] = []
     for name, limit in recipe.sources.items():
         rows = (
@@ -57,11 +63,9 @@ def training_data(
         if (
             recipe.distil and limit is not None
         ):  # each row costs the teachers a pass: no more than can be drawn
-            rows = random.Random(f"pool {seed}").sample(rows, min(len(rows), limit * recipe.epochs))
+            rows = random.Random("pool").sample(rows, min(len(rows), limit * recipe.epochs))
         train += rows
-    validation: dict[str, Sequence[Row]] = {
-        name: sets[name].validation for name in ("emotion", "goemotions") if name in sets
-    }
+    validation: dict[str, Sequence[Row]] = {name: sets[name].validation for name in JUDGED if name in sets}
     if recipe.context_tokens:
         train = conversations(train, seed)
         validation = {name: conversations(rows, seed) for name, rows in validation.items()}
@@ -70,8 +74,14 @@ def training_data(
 
 def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
     """The data sets among the recipe's sources, by name."""
-    loaders = {"emotion": load_emotion, "goemotions": load_goemotions, "banking77": load_banking77}
-    return {name: load(folder) for name, load in loaders.items() if name in recipe.sources}
+    loaders: dict[str, Callable[[], Splits]] = {
+        "emotion": lambda: load_emotion(folder),
+        "goemotions": lambda: load_goemotions(folder),
+        "banking77": lambda: load_banking77(folder),
+        "messages": load_messages,
+        "conversations": load_conversations,
+    }
+    return {name: load() for name, load in loaders.items() if name in recipe.sources}
 
 
 def with_context(recipe: Recipe, context_tokens: int) -> Recipe:

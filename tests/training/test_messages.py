@@ -1,0 +1,78 @@
+"""The messages written for this project: read with checks, held out for good, unlike the behavioural set."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.labels import LABELS
+from training.behaviour import behavioural_rows
+from training.errors import DataError
+from training.leakage import NearDuplicates, without_leaks
+from training.messages import FOLDER, KINDS, load_conversations, load_messages
+from training.recipes import BEST
+from training.sources import training_data
+
+
+def _write(file: Path, records: list[dict[str, object]]) -> None:
+    file.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+def _folder(folder: Path, count: int) -> Path:
+    for kind in KINDS:
+        _write(
+            folder / f"{kind}.jsonl",
+            [{"text": f"{kind} {n}", "label": LABELS[n % 7]} for n in range(count)],
+        )
+    return folder
+
+
+def test_about_a_tenth_is_held_out_and_stays_so_when_others_come(tmp_path: Path) -> None:
+    few = load_messages(_folder(tmp_path, 200))
+    many = load_messages(_folder(tmp_path, 400))
+    assert 30 < len(few.validation) < 90
+    assert len(few.train) + len(few.validation) == 600
+    assert set(few.validation) <= set(many.validation)
+    assert set(few.train) <= set(many.train)
+
+
+def test_a_conversation_keeps_its_earlier_messages_in_order(tmp_path: Path) -> None:
+    conversation = {"context": ["did they ring?", "not yet"], "text": "still nothing", "label": "sadness"}
+    _write(tmp_path / "conversations.jsonl", [conversation])
+    _write(tmp_path / "conversations_test.jsonl", [conversation])
+    (row,) = load_conversations(tmp_path).test
+    assert row.context == ("did they ring?", "not yet")
+    assert row.text == "still nothing"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"text": "no label"}', '{"text": "x", "label": "glee"}', '{"text": " ", "label": "joy"}', "[]", "x"],
+)
+def test_a_broken_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
+    folder = _folder(tmp_path, 1)
+    with (folder / "everyday.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(DataError, match=r"everyday\.jsonl:2: expected"):
+        load_messages(folder)
+
+
+def test_the_shipped_messages_cover_every_label_and_repeat_nothing() -> None:
+    splits = load_messages()
+    rows = [*splits.train, *splits.validation]
+    assert {row.label for row in splits.validation} == set(LABELS)
+    assert len({row.text for row in rows}) == len(rows)
+    assert all((FOLDER / f"{kind}.jsonl").is_file() for kind in KINDS)
+
+
+def test_nothing_like_the_behavioural_set_is_trained_on(data_folder: Path) -> None:
+    near = NearDuplicates(row.text for row in behavioural_rows())
+    rows = training_data(BEST, data_folder).train
+    assert {"messages", "written"} <= {row.source for row in rows}
+    assert not [row.text for row in rows if row.text in near]
+
+
+def test_no_message_trained_on_is_like_a_held_out_one() -> None:
+    splits = load_messages()
+    kept = without_leaks(splits.train, splits.validation)
+    assert len(kept) > 0.98 * len(splits.train)

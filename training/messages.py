@@ -1,0 +1,76 @@
+"""Messages written one by one for this project: what people write to a support desk, in a community, and in
+everyday life.
+
+``training/messages/`` holds them as JSON Lines, and conversations whose last message is labelled in the
+light of the ones before. About a tenth of each file is held out for validation, chosen by the texts' hashes:
+a message stays on its side when others come or go. The conversations have a test file.
+
+    support.jsonl, community.jsonl, everyday.jsonl     {"text": ..., "label": "joy"}
+    conversations.jsonl, conversations_test.jsonl      {"context": [..., newest], "text": ..., "label": ...}
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from model.labels import LABELS
+from training.data import Row, Splits
+from training.errors import DataError
+
+FOLDER: Final = Path(__file__).parent / "messages"
+KINDS: Final = ("support", "community", "everyday")
+HELD_OUT: Final = 10
+"""About one message in so many is held out."""
+
+
+def load_messages(folder: Path = FOLDER) -> Splits:
+    """The messages of all kinds, for training and validation. Raises ``DataError``."""
+    rows = [row for kind in KINDS for row in _read(folder / f"{kind}.jsonl", "messages")]
+    return _split(rows, test=[])
+
+
+def load_conversations(folder: Path = FOLDER) -> Splits:
+    """Messages with the ones before them, for training, validation and test. Raises ``DataError``."""
+    return _split(
+        _read(folder / "conversations.jsonl", "conversations"),
+        test=_read(folder / "conversations_test.jsonl", "conversations"),
+    )
+
+
+def _split(rows: Sequence[Row], test: Sequence[Row]) -> Splits:
+    held_out = [_is_held_out(row) for row in rows]
+    return Splits(
+        tuple(row for row, held in zip(rows, held_out, strict=True) if not held),
+        tuple(row for row, held in zip(rows, held_out, strict=True) if held),
+        tuple(test),
+    )
+
+
+def _is_held_out(row: Row) -> bool:
+    digest = hashlib.sha256("\n".join((*row.context, row.text)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % HELD_OUT == 0
+
+
+def _read(file: Path, source: str) -> list[Row]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}; reinstall the package") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(_row(json.loads(line), source))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f'{file}:{number}: expected {{"text": ..., "label": one of {", ".join(LABELS)}}}'
+            ) from error
+    return rows
+
+
+def _row(record: dict[str, Any], source: str) -> Row:
+    text, label, context = record["text"], record["label"], record.get("context", ())
+    if label not in LABELS or not text.strip() or not all(earlier.strip() for earlier in context):
+        raise ValueError(label)
+    return Row(text, label, source, tuple(context))
