@@ -32,6 +32,7 @@ PURE: Final = {
     "stream.ids",
     "stream.monitor.fold",
     "stream.monitor.windows",
+    "stream.records",
 }
 """Must be pure; files that say so of themselves are held to it too."""
 

@@ -20,32 +20,30 @@ from model.contract import Model
 from stream.admin import check_topics
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
-from stream.annotate.deadline import Deadline
 from stream.annotate.optouts import following
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.pipeline import Pipeline
 from stream.annotate.progress import Progress
-from stream.annotate.publish import (
-    AtLeastOnce,
-    ExactlyOnce,
-    FencedError,
-    Publisher,
-    PublishError,
-    producer_arguments,
-    start_shared_producer,
-    stop_shared_producer,
-)
+from stream.annotate.publish import AtLeastOnce, Publisher, start_shared_producer
 from stream.annotate.refusals import refusal
 from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.classifier import load_classifier
+from stream.deadline import Deadline
 from stream.errors import SettingsError, StalledError, StreamError
 from stream.kafka import connection
 from stream.metrics import Metrics
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
 from stream.settings import Settings
+from stream.transactions import (
+    FencedError,
+    PublishError,
+    Transactions,
+    producer_arguments,
+    stop_producer,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -220,7 +218,7 @@ class Annotator:
         if settings.guarantee == "exactly_once":
 
             async def transactional(tp: TopicPartition) -> Publisher:
-                return await ExactlyOnce.start(tp, settings.group_id, timeout_ms, arguments)
+                return await Transactions.start(tp, settings.group_id, timeout_ms, arguments)
 
             yield transactional
             return
@@ -233,7 +231,7 @@ class Annotator:
         try:
             yield plain
         finally:
-            await stop_shared_producer(producer, Deadline(settings.revoke_timeout_s))
+            await stop_producer(producer, Deadline(settings.revoke_timeout_s))
 
     def _context(
         self,

@@ -11,14 +11,15 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from model.contract import Emotion
-from stream.annotate.deadline import Deadline
 from stream.annotate.ledger import Entry, Ledger
 from stream.annotate.outcomes import OutcomeEncoder
 from stream.annotate.partition import PartitionState, transition
-from stream.annotate.publish import FencedError, Publisher, PublishError
+from stream.annotate.publish import Publisher
 from stream.annotate.tracing import Tracing
+from stream.deadline import Deadline
 from stream.errors import MessageError
 from stream.metrics import Metrics
+from stream.transactions import FencedError, PublishError
 
 _log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.ledger import Entry, Silent
@@ -26,22 +26,10 @@ from stream.codec import (
 from stream.errors import MessageError
 from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Message, Source
 from stream.ids import delta_id, event_id
+from stream.records import Output, Record
 from stream.topics import TopicNames, partition_of
 
 _LEVELS: tuple[str, ...] = get_args(DistressLevel)
-
-
-class Record(NamedTuple):
-    """One record to produce."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-    timestamp_ms: int
-
-
-Output = dict[tuple[str, int], list[Record]]
-"""Records by topic and partition."""
 
 
 @dataclass(frozen=True, slots=True)

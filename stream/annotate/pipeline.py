@@ -19,10 +19,10 @@ from stream.annotate import inference
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.batcher import Batch, Batcher
-from stream.annotate.deadline import Deadline
 from stream.annotate.ledger import Entry
 from stream.annotate.partition import PartitionState
 from stream.annotate.worker import Worker
+from stream.deadline import Deadline
 from stream.errors import MessageError
 from stream.metrics import Metrics
 from stream.settings import Settings

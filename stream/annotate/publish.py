@@ -1,40 +1,19 @@
-"""Publishing what is finished, together with the offsets that say so.
-
-``ExactlyOnce`` keeps one transactional producer for one input partition. aiokafka sends offsets into a
-transaction without the group's generation (TxnOffsetCommit v0, so no KIP-447 fencing); a zombie is fenced
-by its transactional id alone. That is why the id belongs to the input partition, and why the committed
-offset is read only after the id was taken over.
-"""
+"""Publishing what is finished, together with the offsets that say so: exactly once, or at least once."""
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 from typing import Any, Protocol
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import CommitFailedError, InvalidProducerEpoch, KafkaError, ProducerFenced
 
-from stream.annotate.deadline import Deadline
-from stream.annotate.outcomes import Output, Record
-
-_log = structlog.get_logger(__name__)
-
-_BATCH_BYTES = 512 * 1024
-
-
-class FencedError(Exception):
-    """Another annotator has taken over this partition; nothing of the transaction became visible."""
-
-
-class PublishError(Exception):
-    """The commit failed. Joining the group again starts over from the offsets that Kafka has."""
+from stream.deadline import Deadline
+from stream.records import LastOffsets, Output
+from stream.transactions import kafka_errors_translated, send, start_producer
 
 
 class Publisher(Protocol):
-    """Publishes the outcomes of one input partition."""
+    """Publishes the outcomes of one input partition. ``stream.transactions.Transactions`` is one."""
 
-    async def commit(self, output: Output, next_offset: int) -> None:
+    async def commit(self, output: Output, next_offset: int) -> LastOffsets:
         """Publish ``output`` and the offset to go on from.
 
         Raises:
@@ -44,48 +23,6 @@ class Publisher(Protocol):
         ...
 
     async def close(self, deadline: Deadline) -> None: ...
-
-
-class ExactlyOnce:
-    """Output and offset in one transaction."""
-
-    def __init__(
-        self, partition: TopicPartition, group_id: str, timeout_s: float, producer: AIOKafkaProducer
-    ):
-        self._partition = partition
-        self._group_id = group_id
-        self._timeout_s = timeout_s
-        self._producer = producer
-
-    @classmethod
-    async def start(
-        cls, partition: TopicPartition, group_id: str, transaction_timeout_ms: int, arguments: dict[str, Any]
-    ) -> "ExactlyOnce":
-        """Take over the transactional id: its old owner is fenced, its open transaction aborted."""
-        producer = AIOKafkaProducer(
-            **arguments,
-            transactional_id=f"{group_id}-{partition.topic}-{partition.partition}",
-            transaction_timeout_ms=transaction_timeout_ms,
-        )
-        timeout_s = transaction_timeout_ms / 1000
-        await _started(producer, timeout_s)
-        return cls(partition, group_id, timeout_s, producer)
-
-    async def commit(self, output: Output, next_offset: int) -> None:
-        producer = self._producer
-        with _kafka_errors_translated():
-            async with asyncio.timeout(self._timeout_s):
-                # 1. Begin: from here on, all or nothing.
-                await producer.begin_transaction()
-                # 2. Hand over the records and 3. wait until the brokers have them.
-                await _send(producer, output)
-                # 4. The offset, in the same transaction.
-                await producer.send_offsets_to_transaction({self._partition: next_offset}, self._group_id)
-                # 5. Commit: readers of committed data see it all from here on.
-                await producer.commit_transaction()
-
-    async def close(self, deadline: Deadline) -> None:
-        await _stopped(self._producer, deadline)
 
 
 class AtLeastOnce:
@@ -103,11 +40,12 @@ class AtLeastOnce:
         self._producer = producer
         self._timeout_s = timeout_s
 
-    async def commit(self, output: Output, next_offset: int) -> None:
-        with _kafka_errors_translated():
+    async def commit(self, output: Output, next_offset: int) -> LastOffsets:
+        with kafka_errors_translated():
             async with asyncio.timeout(self._timeout_s):
-                await _send(self._producer, output)
+                last_offsets = await send(self._producer, output)
                 await self._consumer.commit({self._partition: next_offset})
+        return last_offsets
 
     async def close(self, deadline: Deadline) -> None:
         """The producer is shared: whoever started it stops it."""
@@ -116,110 +54,5 @@ class AtLeastOnce:
 async def start_shared_producer(timeout_s: float, arguments: dict[str, Any]) -> AIOKafkaProducer:
     """The producer that ``AtLeastOnce`` publishers share; idempotent, so that a retry does not double."""
     producer = AIOKafkaProducer(**arguments, enable_idempotence=True)
-    await _started(producer, timeout_s)
+    await start_producer(producer, timeout_s)
     return producer
-
-
-async def stop_shared_producer(producer: AIOKafkaProducer, deadline: Deadline) -> None:
-    """Stop it within the budget."""
-    await _stopped(producer, deadline)
-
-
-def producer_arguments(connection: dict[str, Any], largest_record_bytes: int) -> dict[str, Any]:
-    """Arguments of every producer here. Batches are built by us, so nothing lingers.
-
-    A batch is closed at half a megabyte, or holds one larger record; either fits into the output topics.
-    """
-    return {
-        **connection,
-        "acks": "all",
-        "linger_ms": 0,
-        "max_batch_size": largest_record_bytes,
-        "max_request_size": 2 * largest_record_bytes,
-    }
-
-
-async def _send(producer: AIOKafkaProducer, output: Output) -> None:
-    """Send everything and wait for the acknowledgements; on an error all of them are looked at."""
-    pending = [
-        asyncio.ensure_future(_send_records(producer, topic, partition, records))
-        for (topic, partition), records in output.items()
-    ]
-    results = await asyncio.gather(*pending, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-
-
-async def _send_records(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: list[Record]
-) -> None:
-    for batch in _batches(producer, records):
-        acknowledged = await producer.send_batch(batch, topic, partition=partition)
-        await acknowledged
-
-
-def _batches(producer: AIOKafkaProducer, records: list[Record]) -> Iterator[Any]:
-    """Kafka record batches, built by us: a future a record would cost more than the record."""
-    batch, filled = producer.create_batch(), 0
-    for record in records:
-        if filled >= _BATCH_BYTES:
-            yield batch
-            batch, filled = producer.create_batch(), 0
-        if not _appended(batch, record):
-            yield batch
-            batch, filled = producer.create_batch(), 0
-            if not _appended(batch, record):
-                raise PublishError(f"a record of {len(record.value or b'')} bytes does not fit into a batch")
-        filled += len(record.value or b"") + 256
-    yield batch
-
-
-def _appended(batch: Any, record: Record) -> bool:
-    return (
-        batch.append(
-            timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
-        )
-        is not None
-    )
-
-
-@contextlib.contextmanager
-def _kafka_errors_translated() -> Iterator[None]:
-    try:
-        yield
-    except (ProducerFenced, InvalidProducerEpoch) as error:
-        raise FencedError(str(error)) from error
-    except CommitFailedError as error:
-        raise FencedError("the group has rebalanced") from error
-    except TimeoutError as error:
-        raise PublishError("the brokers did not answer in time (transaction_timeout_ms)") from error
-    except (KafkaError, AssertionError) as error:  # aiokafka asserts its own states after a failure
-        if isinstance(error.__cause__, ProducerFenced | InvalidProducerEpoch):
-            raise FencedError(str(error)) from error
-        raise PublishError(f"{type(error).__name__}: {error}") from error
-
-
-async def _started(producer: AIOKafkaProducer, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await producer.start()
-    except TimeoutError as error:
-        await _stopped(producer, Deadline(1.0))
-        raise PublishError("no transaction coordinator answered (transaction_timeout_ms)") from error
-    except KafkaError as error:
-        await _stopped(producer, Deadline(1.0))
-        raise PublishError(f"{type(error).__name__}: {error}") from error
-    except asyncio.CancelledError:
-        await asyncio.shield(_stopped(producer, Deadline(1.0)))
-        raise
-
-
-async def _stopped(producer: AIOKafkaProducer, deadline: Deadline) -> None:
-    """Stop a producer; one that is broken does not get to hold us up."""
-    try:
-        await asyncio.wait_for(producer.stop(), max(0.1, deadline.remaining_s))
-    except Exception as error:  # what it raises is what broke it, and that was reported
-        _log.debug("a producer did not stop cleanly", reason=type(error).__name__)
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(producer.client.close(), 1.0)

@@ -1,141 +1,139 @@
-"""The checkpoint: publish, store, commit, in the order that makes it correct.
+"""The checkpoint: what people see, what the next owner needs, and how far we are, in one transaction.
 
-    1. counters and alerts to their topics        wait until the brokers have them
-    2. states to the tables and their changelog   wait until the brokers have them
-    3. offsets of the records behind all that     only now will those records not come again
-
-A crash between two steps repeats records whose effects are partly there. That is harmless: counters and
-alerts are upserts with the same keys, and a state that holds a record's effect knows its offset. Alerts go
-before states, so that no state remembers an alert that nobody has been told of.
+A checkpoint of a partition holds its counters and alerts, the state in the table's changelog, and the offset
+of the records behind all that. Either all of it is there for readers of committed data, or nothing is, and
+the records come again. A monitor whose partition has moved is fenced, however late it finds out.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from typing import Any
+from asyncio import CancelledError
 
 import structlog
 from faust.types import TP
 
 from stream.codec import CloudEventHeaders, to_json
-from stream.errors import BrokerError
-from stream.events import WireType
 from stream.monitor.counting import CountChanges
-from stream.monitor.driver import MonitorApp
 from stream.monitor.events import Alert, WindowCounter
+from stream.monitor.owned import OwnedPartitions
 from stream.monitor.partitions import Partitions
 from stream.monitor.signalling import SignalChanges
+from stream.records import Output, Record
 from stream.settings import Settings
+from stream.topics import partition_of
+from stream.transactions import FencedError
 
 _log = structlog.get_logger(__name__)
 
 
 class Checkpointer:
-    """Makes checkpoints of all partitions, one at a time."""
+    """Makes checkpoints of all partitions, one at a time. ``sizes``: partitions of each topic."""
 
-    def __init__(self, app: MonitorApp, settings: Settings, partitions: Partitions) -> None:
-        self._app = app
+    def __init__(
+        self, settings: Settings, sizes: dict[str, int], partitions: Partitions, owned: OwnedPartitions
+    ) -> None:
         self._topics = settings.topics
+        self._sizes = sizes
         self._partitions = partitions
+        self._owned = owned
         self._lock = asyncio.Lock()
-        self._committed: dict[TP, int] = {}
         source = f"emotion-stream/{settings.monitor_group_id}"
         self._counter_headers = CloudEventHeaders("WindowCounter", source)
         self._alert_headers = CloudEventHeaders("Alert", source)
 
     async def write(self) -> bool:
-        """One checkpoint of everything that has changed; whether it went through to its end.
-
-        Before it shows or stores anything, the broker is asked whether we are still in the group: a process
-        that was frozen while its partitions moved must not put old values behind its successor's.
+        """One checkpoint of everything that has changed; whether all that we hold is still ours.
 
         Raises:
-            BrokerError: we were in the group when it began, and are no more: what it took is not stored.
-            faust.exceptions.ProducerSendError, aiokafka.errors.KafkaError: a record did not get to the
-                brokers in time; nothing has been committed, so a restart repeats it.
+            PublishError: a transaction failed. Nothing of it became visible; a restart repeats it.
         """
         async with self._lock:
-            if not await self._app.committed_consumer.still_member():
-                return False
             began = time.monotonic()
-            generation = self._app.consumer_generation_id
-            counts = {number: one.take_changes() for number, one in self._partitions.counts.items()}
-            signals = {number: one.take_changes() for number, one in self._partitions.signals.items()}
-            changed_counts = {number: changes for number, changes in counts.items() if changes}
-            changed_signals = {number: changes for number, changes in signals.items() if changes}
-            # 1. What the world sees.
-            await self._publish(changed_counts, changed_signals)
-            # A rebalance that did not wait for us has given the partitions anew: what was taken from them
-            # belongs to the time before, and would lie behind what their owner has stored since.
-            if generation != self._app.consumer_generation_id:
-                return False
-            # 2. What the next owner needs.
-            if changed_counts or changed_signals:
-                if not await self._app.committed_consumer.still_member():
-                    raise BrokerError("the group has given our partitions away in the middle of a checkpoint")
-                await self._store(changed_counts, changed_signals)
-            if generation != self._app.consumer_generation_id:
-                return False
-            # 3. That it need not be done again.
-            offsets = {
-                TP(self._topics.counts, number): one.checkpoint.offset + 1 for number, one in counts.items()
-            }
-            offsets |= {TP(self._topics.signals, number): one.offset + 1 for number, one in signals.items()}
-            committed = await self._commit(offsets)
-            if committed and (changed_counts or changed_signals):
+            writes = [self._write_counts(number) for number in self._partitions.counts]
+            writes += [self._write_signals(number) for number in self._partitions.signals]
+            results = await asyncio.gather(*writes, return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+            if any(results):
                 self._partitions.metrics.checkpoint.observe(time.monotonic() - began)
-            return committed
+            return not self._partitions.lost
 
-    def forget_commits(self) -> None:
-        """After a rebalance, what was committed before says nothing."""
-        self._committed.clear()
-
-    async def _publish(self, counts: dict[int, CountChanges], signals: dict[int, SignalChanges]) -> None:
-        alerts = [alert for changes in counts.values() for alert in changes.alerts]
-        alerts += [alert for changes in signals.values() for alert in changes.alerts]
-        sent = [await self._send_counter(one) for changes in counts.values() for one in changes.counters]
-        sent += [await self._send_alert(alert) for alert in alerts]
-        for changes in signals.values():
-            sent += [await self._send_tombstone(alert_id) for alert_id in changes.forgotten_alerts]
-        for acknowledgement in sent:
-            await acknowledgement
-
-    async def _store(self, counts: dict[int, CountChanges], signals: dict[int, SignalChanges]) -> None:
-        stores = self._partitions.counts_store, self._partitions.authors_store
-        for number, count_changes in counts.items():
-            stores[0].write(number, count_changes)
-        for number, signal_changes in signals.items():
-            stores[1].write(number, signal_changes.states.items())
-        for store in stores:
-            await store.table.acknowledged()
-
-    async def _commit(self, offsets: dict[TP, int]) -> bool:
-        """Whether the group has these offsets now."""
-        new = {tp: offset for tp, offset in offsets.items() if 0 < offset != self._committed.get(tp)}
-        if not new:
-            return True
-        if not await self._app.committed_consumer.commit_offsets(new):
-            _log.info("the group took no offsets from us: it rebalances; their records come again")
+    async def _write_counts(self, number: int) -> bool:
+        """Whether there was something to write."""
+        changes = self._partitions.counts[number].take_changes()
+        if not changes:
             return False
-        self._committed |= new
+        now_ms = int(time.time() * 1000)
+        tp = TP(self._topics.counts, number)
+        state = self._partitions.counts_store.records(number, changes, now_ms)
+        output = self._counters_and_alerts(changes, now_ms)
+        await self._commit(tp, output, state, changes.checkpoint.offset + 1)
         return True
 
-    async def _send_counter(self, counter: WindowCounter) -> Awaitable[Any]:
+    async def _write_signals(self, number: int) -> bool:
+        changes = self._partitions.signals[number].take_changes()
+        if not changes:
+            return False
+        now_ms = int(time.time() * 1000)
+        tp = TP(self._topics.signals, number)
+        state = self._partitions.authors_store.records(changes, now_ms)
+        await self._commit(tp, self._alerts(changes, now_ms), state, changes.offset + 1)
+        return True
+
+    async def _commit(self, tp: TP, output: Output, state: list[Record], next_offset: int) -> None:
+        """One transaction. What was taken of a partition and did not get through is lost to this process, so
+        the partition is, too: its records come again, here or elsewhere, after the next rebalance.
+        """
+        transactions = self._owned.transactions(tp)
+        if transactions is None:
+            self._partitions.lose(tp)
+            return
+        table = self._partitions.table_of(tp.topic)
+        if state:
+            output[table.changelog, tp.partition] = state
+        try:
+            last_offsets = await transactions.commit(output, next_offset)
+        except BaseException as error:
+            if self._owned.transactions(tp) is not transactions and not isinstance(error, CancelledError):
+                return  # a rebalance did not wait for it
+            self._partitions.lose(tp)
+            if not isinstance(error, FencedError):
+                raise
+            _log.warning("another monitor has taken over", topic=tp.topic, partition=tp.partition)
+            return
+        if state:
+            table.apply(tp.partition, state, last_offsets[table.changelog, tp.partition])
+
+    def _counters_and_alerts(self, changes: CountChanges, now_ms: int) -> Output:
+        output: Output = {}
+        for counter in changes.counters:
+            self._add_counter(output, counter, now_ms)
+        for alert in changes.alerts:
+            self._add_alert(output, alert, now_ms)
+        return output
+
+    def _alerts(self, changes: SignalChanges, now_ms: int) -> Output:
+        output: Output = {}
+        for alert in changes.alerts:
+            self._add_alert(output, alert, now_ms)
+        for alert_id in changes.forgotten_alerts:
+            self._add(output, self._topics.alerts, Record(alert_id.encode(), None, [], now_ms))
+        return output
+
+    def _add_counter(self, output: Output, counter: WindowCounter, now_ms: int) -> None:
         key = f"{counter.channel}|{counter.window_s}|{int(counter.start.timestamp())}"
-        return await self._send(self._topics.counters, key, counter, self._counter_headers, key, counter.end)
+        headers = self._counter_headers.of(key, counter.end.isoformat().encode())
+        body = to_json(counter.model_dump())
+        self._add(output, self._topics.counters, Record(key.encode(), body, headers, now_ms))
 
-    async def _send_alert(self, alert: Alert) -> Awaitable[Any]:
-        identity = f"{alert.id}:{alert.revision}"
-        return await self._send(
-            self._topics.alerts, alert.id, alert, self._alert_headers, identity, alert.updated_at
+    def _add_alert(self, output: Output, alert: Alert, now_ms: int) -> None:
+        headers = self._alert_headers.of(
+            f"{alert.id}:{alert.revision}", alert.updated_at.isoformat().encode()
         )
+        body = to_json(alert.model_dump())
+        self._add(output, self._topics.alerts, Record(alert.id.encode(), body, headers, now_ms))
 
-    async def _send(
-        self, topic: str, key: str, value: WireType, headers: CloudEventHeaders, identity: str, time: Any
-    ) -> Awaitable[Any]:
-        stamped = headers.of(identity, time.isoformat().encode())
-        body = to_json(value.model_dump())
-        return await self._app.producer.send(topic, key.encode(), body, None, None, stamped)
-
-    async def _send_tombstone(self, alert_id: str) -> Awaitable[Any]:
-        return await self._app.producer.send(self._topics.alerts, alert_id.encode(), None, None, None, None)
+    def _add(self, output: Output, topic: str, record: Record) -> None:
+        place = topic, partition_of(record.key or b"", self._sizes[topic])
+        output.setdefault(place, []).append(record)

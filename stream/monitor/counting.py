@@ -58,24 +58,19 @@ class Checkpoint:
 
 @dataclass(slots=True)
 class CountChanges:
-    """What a checkpoint has to publish (counters, alerts) and then to store, in the order of the fields.
-
-    States before windows: a window that was judged is never judged again with more in it. The checkpoint
-    after both, for it says that they are stored. Expired windows are deleted after it: a delta that is
-    replayed finds either its window or a watermark that makes it late.
-    """
+    """What a checkpoint has to publish (counters, alerts) and to store (all that follows)."""
 
     counters: list[WindowCounter]
     alerts: list[Alert]
     states: dict[StateKey, ChannelState]
     windows: dict[WindowKey, Window]
-    checkpoint: Checkpoint
     expired: list[WindowKey]
+    checkpoint: Checkpoint
     moved: bool
 
     def __bool__(self) -> bool:
-        """Whether anything but the offset has changed; ``moved`` says it of the checkpoint."""
-        return bool(self.moved or self.counters or self.alerts or self.states or self.windows or self.expired)
+        """Whether there is anything to write; ``moved`` says it of the checkpoint."""
+        return bool(self.moved or self.windows or self.expired or self.states or self.alerts)
 
 
 class CountPartition:
@@ -101,8 +96,6 @@ class CountPartition:
         for (channel, start_s), window in (windows or {}).items():
             self._windows[channel][start_s] = window
         self._states = states or {}
-        self._resume_offset = self.checkpoint.offset
-        self._replayed = False
         self._taken = self.checkpoint
         self._changed_windows: set[WindowKey] = set()
         self._changed_states: set[StateKey] = set()
@@ -115,12 +108,9 @@ class CountPartition:
     def apply(self, delta: CountDelta, offset: int) -> list[Alert]:
         """Take one delta, which lies at ``offset`` in the counts topic; the alerts that follow from it.
 
-        A record at or before the checkpoint has had all its effects and is skipped. That it comes again
-        says that we crashed before its offset was committed, so perhaps before the changelog had what the
-        local store has: everything is written once more.
+        A record that has been applied already is passed over.
         """
-        if offset <= self._resume_offset:
-            self._write_all_again()
+        if offset <= self.checkpoint.offset:
             return []
         self.model = delta.model or self.model
         for counts in delta.windows:
@@ -170,9 +160,9 @@ class CountPartition:
             alerts=self._alerts,
             states={key: self._states[key] for key in self._changed_states},
             windows={(channel, start_s): self._windows[channel][start_s] for channel, start_s in changed},
-            checkpoint=self.checkpoint,
             expired=expired,
-            moved=replace(self.checkpoint, offset=self._taken.offset) != self._taken,
+            checkpoint=self.checkpoint,
+            moved=self.checkpoint != self._taken,
         )
         self._taken = self.checkpoint
         self._changed_windows, self._changed_states, self._alerts = set(), set(), []
@@ -201,14 +191,6 @@ class CountPartition:
         windows = self._windows[channel]
         windows[start_s] = fold(windows.get(start_s) or Window(), counts, delta.source)
         self._changed_windows.add((channel, start_s))
-
-    def _write_all_again(self) -> None:
-        if not self._replayed:
-            self._replayed = True
-            self._changed_states.update(self._states)
-            self._changed_windows.update(
-                (channel, start_s) for channel, windows in self._windows.items() for start_s in windows
-            )
 
     def _expire(self) -> list[WindowKey]:
         expired = [

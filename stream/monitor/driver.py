@@ -1,33 +1,44 @@
-"""Faust, driven so that its state survives a crash: committed records only, offsets committed by us.
+"""Faust, driven so that its state survives a crash: committed records only, written in transactions of ours.
 
-Three things that Faust 0.15 does by itself would lose or double messages, and are replaced here:
+What Faust 0.15 does by itself would lose or double messages, and is replaced here:
 
 - With ``at_least_once`` its consumer reads uncommitted records. The annotator publishes in transactions,
   so the consumer made here reads committed ones.
 - It commits what agents have acknowledged, where an event counts as acknowledged whose agent failed, or
-  that a stream skipped because a rebalance was under way (with ``noack``, too), and it does not make sure
-  that the changelog has been written. Its own commits are off; the offsets are committed by the checkpoint
-  (``stream.monitor.checkpoint``), after everything else.
-- Its tables send their changelog from a queue and forget what becomes of it. ``StateTable`` sends when a
-  checkpoint asks for it, and waits until each record is on the brokers.
+  that a stream skipped because a rebalance was under way (with ``noack``, too). Its own commits are off;
+  the offsets are part of the transaction of a checkpoint (``stream.monitor.checkpoint``).
+- Its fetches may take records of partitions that nobody asked for, and drop them; and where the group has
+  committed nothing yet, it does not go back for them.
+- Its tables send their changelog from a queue and forget what becomes of it. That of a ``StateTable`` is
+  part of the same transaction.
+- With ``exactly_once`` it would write transactions, too, but its recovery then waits for the offset of a
+  transaction marker, and takes ten seconds of silence for the end.
 """
 
 import logging
-from collections.abc import Mapping
-from typing import Any, cast
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import Token
+from typing import Any, Final, NamedTuple, cast
+from weakref import ref
 
 import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
+from faust.streams import _current_event
 from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
-from faust.types import TP, FutureMessage
+from faust.types import TP, Message
 
 from stream.kafka import connection
+from stream.records import Record
 from stream.settings import KafkaSettings
 
 _FAUST_LOGGER = logging.getLogger("faust.monitor")
 """Faust logs under the module of a subclass; these lines are a library's, so they go with the library's."""
+
+
+_MARK: Final = b"~mark~"
 
 
 class CommittedConsumerThread(AIOKafkaConsumerThread):
@@ -40,10 +51,6 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
         # Faust chooses the level by its own processing guarantee; aiokafka reads it when it starts.
         consumer._isolation_level = "read_committed"
         return consumer
-
-    async def still_member(self) -> bool:
-        """A heartbeat out of turn: a process that was frozen learns from it that its session is over."""
-        return bool(await self.call_thread(self._ensure_consumer()._coordinator._do_heartbeat))
 
     def group_failure(self) -> BaseException | None:
         """Why aiokafka waits for ever instead of joining the group: it tells only those who call ``getmany``
@@ -75,17 +82,25 @@ class CommittedConsumer(Consumer):
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Fetch of the partitions that are active now. Faust hands its set over itself; should it be empty
+        by the time that the thread reads it, that would fetch of all partitions, and drop what it got.
+        """
+        asked = set(active_partitions or ())
+        return await super()._getmany(asked, timeout) if asked else {}
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to where the group left off; where it has never been, to the beginning."""
+        committed = await super().seek_to_committed()
+        changelogs = self.app.tables.changelog_topics
+        new = [tp for tp, offset in committed.items() if offset is None and tp.topic not in changelogs]
+        if new:
+            await self._thread.seek_to_beginning(*(TopicPartition(*tp) for tp in new))
+        return committed
+
     async def commit(self, *_: Any, **__: Any) -> bool:
         """Nothing: Faust would commit what its streams skipped while it rebalanced, and so lose it."""
         return False
-
-    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit the next offset to read of each partition; whether the group still took it from us."""
-        return bool(await self._commit(offsets))
-
-    async def still_member(self) -> bool:
-        """Whether the broker says, now, that we are a member of the group and our partitions are ours."""
-        return await self._thread.still_member()
 
     def group_failure(self) -> BaseException | None:
         return self._thread.group_failure()
@@ -98,47 +113,87 @@ class CommittedTransport(Transport):
     Consumer = CommittedConsumer
 
 
+class _Event(NamedTuple):
+    """A record of the changelog, as Faust's stores take it."""
+
+    key: bytes
+    value: bytes | None
+    message: Message
+
+
+class _Place:
+    """Stands in for the event being processed."""
+
+    def __init__(self, partition: int) -> None:
+        self.message = self
+        self.partition = partition
+
+
 class StateTable(faust.Table[bytes, bytes]):
-    """A table that knows which of its changelog records are not on the brokers yet."""
+    """A table whose changelog is written in our transactions, and applied here once they are committed.
+
+    Recovery has to know where the changelog ends, and behind a transaction lies a marker that no reader
+    ever sees. So whoever takes a partition over writes a mark behind everything: recovery ends with it, and
+    a partition that does not hold its mark has not recovered.
+    """
 
     logger = _FAUST_LOGGER
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._unsent: list[FutureMessage] = []
+    @property
+    def changelog(self) -> str:
+        """The changelog's topic."""
+        return str(self.changelog_topic.get_topic_name())
 
-    def send_changelog(
-        self, partition: int | None, key: Any, value: Any, *_: Any, **__: Any
-    ) -> FutureMessage:
-        """Take a record of the changelog; ``acknowledged`` sends it, in order.
+    async def mark(self, partition: int, mark: bytes) -> None:
+        """Write ``mark`` to the end of the changelog, outside of any transaction."""
+        producer = await self.app.maybe_start_producer()
+        await producer.send_and_wait(self.changelog, _mark_key(partition), mark, partition, None, None)
 
-        Faust's own way is a queue that it empties one record at a time, while it holds the streams back.
-        """
-        future = self.changelog_topic.as_future_message(
-            key=key,
-            value=value,
-            partition=partition,
-            key_serializer="raw",
-            value_serializer="raw",
-            callback=self._on_changelog_sent,
-            eager_partitioning=True,
-        )
-        self._unsent.append(future)
-        return future
+    def mark_of(self, partition: int) -> bytes | None:
+        """The last mark that was recovered."""
+        return self.read(partition, _mark_key(partition))
 
-    async def acknowledged(self) -> None:
-        """Send what was taken, and wait until it is on the brokers; raises what a record failed with."""
-        futures, self._unsent = self._unsent, []
-        for future in futures:
-            await future.message.channel.publish_message(future, wait=False)
-        for future in futures:
-            await future
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """The value of a key of that partition. Faust asks the event being processed which one it is."""
+        place = _Place(partition)
+        token: Token[Any] = _current_event.set(ref(place))  # type: ignore[arg-type]  # all that it looks at
+        try:
+            return cast(bytes | None, self.data.get(key))
+        finally:
+            _current_event.reset(token)
+
+    def apply(self, partition: int, records: Iterable[Record], last_offset: int) -> None:
+        """Take over what the changelog has now, as recovery would: values and offset in this order."""
+        tp = TP(self.changelog, partition)
+        events = []
+        for record in records:
+            message = Message(*tp, last_offset, time.time(), 0, None, record.key, record.value, None, tp=tp)
+            events.append(_Event(record.key or b"", record.value, message))
+        self.apply_changelog_batch(cast(Any, events))
+
+
+def is_mark(key: bytes) -> bool:
+    """Whether a key of a table is that of a mark."""
+    return key.startswith(_MARK)
+
+
+def _mark_key(partition: int) -> bytes:
+    return _MARK + str(partition).encode()
 
 
 class MonitorApp(faust.App):
-    """A Faust app on the transport above."""
+    """A Faust app on the transport above.
+
+    ``take_over`` is awaited for the partitions of each assignment before their state recovers and before
+    their committed offsets are read.
+    """
 
     logger = _FAUST_LOGGER
+    take_over: Callable[[set[TP]], Awaitable[None]]
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        await self.take_over(assigned)
+        await super()._on_partitions_assigned(assigned, generation_id)
 
     @property
     def committed_consumer(self) -> CommittedConsumer:

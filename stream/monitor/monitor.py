@@ -8,6 +8,7 @@ It ends, rather than idles, when any part of it fails: an agent, the recovery of
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from stream.monitor.board import Board
 from stream.monitor.checkpoint import Checkpointer
 from stream.monitor.driver import MonitorApp, StateTable, broker_options
 from stream.monitor.metrics import MonitorMetrics
+from stream.monitor.owned import OwnedPartitions
 from stream.monitor.partitions import Partitions
 from stream.monitor.rulesfile import RulesFile
 from stream.monitor.store import AuthorStore, CountStore
@@ -31,6 +33,7 @@ STOP_TIMEOUT_S: Final = 10.0
 WATCH_INTERVAL_S: Final = 1.0
 TICK_INTERVAL_S: Final = 2.0
 RULES_INTERVAL_S: Final = 2.0
+CHECKPOINTS: Final = "checkpoints"
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +56,7 @@ class Monitor:
         self._rules = rules
         self._recovered = asyncio.Event()
         self._failed = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._app = _faust_app(settings, partitions[names.counts])
         self.partitions = Partitions(
@@ -62,8 +66,11 @@ class Monitor:
             self.metrics,
             rules.rules,
         )
-        self._checkpointer = Checkpointer(self._app, settings, self.partitions)
+        tables = {topic: self.partitions.table_of(topic) for topic in (names.counts, names.signals)}
+        self._owned = OwnedPartitions(settings, tables)
+        self._checkpointer = Checkpointer(settings, partitions, self.partitions, self._owned)
         self._define_agents()
+        self._app.take_over = self._take_over
         self._app.on_partitions_revoked.connect(self._on_revoked)
         self._app.on_rebalance_complete.connect(self._on_recovered)
 
@@ -76,7 +83,7 @@ class Monitor:
         self._app.finalize()
         self.spawn("Faust", self._app.start())
         self.spawn("the board", self.tail.run())
-        self.spawn("checkpoints", self._checkpoint_loop())
+        self.spawn(CHECKPOINTS, self._checkpoint_loop())
         self.spawn("the watch", self._watch_loop())
         self.spawn("the rules", self._rules_loop())
 
@@ -115,15 +122,19 @@ class Monitor:
 
     async def stop(self) -> None:
         """Write a last checkpoint, where nothing has failed, and leave the group; in bounded time."""
-        for task in self._tasks:
-            task.cancel()
+        self._stopping.set()
         await asyncio.wait([asyncio.create_task(self._stop())], timeout=STOP_TIMEOUT_S)
 
     async def _stop(self) -> None:
+        # The checkpoint that is being written, if any, is finished; a torn one would have to be repeated.
+        for task in self._tasks:
+            if task.get_name() != CHECKPOINTS or self.failure is not None:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.failure is None:
             await self._checkpointer.write()
         self.partitions.drop()
+        await self._owned.release()
         await self._app.stop()
 
     def _define_agents(self) -> None:
@@ -155,17 +166,28 @@ class Monitor:
         except Exception as error:  # the next owner repeats what is not committed
             _log.warning("no checkpoint before the rebalance; its records come again", reason=repr(error))
         self.partitions.drop()
-        self._checkpointer.forget_commits()
+        await self._owned.release()
+
+    async def _take_over(self, assigned: set[TP]) -> None:
+        try:
+            await self._owned.take_over(assigned)
+        except Exception as error:
+            self.fail(error, "taking over partitions")
 
     async def _on_recovered(self, *_: Any, **__: Any) -> None:
-        """The tables hold what their changelogs held: go on from there."""
+        """The tables hold what their changelogs held: go on from there.
+
+        Faust may finish the recovery of an assignment that has been taken from us meanwhile; then no
+        partition is ours, and the next assignment recovers anew.
+        """
         try:
             self.partitions.drop()
-            self.partitions.load(self._app.consumer.assignment())
+            recovered = [tp for tp in self._owned.held if self._owned.is_recovered(tp)]
+            self.partitions.load(recovered)
+            self.partitions.lost.update(set(self._owned.held).difference(recovered))
         except Exception as error:
             self.fail(error, "the recovery of the state")
             raise
-        self._checkpointer.forget_commits()
         self._recovered.set()
         _log.info(
             "partitions taken", counts=len(self.partitions.counts), signals=len(self.partitions.signals)
@@ -174,8 +196,7 @@ class Monitor:
     async def _checkpoint_loop(self) -> None:
         interval_s = self.settings.checkpoint_interval_ms / 1000
         ticked_at, written_at = 0.0, time.monotonic()
-        while True:
-            await asyncio.sleep(interval_s)
+        while not await self._stops_within(interval_s):
             if not self._recovered.is_set():
                 written_at = time.monotonic()
                 continue
@@ -187,6 +208,11 @@ class Monitor:
                     written_at = time.monotonic()
             if time.monotonic() - written_at >= self.settings.stall_timeout_s:
                 raise StalledError(f"no checkpoint went through for {self.settings.stall_timeout_s:.0f} s")
+
+    async def _stops_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     async def _rules_loop(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from stream.events import CountDelta, DistressSignal
 from stream.monitor.counting import CountPartition, CountPolicy
+from stream.monitor.driver import StateTable
 from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.rules import RuleSet
@@ -29,7 +30,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Partitions:
-    """Takes events to the partition that they belong to. ``taken`` counts them."""
+    """Takes events to the partition that they belong to. ``taken`` counts them; ``lost`` holds the partitions
+    that turned out, between two rebalances, to be ours no longer.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Partitions:
         self.counts: dict[int, CountPartition] = {}
         self.signals: dict[int, SignalPartition] = {}
         self.taken = 0
+        self.lost: set[TP] = set()
         self._settings = settings
         self._delta_at: dict[int, float] = {}
 
@@ -71,7 +75,19 @@ class Partitions:
         """They are no longer ours."""
         self.counts.clear()
         self.signals.clear()
+        self.lost.clear()
         self.metrics.partitions.set(0)
+
+    def lose(self, tp: TP) -> None:
+        """This one is no longer ours, or what we hold of it is not what Kafka has."""
+        (self.counts if tp.topic == self._settings.topics.counts else self.signals).pop(tp.partition, None)
+        self.lost.add(tp)
+        self.metrics.partitions.set(len(self.counts) + len(self.signals))
+
+    def table_of(self, topic: str) -> StateTable:
+        """The table with the state of a topic's partitions."""
+        store = self.counts_store if topic == self._settings.topics.counts else self.authors_store
+        return store.table
 
     def use(self, rules: RuleSet) -> None:
         """From now on, judge by these rules."""

@@ -105,7 +105,7 @@ async def forget(settings: Settings, pseudonym: str) -> int:
     3. A tombstone for each alert about them. Reviews name no author and stay.
     """
     names = settings.topics
-    partitions = await check_topics(settings, [names.optout, names.signals])
+    partitions = await check_topics(settings, [names.optout, names.signals, names.alerts])
     board = await current_board(settings)
     alerts = [alert.id for alert in board.alerts.values() if alert.author == pseudonym]
     key = pseudonym.encode()
@@ -115,5 +115,6 @@ async def forget(settings: Settings, pseudonym: str) -> int:
             place = partition_of(key, partitions[names.signals])
             await producer.send_and_wait(names.signals, None, key=key, partition=place)
             for alert_id in alerts:
-                await producer.send_and_wait(names.alerts, None, key=alert_id.encode())
+                place = partition_of(alert_id.encode(), partitions[names.alerts])
+                await producer.send_and_wait(names.alerts, None, key=alert_id.encode(), partition=place)
     return len(alerts)

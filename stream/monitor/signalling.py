@@ -1,7 +1,6 @@
 """One partition of the signals: the authors' states, and the alerts that follow from them. Pure.
 
     signal ─► skip if applied ─► remember ─► measure and step each rule ─► alerts
-                    └─ a replay changes nothing, but is written and published again
 
 States are kept in memory and written behind: ``take_changes`` hands over, at each checkpoint, what has to be
 published and stored. An author that is not in memory is loaded through ``load``.
@@ -25,16 +24,20 @@ AuthorOrPhraseRule = AuthorRule | PhraseRule
 
 @dataclass(slots=True)
 class SignalChanges:
-    """What a checkpoint has to publish and to store. A state of None is deleted."""
+    """What a checkpoint has to publish and to store. A state of None is deleted.
+
+    ``offset`` is that of the last record whose effects are in it.
+    """
 
     offset: int
     alerts: list[Alert] = field(default_factory=list)
     forgotten_alerts: list[str] = field(default_factory=list)
     states: dict[str, AuthorState | None] = field(default_factory=dict)
+    moved: bool = False
 
     def __bool__(self) -> bool:
-        """Whether anything but the offset has changed."""
-        return bool(self.alerts or self.forgotten_alerts or self.states)
+        """Whether there is anything to write; ``moved`` says it of the offset."""
+        return bool(self.moved or self.alerts or self.forgotten_alerts or self.states)
 
 
 class SignalPartition:
@@ -57,20 +60,25 @@ class SignalPartition:
         self._changes = SignalChanges(-1)
 
     def apply(self, signal: DistressSignal, offset: int) -> list[Alert]:
-        """Take one signal, which lies at ``offset`` in the signals topic; the alerts that follow from it."""
+        """Take one signal, which lies at ``offset`` in the signals topic; the alerts that follow from it.
+
+        A record that has been applied already is passed over, and so is one that says the same again.
+        """
+        if offset <= self.offset:
+            return []
         self.offset = offset
         name = subject_name(signal.author, signal.conversation, signal.channel, self._partition)
         state = self._state(name)
-        alerts: list[Alert] = []
-        if not is_applied(state, signal):
-            state, alerts = observe(self.rules.of_authors, state, signal, name, self._partition)
+        if is_applied(state, signal):
+            return []
+        state, alerts = observe(self.rules.of_authors, state, signal, name, self._partition)
         self._store(name, state)
         self._changes.alerts += alerts
         return alerts
 
     def skip(self, offset: int) -> None:
         """Pass over a record that is no signal."""
-        self.offset = offset
+        self.offset = max(offset, self.offset)
 
     def tick(self, firing: Iterable[Alert], now: float) -> list[Alert]:
         """Let time pass for alerts that fire: they may expire or come out of quiet hours.
@@ -101,6 +109,8 @@ class SignalPartition:
 
     def forget(self, name: str, offset: int) -> None:
         """Delete what is known of an author, and the alerts about them that fire."""
+        if offset <= self.offset:
+            return
         self.offset = offset
         state = self._state(name)
         lives = (rule.life for rule in state.rules.values())
@@ -110,9 +120,11 @@ class SignalPartition:
         self._changes.states[name] = None
 
     def take_changes(self) -> SignalChanges:
-        """What has changed since the last call; ``offset`` is the last one whose effects are in it."""
-        changes, self._changes = self._changes, SignalChanges(-1)
+        """What has changed since the last call."""
+        changes = self._changes
+        changes.moved = self.offset != changes.offset
         changes.offset = self.offset
+        self._changes = SignalChanges(self.offset)
         self._evict(changes.states)
         return changes
 

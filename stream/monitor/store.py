@@ -5,28 +5,24 @@
                     ["c", partition]                 the checkpoint
     authors table   the author's pseudonym           what is known of the author
 
-Each table is RocksDB (or memory) on this machine and a compacted changelog topic in Kafka. A write goes to
-both; ``acknowledged`` tells that the changelog has it. The changelog of a partition keeps the order of the
-writes, so whoever recovers from it sees a prefix of them.
+Each table is RocksDB (or memory) on this machine and a compacted changelog topic in Kafka. ``changes``
+gives the records for the changelog; ``apply`` puts them here once Kafka has committed them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import Token
-from typing import Any, Final, NamedTuple, cast
-from weakref import ref
+from typing import Final, NamedTuple, cast
 
 import orjson
-from faust.streams import _current_event
 
 from stream.admin import create_topics
 from stream.events import ModelRef
 from stream.monitor.author_rules import AuthorState
 from stream.monitor.channel_rules import ChannelState
 from stream.monitor.counting import Checkpoint, CountChanges, StateKey, WindowKey
-from stream.monitor.driver import MonitorApp, StateTable
+from stream.monitor.driver import MonitorApp, StateTable, is_mark
 from stream.monitor.fold import Window
+from stream.monitor.signalling import SignalChanges
+from stream.records import Record
 from stream.settings import Settings
 from stream.topics import DAY_MS, TopicSpec
 
@@ -38,29 +34,6 @@ ROCKSDB_OPTIONS: Final = {
     "max_open_files": 256,
 }
 """For each partition of each table. Faust's own defaults reserve 2 GiB of cache for each."""
-
-
-class _Message(NamedTuple):
-    topic: str
-    partition: int
-
-
-class _Place:
-    """Stands in for the event being processed: Faust's tables ask it which partition a key belongs to."""
-
-    def __init__(self, topic: str, partition: int) -> None:
-        self.message = _Message(topic, partition)
-
-
-@contextmanager
-def at_partition(topic: str, partition: int) -> Iterator[None]:
-    """Reads and writes of tables inside belong to this partition of the source topic."""
-    place = _Place(topic, partition)
-    token: Token[Any] = _current_event.set(ref(place))  # type: ignore[arg-type]  # what tables use of it
-    try:
-        yield
-    finally:
-        _current_event.reset(token)
 
 
 class StoredCounts(NamedTuple):
@@ -75,13 +48,14 @@ class CountStore:
     """The state of the counts."""
 
     def __init__(self, app: MonitorApp, settings: Settings, partitions: int) -> None:
-        self._topic = settings.topics.counts
         self.table = _table(app, "counts", settings, partitions)
 
     def load(self) -> dict[int, StoredCounts]:
         """What is stored of every partition that is ours."""
         found: defaultdict[int, StoredCounts] = defaultdict(lambda: StoredCounts(Checkpoint(), {}, {}))
         for raw_key, raw_value in self.table.items():
+            if is_mark(raw_key):
+                continue
             kind, partition, *names = orjson.loads(raw_key)
             value = orjson.loads(raw_value)
             stored = found[partition]
@@ -93,37 +67,41 @@ class CountStore:
                 found[partition] = stored._replace(checkpoint=Checkpoint(**value))
         return found
 
-    def write(self, partition: int, changes: CountChanges) -> None:
-        """Write in the order that ``CountChanges`` explains."""
-        with at_partition(self._topic, partition):
-            for (rule, channel), state in changes.states.items():
-                self.table[_key("s", partition, rule, channel)] = orjson.dumps(state)
-            for (channel, start_s), window in changes.windows.items():
-                self.table[_key("w", partition, channel, start_s)] = orjson.dumps(window)
-            self.table[_key("c", partition)] = orjson.dumps(changes.checkpoint)
-            for channel, start_s in changes.expired:
-                _delete(self.table, _key("w", partition, channel, start_s))
+    def records(self, partition: int, changes: CountChanges, now_ms: int) -> list[Record]:
+        """The changes as records of the changelog."""
+        return [
+            *(
+                _record(_key("s", partition, rule, channel), orjson.dumps(state), now_ms)
+                for (rule, channel), state in changes.states.items()
+            ),
+            *(
+                _record(_key("w", partition, channel, start_s), orjson.dumps(window), now_ms)
+                for (channel, start_s), window in changes.windows.items()
+            ),
+            *(
+                _record(_key("w", partition, channel, start_s), None, now_ms)
+                for channel, start_s in changes.expired
+            ),
+            _record(_key("c", partition), orjson.dumps(changes.checkpoint), now_ms),
+        ]
 
 
 class AuthorStore:
     """The states of the authors."""
 
     def __init__(self, app: MonitorApp, settings: Settings, partitions: int) -> None:
-        self._topic = settings.topics.signals
         self.table = _table(app, "authors", settings, partitions)
 
     def load(self, partition: int, name: str) -> AuthorState | None:
-        with at_partition(self._topic, partition):
-            value = self.table.data.get(name.encode())
+        value = self.table.read(partition, name.encode())
         return None if value is None else decode_author(value)
 
-    def write(self, partition: int, states: Iterable[tuple[str, AuthorState | None]]) -> None:
-        with at_partition(self._topic, partition):
-            for name, state in states:
-                if state is None:
-                    _delete(self.table, name.encode())
-                else:
-                    self.table[name.encode()] = encode_author(state)
+    def records(self, changes: SignalChanges, now_ms: int) -> list[Record]:
+        """The changes as records of the changelog."""
+        return [
+            _record(name.encode(), None if state is None else encode_author(state), now_ms)
+            for name, state in changes.states.items()
+        ]
 
 
 async def create_changelogs(settings: Settings, partitions: dict[str, int]) -> None:
@@ -176,8 +154,5 @@ def _key(*parts: str | int) -> bytes:
     return orjson.dumps(parts)
 
 
-def _delete(table: StateTable, key: bytes) -> None:
-    """Delete a key here and in the changelog, whether or not it is here."""
-    table.on_key_del(key)
-    if key in table.data:
-        del table.data[key]
+def _record(key: bytes, value: bytes | None, now_ms: int) -> Record:
+    return Record(key, value, [], now_ms)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from model.contract import Distress, Emotion, ModelInfo
 from model.labels import EMOTIONS, LABELS
 from stream.annotate.ledger import Entry, Outcome, Silent
-from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy, Output, Record
+from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.codec import decode_dead_letter
 from stream.errors import Cause, MessageError
 from stream.events import CountDelta, DistressSignal, EmotionEvent, Message
+from stream.records import Output, Record
 from stream.topics import TopicNames, partition_of
 
 TOPICS = TopicNames(messages="messages", prefix="emotions")

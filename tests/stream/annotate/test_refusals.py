@@ -3,9 +3,9 @@
 import pytest
 from aiokafka import errors
 
-from stream.annotate.publish import FencedError, PublishError
 from stream.annotate.refusals import refusal
 from stream.errors import BrokerError, SettingsError
+from stream.transactions import FencedError, PublishError
 
 
 def test_a_refusal_is_found_behind_the_error_that_it_caused() -> None:

@@ -208,8 +208,8 @@ def test_authors_beyond_the_bound_leave_memory_only_once_they_are_stored() -> No
     partition = SignalPartition(0, SUSTAINED, stored.get, max_authors=2)
     alerts = []
     for n in range(6):
-        for author in "abcdef":
+        for number, author in enumerate("abcdef"):
             one = signal(0.95, author=author, offset=n, partition=ord(author), ts=NOON + 60 * n)
-            alerts += partition.apply(one, n)
+            alerts += partition.apply(one, 6 * n + number)
         stored |= {name: state for name, state in partition.take_changes().states.items() if state}
     assert len(alerts) == 6

@@ -1,0 +1,195 @@
+"""Records and the offset that stands for them, in one Kafka transaction.
+
+``Transactions`` keeps one transactional producer for one input partition. aiokafka sends offsets into a
+transaction without the group's generation (TxnOffsetCommit v0, so no KIP-447 fencing); a zombie is fenced
+by its transactional id alone. That is why the id belongs to the input partition, and why the committed
+offset is read only after the id was taken over.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import CommitFailedError, InvalidProducerEpoch, KafkaError, ProducerFenced
+
+from stream.deadline import Deadline
+from stream.records import LastOffsets, Output, Record
+
+_log = structlog.get_logger(__name__)
+
+_BATCH_BYTES = 512 * 1024
+
+
+class FencedError(Exception):
+    """Another process has taken over this partition; nothing of the transaction became visible."""
+
+
+class PublishError(Exception):
+    """The commit failed. Joining the group again starts over from the offsets that Kafka has."""
+
+
+class Transactions:
+    """Commits the output of one input partition together with its offset."""
+
+    def __init__(
+        self, partition: TopicPartition, group_id: str, timeout_s: float, producer: AIOKafkaProducer
+    ) -> None:
+        self._partition = partition
+        self._group_id = group_id
+        self._timeout_s = timeout_s
+        self._producer = producer
+
+    @classmethod
+    async def start(
+        cls, partition: TopicPartition, group_id: str, transaction_timeout_ms: int, arguments: dict[str, Any]
+    ) -> "Transactions":
+        """Take over the transactional id: its old owner is fenced, its open transaction aborted.
+
+        Raises:
+            PublishError: no coordinator answered, or it refused.
+        """
+        producer = AIOKafkaProducer(
+            **arguments,
+            transactional_id=f"{group_id}-{partition.topic}-{partition.partition}",
+            transaction_timeout_ms=transaction_timeout_ms,
+        )
+        timeout_s = transaction_timeout_ms / 1000
+        await start_producer(producer, timeout_s)
+        return cls(partition, group_id, timeout_s, producer)
+
+    async def commit(self, output: Output, next_offset: int) -> LastOffsets:
+        """Publish ``output`` and the offset to go on from, all or nothing.
+
+        Raises:
+            FencedError: the partition belongs to somebody else.
+            PublishError: it could not be done, and this object is of no more use.
+        """
+        producer = self._producer
+        with kafka_errors_translated():
+            async with asyncio.timeout(self._timeout_s):
+                # 1. Begin: from here on, all or nothing.
+                await producer.begin_transaction()
+                # 2. Hand over the records and 3. wait until the brokers have them.
+                last_offsets = await send(producer, output)
+                # 4. The offset, in the same transaction.
+                await producer.send_offsets_to_transaction({self._partition: next_offset}, self._group_id)
+                # 5. Commit: readers of committed data see it all from here on.
+                await producer.commit_transaction()
+        return last_offsets
+
+    async def close(self, deadline: Deadline) -> None:
+        """Stop the producer. A transaction that is open is aborted by the next owner of its id."""
+        await stop_producer(self._producer, deadline)
+
+
+def producer_arguments(connection: dict[str, Any], largest_record_bytes: int) -> dict[str, Any]:
+    """Arguments of every producer here. Batches are built by us, so nothing lingers.
+
+    A batch is closed at half a megabyte, or holds one larger record; either fits into the output topics.
+    """
+    return {
+        **connection,
+        "acks": "all",
+        "linger_ms": 0,
+        "max_batch_size": largest_record_bytes,
+        "max_request_size": 2 * largest_record_bytes,
+    }
+
+
+async def send(producer: AIOKafkaProducer, output: Output) -> LastOffsets:
+    """Send everything and wait for the acknowledgements; on an error all of them are looked at."""
+    pending = [
+        asyncio.ensure_future(_send_records(producer, topic, partition, records))
+        for (topic, partition), records in output.items()
+    ]
+    results = await asyncio.gather(*pending, return_exceptions=True)
+    last_offsets: LastOffsets = {}
+    for place, result in zip(output, results, strict=True):
+        if isinstance(result, BaseException):
+            raise result
+        last_offsets[place] = result
+    return last_offsets
+
+
+async def start_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
+    """Start a producer; one that does not get there is stopped again.
+
+    Raises:
+        PublishError: the brokers did not answer in time, or refused.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            await producer.start()
+    except TimeoutError as error:
+        await stop_producer(producer, Deadline(1.0))
+        raise PublishError("no transaction coordinator answered (transaction_timeout_ms)") from error
+    except KafkaError as error:
+        await stop_producer(producer, Deadline(1.0))
+        raise PublishError(f"{type(error).__name__}: {error}") from error
+    except asyncio.CancelledError:
+        await asyncio.shield(stop_producer(producer, Deadline(1.0)))
+        raise
+
+
+async def stop_producer(producer: AIOKafkaProducer, deadline: Deadline) -> None:
+    """Stop a producer; one that is broken does not get to hold us up."""
+    try:
+        await asyncio.wait_for(producer.stop(), max(0.1, deadline.remaining_s))
+    except Exception as error:  # what it raises is what broke it, and that was reported
+        _log.debug("a producer did not stop cleanly", reason=type(error).__name__)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(producer.client.close(), 1.0)
+
+
+@contextlib.contextmanager
+def kafka_errors_translated() -> Iterator[None]:
+    """aiokafka's errors as the two that matter here: fenced, or failed."""
+    try:
+        yield
+    except (ProducerFenced, InvalidProducerEpoch) as error:
+        raise FencedError(str(error)) from error
+    except CommitFailedError as error:
+        raise FencedError("the group has rebalanced") from error
+    except TimeoutError as error:
+        raise PublishError("the brokers did not answer in time (transaction_timeout_ms)") from error
+    except (KafkaError, AssertionError) as error:  # aiokafka asserts its own states after a failure
+        if isinstance(error.__cause__, ProducerFenced | InvalidProducerEpoch):
+            raise FencedError(str(error)) from error
+        raise PublishError(f"{type(error).__name__}: {error}") from error
+
+
+async def _send_records(producer: AIOKafkaProducer, topic: str, partition: int, records: list[Record]) -> int:
+    """The offset of the last record; -1 where there is none."""
+    last_offset = -1
+    for batch in _batches(producer, records):
+        acknowledged = await producer.send_batch(batch, topic, partition=partition)
+        last_offset = (await acknowledged).offset + batch.record_count() - 1
+    return last_offset
+
+
+def _batches(producer: AIOKafkaProducer, records: list[Record]) -> Iterator[Any]:
+    """Kafka record batches, built by us: a future a record would cost more than the record."""
+    batch, filled = producer.create_batch(), 0
+    for record in records:
+        if filled >= _BATCH_BYTES:
+            yield batch
+            batch, filled = producer.create_batch(), 0
+        if not _appended(batch, record):
+            yield batch
+            batch, filled = producer.create_batch(), 0
+            if not _appended(batch, record):
+                raise PublishError(f"a record of {len(record.value or b'')} bytes does not fit into a batch")
+        filled += len(record.value or b"") + 256
+    yield batch
+
+
+def _appended(batch: Any, record: Record) -> bool:
+    return (
+        batch.append(
+            timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
+        )
+        is not None
+    )
