@@ -2,6 +2,8 @@
 runs.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,13 +47,29 @@ def soft_labels(
     """The mean probabilities that the runs in ``teachers`` give each row, shape (N, labels): what is
     distilled.
 
-    (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.)
+    Each teacher reads the texts with its own tokenizer, and keeps what it said of them in its folder, so that
+    runs of other seeds need not ask again. (Hinton et al., "Distilling the Knowledge in a Neural Network",
+    2015.)
     """
     predictions = []
     for folder in teachers:
-        logits = row_logits(open_classifier(folder, device=device, precision=precision), rows)
+        logits = _teacher_logits(folder, rows, device, precision)
         if logits.shape[1] != labels:
             raise TrainingError(f"teacher {folder} has {logits.shape[1]} labels, {labels} are needed")
         predictions.append(softmax(logits))
     mean: Floats = np.mean(predictions, axis=0)
     return mean
+
+
+def _teacher_logits(folder: Path, rows: Sequence[Row], device: str, precision: str) -> Floats:
+    classifier = open_classifier(folder, device=device, precision=precision)
+    asked = json.dumps([classifier.info.revision, precision, [(row.text, row.context) for row in rows]])
+    file = folder / f"soft-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.npy"
+    if file.is_file():
+        kept: Floats = np.load(file)
+        return kept
+    logits = row_logits(classifier, rows)
+    partial = file.with_suffix(".partial.npy")
+    np.save(partial, logits)
+    partial.replace(file)
+    return logits

@@ -85,7 +85,7 @@ BEST: Final = Recipe(
     name="best",
     base=MINILM,
     labels=LABELS,
-    sources={"emotion": None, "goemotions": 8_000, "banking77": 800, "written": 3_000, "messages": None},
+    sources={"emotion": None, "goemotions": 8_000, "banking77": 800, "written": 3_000},
     epochs=3,
     patience=2,
     batch_size=32,
@@ -104,18 +104,19 @@ TEACHER: Final = replace(
     BEST,
     name="teacher",
     base=MPNET,
-    sources=BEST.sources | {"goemotions": 10_000},
+    sources=BEST.sources | {"goemotions": 10_000, "messages": None},
     epochs=2,
     learning_rate=6e-5,
     layer_decay=0.92,
 )
 
 # A second stage for a run of ``best``: two more epochs at a lower rate, the embeddings and their emoji
-# included, in forms closer to the texts' own, towards the mean prediction of several runs as much as
-# towards the labels.
+# included, with the messages written for this project, in forms closer to the texts' own, towards the mean
+# prediction of several runs as much as towards the labels.
 POLISH: Final = replace(
     BEST,
     name="polish",
+    sources=BEST.sources | {"goemotions": 12_000, "messages": None},
     epochs=2,
     learning_rate=1e-4,
     frozen_embeddings=False,

@@ -71,6 +71,20 @@ def test_products_are_int8_with_ranges_that_do_not_depend_on_the_batch(exported:
     assert "DynamicQuantizeLinear" not in operators
 
 
+def test_the_input_with_outliers_stays_in_float_and_its_weights_do_not(exported: Path) -> None:
+    graph = onnx.load(exported / "model.int8.onnx").graph
+    makers = {output: node for node in graph.node for output in node.output}
+    inputs = {
+        node.name: [makers[name].op_type for name in node.input]
+        for node in graph.node
+        if node.op_type == "MatMul" and "/ffn/lin2/" in node.name
+    }
+    first, second = (next(inputs[name] for name in inputs if f"layer.{i}/" in name) for i in (0, 1))
+    assert first[0] != "DequantizeLinear"
+    assert first[1] == "DequantizeLinear"
+    assert second == ["DequantizeLinear", "DequantizeLinear"]
+
+
 def test_a_text_has_the_same_logits_alone_and_among_others(exported: Path) -> None:
     model = EmotionClassifier.load(exported, "cpu", "int8")
     together = model.forward(model.tokenize(TEXTS))

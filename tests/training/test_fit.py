@@ -114,6 +114,8 @@ def test_distillation_needs_a_teacher_and_takes_a_run_as_one(
     rows = training_data(recipe, data_folder)
     soft = soft_labels([debug_run, debug_run], rows.train, 7)
     assert soft.sum(axis=1) == pytest.approx(np.ones(len(rows.train)))
+    assert np.array_equal(soft, soft_labels([debug_run], rows.train, 7))  # kept from the first time
+    assert soft[:20] == pytest.approx(soft_labels([debug_run], rows.train[:20], 7), abs=1e-4)
     Fit(recipe, rows.train, rows.validation, tmp_path, seed=0, device=CPU, teacher=soft).run()
     with pytest.raises(TrainingError, match="7 labels, 6"):
         soft_labels([debug_run], rows.train, 6)

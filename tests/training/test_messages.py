@@ -10,7 +10,7 @@ from training.behaviour import behavioural_rows
 from training.errors import DataError
 from training.leakage import NearDuplicates, without_leaks
 from training.messages import FOLDER, KINDS, load_conversations, load_messages
-from training.recipes import BEST
+from training.recipes import TEACHER
 from training.sources import training_data
 
 
@@ -67,7 +67,7 @@ def test_the_shipped_messages_cover_every_label_and_repeat_nothing() -> None:
 
 def test_nothing_like_the_behavioural_set_is_trained_on(data_folder: Path) -> None:
     near = NearDuplicates(row.text for row in behavioural_rows())
-    rows = training_data(BEST, data_folder).train
+    rows = training_data(TEACHER, data_folder).train
     assert {"messages", "written"} <= {row.source for row in rows}
     assert not [row.text for row in rows if row.text in near]
 
