@@ -168,4 +168,29 @@ def _pretrained(name: str, options: dict[str, Any], attention: str) -> tuple[HfM
         ) from error
     if model.config.model_type == "distilbert":
         return with_emoji_tokens(model, tokenizer)
+    if tokenizer("a")["input_ids"] == tokenizer("a", add_special_tokens=False)["input_ids"]:
+        return _ended(model, tokenizer)
+    return model, tokenizer
+
+
+def _ended(model: HfModel, tokenizer: HfTokenizer) -> tuple[HfModel, HfTokenizer]:
+    """A decoder that closes each text with its end token, and classifies by what it makes of that.
+
+    Padding must be another token, or the end would be taken for padding and passed over.
+    """
+    from tokenizers.processors import TemplateProcessing
+
+    end = tokenizer.eos_token
+    if end is None:
+        raise BaseModelError(f"{tokenizer.name_or_path}: its tokenizer has no token that ends a text")
+    if tokenizer.pad_token in (None, end):
+        vocabulary = tokenizer.get_vocab()
+        others = (token for token in ("<|padding|>", "<pad>", "[PAD]", "!") if token in vocabulary)
+        tokenizer.pad_token = next(others, None)
+        if tokenizer.pad_token is None:
+            raise BaseModelError(f"{tokenizer.name_or_path}: its tokenizer has no token to pad with")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    model.config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer

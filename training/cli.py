@@ -36,9 +36,11 @@ DeviceName = Annotated[str, typer.Option(envvar="EMOTION_DEVICE", help="auto, cp
 
 @app.command()
 def fit(
-    recipe: Annotated[str, typer.Option(help="report, lora, best, polish, or debug (seconds).")] = "best",
+    recipe: Annotated[
+        str, typer.Option(help="report, lora, decoder, best, teacher, polish, or debug (seconds).")
+    ] = "best",
     base: Annotated[
-        str | None, typer.Option(help="minilm (offline), a folder, or a name on the hub.")
+        str | None, typer.Option(help="minilm or mpnet (no hub), a folder, or a name on the hub.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of initialisation, order, dropout and augmentation.")] = 0,
     folder: Annotated[Path | None, typer.Option("--out", help="Default: runs/RECIPE-SEED.")] = None,
@@ -152,10 +154,14 @@ def evaluate(
 @app.command()
 def compare(
     rows: Annotated[
-        list[str] | None, typer.Argument(help="tf-idf, report, lora, best, ensemble, int8; all by default.")
+        list[str] | None,
+        typer.Argument(help="tf-idf, report, lora, decoder, best, polish, ensemble, int8; all by default."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of every trained row, by commas.")] = "0,1,2",
-    base: Annotated[str, typer.Option(help="Base of every trained row.")] = "minilm",
+    base: Annotated[str, typer.Option(help="Base of every trained row but the decoder's.")] = "minilm",
+    decoder_base: Annotated[
+        str, typer.Option(help="A causal model: a name on the hub, or a folder (emotion-train causal).")
+    ] = "EleutherAI/pythia-160m",
     folder: Annotated[Path, typer.Option("--out", help="Where the runs are, or go.")] = Path("runs"),
     data: Data = None,
     device: DeviceName = "auto",
@@ -167,8 +173,36 @@ def compare(
         numbers = tuple(int(seed) for seed in seeds.split(","))
     except ValueError:
         raise TrainingError(f"--seeds {seeds}: whole numbers by commas, such as 0,1,2") from None
-    comparison = Comparison(folder, data, numbers, base, device, lambda name: err.print(f"compare: {name}"))
+    comparison = Comparison(
+        folder, data, numbers, base, device, decoder_base, lambda name: err.print(f"compare: {name}")
+    )
     out.print(as_table(comparison.run(rows or ROWS)), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def causal(
+    folder: Annotated[Path, typer.Option("--out", help="Where the decoder goes.")] = Path("runs/causal"),
+    epochs: Annotated[int, typer.Option(help="Passes over the training texts.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of initialisation, order and dropout.")] = 0,
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Train a small decoder on the training texts: a --decoder-base that needs no hub."""
+    from training.causal import Causal, train_causal
+    from training.fit import Device
+    from training.recipes import TEACHER
+    from training.sources import training_data
+
+    with _progress("causal") as progress:
+        perplexity = train_causal(
+            training_data(TEACHER, data).train,
+            folder,
+            Causal(epochs=epochs),
+            seed=seed,
+            device=Device.named(device),
+            progress=progress,
+        )
+    out.print(f"{folder}: perplexity {perplexity:.1f} in the last epoch", highlight=False)
 
 
 @app.command()

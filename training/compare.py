@@ -3,7 +3,8 @@
 Runs that a folder does not hold yet are trained first, each in a process of its own, so that its peak
 memory is its own; runs that are there are taken as they are. Then every row is measured in the same way:
 
-    tf-idf + logistic regression · report · lora · best · ensemble of best's seeds · int8 of best
+    tf-idf + logistic regression · report · lora · decoder with lora · best · polish ·
+    ensemble of polish's seeds · int8 of polish
 """
 
 import json
@@ -36,8 +37,9 @@ from training.fit import RUN_FILE
 from training.leakage import without_leaks
 from training.metrics import Floats, Indices, macro_f1
 from training.predict import open_classifier, row_logits
+from training.recipes import DECODER
 
-TRAINED: Final = ("report", "lora", "best")
+TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
 ROWS: Final = ("tf-idf", *TRAINED, "ensemble", "int8")
 COLUMNS: Final = ("accuracy", "macro_f1", "roc_auc_weighted", "ece_after")
 
@@ -68,6 +70,7 @@ class Comparison:
     seeds: tuple[int, ...]
     base: str
     device: str = "auto"
+    decoder_base: str = DECODER.base
     report_progress: Callable[[str], None] = field(default=lambda _: None)
 
     def run(self, names: Sequence[str]) -> list[Compared]:
@@ -104,10 +107,10 @@ class Comparison:
         )
 
     def _ensemble(self, emotion: Splits, goemotions: Splits) -> Compared:
-        folders = [self._fitted("best", seed) for seed in self.seeds]
+        folders = [self._fitted("polish", seed) for seed in self.seeds]
         facts = [json.loads((folder / RUN_FILE).read_text(encoding="utf-8")) for folder in folders]
         return Compared(
-            f"ensemble of {len(folders)} best",
+            f"ensemble of {len(folders)} polish",
             [self._scores(folders, "fp32", emotion, goemotions)],
             sum(fact["seconds"] for fact in facts),
             sum(fact["parameters"] for fact in facts),
@@ -115,13 +118,13 @@ class Comparison:
         )
 
     def _int8(self, emotion: Splits, goemotions: Splits) -> Compared:
-        folder = self._fitted("best", self.seeds[0])
+        folder = self._fitted("polish", self.seeds[0])
         exported = self.out / "int8"
         if not (exported / "model.int8.onnx").is_file():
             export(folder, exported, name="int8", data=self.data)
         facts = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         return Compared(
-            f"best, seed {self.seeds[0]}, int8",
+            f"polish, seed {self.seeds[0]}, int8",
             [self._scores([exported], "int8", emotion, goemotions)],
             facts["seconds"],
             facts["parameters"],
@@ -133,7 +136,8 @@ class Comparison:
         """The calibrated run of a recipe and a seed, trained first if it is not there."""
         folder = self.out / f"{recipe}-{seed}"
         if not (folder / RUN_FILE).is_file():
-            command = [sys.executable, "-m", "training.cli", "fit", "--recipe", recipe, "--base", self.base]
+            command = [sys.executable, "-m", "training.cli", "fit", "--recipe", recipe]
+            command += self._begins_from(recipe, seed)
             command += ["--seed", str(seed), "--out", str(folder), "--device", self.device, "--resume"]
             command += ["--data", str(self.data)] if self.data else []
             if subprocess.run(command, check=False).returncode:
@@ -141,6 +145,19 @@ class Comparison:
         if not (folder / "calibration.json").is_file():
             calibrate(folder, self.data, device=self.device)
         return folder
+
+    def _begins_from(self, recipe: str, seed: int) -> list[str]:
+        """The options of ``fit`` that name the base of a run, and its teachers; these are trained first."""
+        if recipe == "decoder":
+            return ["--base", self.decoder_base]
+        if recipe == "teacher":
+            return []
+        if recipe != "polish":
+            return ["--base", self.base]
+        options = ["--base", str(self._fitted("best", seed))]
+        for teacher in (self._fitted("teacher", 0), *(self._fitted("best", other) for other in self.seeds)):
+            options += ["--teacher", str(teacher)]
+        return options
 
     def _scores(
         self, folders: Sequence[Path], precision: str, emotion: Splits, goemotions: Splits

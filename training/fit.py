@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 EVAL_BATCH: Final = 128
 # The average moves every fourth step, by as much as in four: it reads and writes all weights.
 AVERAGE_EVERY: Final = 4
+# The attention's projections by the names that DistilBERT, BERT, GPT-2 and GPT-NeoX give them.
+ATTENTION: Final = frozenset(
+    {"q_lin", "k_lin", "v_lin", "out_lin", "query", "key", "value", "c_attn", "c_proj", "query_key_value"}
+)
 CHECKPOINT: Final = "checkpoint.pt"
 RUN_FILE: Final = "run.json"
 
@@ -377,9 +381,7 @@ def _with_adapters(model: HfModel, recipe: Recipe) -> Any:
     from peft import LoraConfig, TaskType, get_peft_model
 
     names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    attention = sorted(
-        names & {"q_lin", "k_lin", "v_lin", "out_lin", "query", "key", "value", "c_attn", "c_proj"}
-    )
+    attention = sorted(names & ATTENTION)
     config = LoraConfig(
         task_type=TaskType.SEQ_CLS,
         r=recipe.lora_rank,

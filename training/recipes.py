@@ -81,6 +81,9 @@ REPORT: Final = Recipe(name="report", base=DISTILBERT, class_weights="balanced")
 # The same, with rank-16 adapters on the attention projections instead of full fine-tuning.
 LORA: Final = replace(REPORT, name="lora", lora_rank=16, learning_rate=1e-3, batch_size=32)
 
+# The same adapters on a decoder: by default a small one from the hub, as the report tried a big one.
+DECODER: Final = replace(LORA, name="decoder", base="EleutherAI/pythia-160m")
+
 BEST: Final = Recipe(
     name="best",
     base=MINILM,
@@ -136,7 +139,7 @@ DEBUG: Final = replace(
     max_tokens=64,
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (REPORT, LORA, BEST, TEACHER, POLISH, DEBUG)}
+RECIPES: Final = {recipe.name: recipe for recipe in (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, DEBUG)}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -1,0 +1,43 @@
+"""The comparison trains what a row needs first, and names every row alike."""
+
+from pathlib import Path
+
+import pytest
+
+from training.compare import ROWS, Compared, Comparison, as_table
+from training.errors import TrainingError
+
+
+def test_polish_begins_from_its_seeds_best_with_the_bigger_teacher_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+
+    def fitted(self: Comparison, recipe: str, seed: int) -> Path:
+        trained.append(f"{recipe}-{seed}")
+        return self.out / f"{recipe}-{seed}"
+
+    monkeypatch.setattr(Comparison, "_fitted", fitted)
+    comparison = Comparison(tmp_path, None, (0, 1), "minilm", decoder_base="small")
+    assert comparison._begins_from("polish", 1) == [
+        "--base", f"{tmp_path}/best-1",
+        "--teacher", f"{tmp_path}/teacher-0",
+        "--teacher", f"{tmp_path}/best-0",
+        "--teacher", f"{tmp_path}/best-1",
+    ]  # fmt: skip
+    assert trained == ["best-1", "teacher-0", "best-0", "best-1"]
+    assert comparison._begins_from("decoder", 0) == ["--base", "small"]
+    assert comparison._begins_from("report", 0) == ["--base", "minilm"]
+    assert comparison._begins_from("teacher", 0) == []
+
+
+def test_an_unknown_row_names_those_there_are(data_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=", ".join(ROWS)):
+        Comparison(tmp_path, data_folder, (0,), "minilm").run(["gpt"])
+
+
+def test_the_table_has_mean_and_spread_over_the_seeds() -> None:
+    measured = ("accuracy", "macro_f1", "roc_auc_weighted", "ece_after", "goemotions_macro_f1", "ms_a_text")
+    scores = [dict.fromkeys(measured, value) for value in (0.9, 0.92)]
+    table = as_table([Compared("best", scores, 60.0, 1_000, 2_000_000)])
+    assert "| best | 2 | 0.9100 ± 0.0141 |" in table
