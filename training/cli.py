@@ -1,4 +1,4 @@
-"""``emotion-train``: fit, evaluate, compare, audit, calibrate and export.
+"""``emotion-train``: fit, calibrate, evaluate, compare, audit and export.
 
     emotion-train fit --recipe best --out runs/best-0
     emotion-train calibrate runs/best-0
@@ -177,6 +177,27 @@ def compare(
         folder, data, numbers, base, device, decoder_base, lambda name: err.print(f"compare: {name}")
     )
     out.print(as_table(comparison.run(rows or ROWS)), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def airline(
+    model: Annotated[Path, typer.Argument(help="A calibrated run's or an exported folder.")],
+    data: Data = None,
+    device: DeviceName = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16, int8 or auto.")] = "auto",
+) -> None:
+    """Read tweets to airlines, which no model was trained on: do labels and sentiments go together?"""
+    from training.airline import read_airline_tweets
+    from training.predict import open_classifier
+
+    if data is None:
+        raise TrainingError("the tweets are on no hub: name a folder with --data or EMOTION_DATA")
+    classifier = open_classifier(model, device=device, precision=precision)
+    table = Table("sentiment", "tweets", "fitting label", "distress watch or more", "labels")
+    for read in read_airline_tweets(classifier, data):
+        labels = ", ".join(f"{label} {share:.2f}" for label, share in read.labels.items())
+        table.add_row(read.sentiment, str(read.tweets), f"{read.fitting:.3f}", f"{read.alarming:.3f}", labels)
+    out.print(table)
 
 
 @app.command()

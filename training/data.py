@@ -103,7 +103,7 @@ def load_emotion(folder: Path | None) -> Splits:
         if folder is None:
             pairs = [(row["text"], EMOTIONS[row["label"]]) for row in _from_hub(EMOTION_HUB, "split", split)]
         else:
-            pairs = _read_jsonl(folder / "emotion" / f"{split}.jsonl")
+            pairs = read_labelled(folder / "emotion" / f"{split}.jsonl")
         parts[split] = tuple(Row(text, label, "emotion") for text, label in pairs)
         if unknown := {row.label for row in parts[split]} - set(EMOTIONS):
             raise DataError(
@@ -141,7 +141,8 @@ def load_banking77(folder: Path | None) -> Splits:
         }
     else:
         pairs = {
-            split: _read_jsonl(folder / "support" / f"banking77_{split}.jsonl") for split in ("train", "test")
+            split: read_labelled(folder / "support" / f"banking77_{split}.jsonl")
+            for split in ("train", "test")
         }
     train, test = (
         [Row(text, NEUTRAL, "banking77") for text, _ in pairs[split]] for split in ("train", "test")
@@ -203,7 +204,8 @@ def label_counts(rows: Iterable[Row]) -> dict[str, int]:
     return {label: count for label, count in counts.items() if count}
 
 
-def _read_jsonl(file: Path) -> list[tuple[str, str]]:
+def read_labelled(file: Path) -> list[tuple[str, str]]:
+    """Text and label of each line of a JSON Lines file. Raises ``DataError`` with the line's number."""
     pairs = []
     for number, line in enumerate(_read_lines(file), start=1):
         try:

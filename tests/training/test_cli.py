@@ -9,7 +9,7 @@ import pytest
 
 from training.cli import main
 
-COMMANDS = ("fit", "evaluate", "compare", "audit", "calibrate", "causal", "export")
+COMMANDS = ("fit", "evaluate", "compare", "audit", "calibrate", "airline", "causal", "export")
 
 
 def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -40,6 +40,7 @@ def test_help_names_every_command_and_does_not_load_torch() -> None:
         (("evaluate", "/nowhere"), "holds no model"),
         (("export", "/nowhere"), "not calibrated"),
         (("compare", "--seeds", "many"), "whole numbers"),
+        (("airline", "/nowhere"), "name a folder"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_status_two(
