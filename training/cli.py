@@ -146,6 +146,8 @@ def evaluate(
     for source, scores in (("emotion", evaluation.benchmark.scores), ("goemotions", evaluation.goemotions)):
         for name, value in scores.items():
             table.add_row(f"{source}, {name.replace('_', ' ')}", f"{value:.4f}")
+    for name, value in evaluation.context.items():
+        table.add_row(f"context, {name.replace('_', ' ')}", f"{value:.4f}")
     for kind, (passed, count) in evaluation.behaviour.items():
         table.add_row(f"behaviour, {kind}", f"{passed} of {count}")
     out.print(table, page)
@@ -197,6 +199,24 @@ def airline(
     for read in read_airline_tweets(classifier, data):
         labels = ", ".join(f"{label} {share:.2f}" for label, share in read.labels.items())
         table.add_row(read.sentiment, str(read.tweets), f"{read.fitting:.3f}", f"{read.alarming:.3f}", labels)
+    out.print(table)
+
+
+@app.command()
+def agree(
+    models: Annotated[list[Path], typer.Argument(help="Two calibrated runs or more, unlike each other.")],
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """How far models make the same mistakes on dair-ai/emotion's validation rows: what is left to gain."""
+    from training.agreement import agreement
+
+    found = agreement(models, data, device=device)
+    table = Table("measure", "value")
+    for name, value in found.accuracy.items():
+        table.add_row(f"accuracy of {name}", f"{value:.4f}")
+    for measure, value in found.measures().items():
+        table.add_row(measure, f"{value:.4f}" if isinstance(value, float) else str(value))
     out.print(table)
 
 

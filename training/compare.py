@@ -155,9 +155,7 @@ class Comparison:
         if recipe != "polish":
             return ["--base", self.base]
         options = ["--base", str(self._fitted("best", seed))]
-        for teacher in (self._fitted("teacher", 0), *(self._fitted("best", other) for other in self.seeds)):
-            options += ["--teacher", str(teacher)]
-        return options
+        return [*options, "--teacher", str(self._fitted("teacher", 0))]
 
     def _scores(
         self, folders: Sequence[Path], precision: str, emotion: Splits, goemotions: Splits

@@ -1,9 +1,10 @@
 """Conversations built from single messages, to train and measure a classifier that sees earlier messages.
 
-None of the data sets holds conversations, so what a message means in the light of the one before cannot be
-learnt from them. What can be learnt and measured is the other half of the task: to use the earlier messages
-without taking their feelings for the last one's. So each message gets messages of other rows before it:
-from the same source, in half of the conversations of the same label (moods last), else of any.
+What a message means in the light of the one before is learnt from the conversations written for this project
+(``training.messages``); they are few. The other half of the task is to read the earlier messages without
+taking their feelings for the last one's, and for that any rows do: each message of the other sets gets
+messages of other rows before it, from the same source, in half of the conversations of the same label (moods
+last), else of any.
 """
 
 import random
@@ -18,7 +19,10 @@ ALONE = 0.3
 
 
 def conversations(rows: Sequence[Row], seed: int) -> list[Row]:
-    """``rows`` with up to three earlier messages each, drawn from ``rows`` themselves; seeded."""
+    """``rows`` with up to three earlier messages each, drawn from ``rows`` themselves; seeded.
+
+    Rows that have earlier messages of their own keep them.
+    """
     rng = random.Random(f"context {seed}")
     by_source: dict[str, list[Row]] = defaultdict(list)
     by_mood: dict[tuple[str, str], list[Row]] = defaultdict(list)
@@ -27,7 +31,7 @@ def conversations(rows: Sequence[Row], seed: int) -> list[Row]:
         by_mood[row.source, row.label].append(row)
     result = []
     for row in rows:
-        if rng.random() < ALONE:
+        if row.context or rng.random() < ALONE:
             result.append(row)
             continue
         pool = by_mood[row.source, row.label] if rng.random() < 0.5 else by_source[row.source]

@@ -6,7 +6,7 @@ The test split is opened here and nowhere else, once for each published row. Sha
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from training.context import conversations
 from training.data import Row, Splits, load_emotion, load_goemotions
 from training.fit import RUN_FILE
 from training.leakage import contradicted
+from training.messages import load_conversations
 from training.metrics import (
     Floats,
     Indices,
@@ -116,7 +117,7 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
         behaviour_failures=[outcome for outcome in outcomes if not outcome.passed],
         examples=_examples(classifier),
         history=_history(folder),
-        context=_context_scores(classifier, emotion.test) if calibration.context_tokens else {},
+        context=_context_scores(classifier, rule, emotion.test),
     )
 
 
@@ -246,12 +247,28 @@ def _seven_way(logits: Floats, labels: Indices, rule: DecisionRule) -> dict[str,
     }
 
 
-def _context_scores(classifier: EmotionClassifier, test: Sequence[Row]) -> dict[str, float]:
-    """Six-way accuracy on the test rows alone, and with other rows put before them as their conversation."""
-    labels = np.array([LABEL2ID[row.label] for row in test])
-    scores = {}
-    for name, rows in (("alone", test), ("in_conversation", conversations(test, seed=0))):
-        scores[name] = accuracy(six_way(row_logits(classifier, rows)).argmax(axis=1), labels)
+def _context_scores(
+    classifier: EmotionClassifier, rule: DecisionRule, test: Sequence[Row]
+) -> dict[str, float]:
+    """Scores on the conversations written for this project: of their last messages alone, and in context.
+
+    For a model that reads context also the six-way accuracy on the ``test`` rows of dair-ai/emotion, alone
+    and with other rows put before them.
+    """
+    written = load_conversations().test
+    forms = {"alone": [replace(row, context=()) for row in written]}
+    if rule.calibration.context_tokens:
+        forms["in_context"] = list(written)
+    scores: dict[str, float] = {"conversations": float(len(written))}
+    for form, rows in forms.items():
+        probabilities, labels = _placed(classifier, rule, rows)
+        predicted = rule.choose(probabilities)
+        scores[f"conversations_{form}_accuracy"] = accuracy(predicted, labels)
+        scores[f"conversations_{form}_macro_f1"] = macro_f1(predicted, labels, len(LABELS))
+    if rule.calibration.context_tokens:
+        labels = np.array([LABEL2ID[row.label] for row in test])
+        for name, rows in (("alone", list(test)), ("among_others", conversations(test, seed=0))):
+            scores[f"emotion_{name}"] = accuracy(six_way(row_logits(classifier, rows)).argmax(axis=1), labels)
     return scores
 
 

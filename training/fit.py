@@ -227,7 +227,8 @@ class Fit:
         drawn: list[int] = []
         for source, indices in by_source.items():
             limit = self.recipe.sources.get(source)  # type: ignore[call-overload]  # any source a row may name
-            drawn += indices if limit is None or limit >= len(indices) else rng.sample(indices, limit)
+            share = indices if limit is None or limit >= len(indices) else rng.sample(indices, limit)
+            drawn += share * self.recipe.repeats.get(source, 1)  # type: ignore[call-overload]  # as above
         return drawn
 
     def _train_epoch(self, epoch: int) -> float:

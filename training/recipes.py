@@ -20,6 +20,8 @@ class Recipe:
     """One way to train.
 
     - ``sources``: rows drawn of each source in each epoch; None takes them all.
+    - ``repeats``: how often an epoch shows each drawn row of a source, each time in a form of its own; once
+      where a source is not named.
     - ``class_weights``: of the cross-entropy, by inverse label frequency ("balanced") or its root ("sqrt").
     - ``layer_decay``: factor of the learning rate from each layer to the one below (Sun et al., 2019).
     - ``sequence_dropout``: one dropout mask a sequence instead of one a token (Gal and Ghahramani, 2016).
@@ -38,6 +40,7 @@ class Recipe:
     base: str
     labels: tuple[str, ...] = EMOTIONS
     sources: dict[Source, int | None] = field(default_factory=lambda: {"emotion": None})
+    repeats: dict[Source, int] = field(default_factory=dict)
     epochs: int = 5
     patience: int = 1
     batch_size: int = 16
@@ -114,12 +117,13 @@ TEACHER: Final = replace(
 )
 
 # A second stage for a run of ``best``: two more epochs at a lower rate, the embeddings and their emoji
-# included, with the messages written for this project, in forms closer to the texts' own, towards the mean
-# prediction of several runs as much as towards the labels.
+# included, with the messages written for this project three times over, in forms closer to the texts' own,
+# towards the prediction of a bigger model as much as towards the labels.
 POLISH: Final = replace(
     BEST,
     name="polish",
-    sources=BEST.sources | {"goemotions": 12_000, "messages": None},
+    sources={"emotion": 10_000, "goemotions": 8_000, "banking77": 400, "written": 2_000, "messages": None},
+    repeats={"messages": 3},
     epochs=2,
     learning_rate=1e-4,
     frozen_embeddings=False,

@@ -173,13 +173,27 @@ def _beyond(evaluation: Evaluation) -> str:
             ),
         ],
     )
-    context = ""
-    if evaluation.context:
-        alone, together = (evaluation.context[name] for name in ("alone", "in_conversation"))
-        context = (
-            f"\n\nWith other rows before each row as its conversation: {together:.4f} (alone {alone:.4f})."
+    return f"## Beyond the benchmark\n\n{scores}\n\n{_context(evaluation.context)}\n\n{examples}"
+
+
+def _context(scores: dict[str, float]) -> str:
+    rows = [
+        (
+            form.replace("_", " "),
+            *(f"{scores[f'conversations_{form}_{name}']:.4f}" for name in ("accuracy", "macro_f1")),
         )
-    return f"## Beyond the benchmark\n\n{scores}{context}\n\n{examples}"
+        for form in ("alone", "in_context")
+        if f"conversations_{form}_accuracy" in scores
+    ]
+    table = _table(
+        (f"{scores['conversations']:.0f} written conversations, last message", "accuracy", "macro-F1"), rows
+    )
+    if "emotion_among_others" not in scores:
+        return table
+    return (
+        f"{table}\n\ndair-ai/emotion test with other rows before each row as its conversation: "
+        f"{scores['emotion_among_others']:.4f} (alone {scores['emotion_alone']:.4f})."
+    )
 
 
 def _behaviour(evaluation: Evaluation) -> str:

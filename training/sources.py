@@ -56,6 +56,9 @@ def training_data(
     protected += behavioural_rows()
     train: list[Row] = []
     for name, limit in recipe.sources.items():
+        if name == "conversations":  # the same words may mean two things in two conversations
+            train += sets[name].train
+            continue
         rows = (
             written_rows(WRITTEN_ROWS, seed=0) if name == "written" else drop_contradictions(sets[name].train)
         )
@@ -85,5 +88,14 @@ def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
 
 
 def with_context(recipe: Recipe, context_tokens: int) -> Recipe:
-    """``recipe`` for messages that come with earlier messages of their conversation."""
+    """``recipe`` for messages that come with earlier messages of their conversation.
+
+    A recipe that trains on the messages written for this project gets the conversations with them.
+    """
+    if "messages" in recipe.sources:
+        recipe = replace(
+            recipe,
+            sources=recipe.sources | {"conversations": None},
+            repeats=recipe.repeats | {"conversations": 4},
+        )
     return replace(recipe, name=f"{recipe.name}-context", context_tokens=context_tokens)

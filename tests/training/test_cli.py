@@ -9,7 +9,7 @@ import pytest
 
 from training.cli import main
 
-COMMANDS = ("fit", "evaluate", "compare", "audit", "calibrate", "airline", "causal", "export")
+COMMANDS = ("fit", "evaluate", "compare", "audit", "calibrate", "airline", "agree", "causal", "export")
 
 
 def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

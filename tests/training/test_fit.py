@@ -11,8 +11,9 @@ from safetensors.numpy import load_file
 
 from training.errors import TrainingError
 from training.fit import CHECKPOINT, Device, Fit, validation_score
+from training.messages import load_conversations
 from training.predict import open_classifier, row_logits, soft_labels
-from training.recipes import DEBUG, LORA, Recipe
+from training.recipes import DEBUG, LORA, POLISH, Recipe
 from training.runlog import RunLog
 from training.sources import training_data, with_context
 
@@ -98,6 +99,15 @@ def test_adapters_are_merged_into_a_plain_model(data_folder: Path, tmp_path: Pat
     assert not any("lora" in name for name in _weights(tmp_path))
 
 
+def test_an_epoch_shows_a_share_of_a_source_as_often_as_the_recipe_says(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    recipe = replace(DEBUG, sources={"emotion": 50, "written": 10}, repeats={"written": 3})
+    run = _fit(recipe, data_folder, tmp_path)
+    drawn = [run.train[i].source for i in run._drawn(0)]
+    assert (drawn.count("emotion"), drawn.count("written")) == (50, 30)
+
+
 def test_frozen_embeddings_stay_as_they_are(data_folder: Path, tmp_path: Path) -> None:
     run = _fit(replace(DEBUG, epochs=1, frozen_embeddings=True), data_folder, tmp_path)
     before = run.model.get_input_embeddings().weight.clone()
@@ -134,7 +144,17 @@ def test_with_context_a_run_reads_earlier_messages(data_folder: Path, tmp_path: 
     recipe = with_context(replace(DEBUG, epochs=1), 24)
     rows = training_data(recipe, data_folder)
     assert any(row.context for row in rows.train)
+    assert "conversations" not in rows.validation
     _fit(recipe, data_folder, tmp_path).run()
+
+
+def test_written_conversations_keep_their_own_context(data_folder: Path) -> None:
+    recipe = with_context(replace(POLISH, distil=0.0), 64)
+    rows = training_data(recipe, data_folder)
+    written = set(load_conversations().train)
+    assert {row for row in rows.train if row.source == "conversations"} == written
+    assert recipe.repeats["conversations"] > 1
+    assert set(rows.validation) == {"emotion", "goemotions", "messages", "conversations"}
 
 
 def test_predictions_come_back_in_the_order_of_the_rows(data_folder: Path, debug_run: Path) -> None:
