@@ -7,18 +7,21 @@ What Faust 0.15 does by itself would lose or double messages, and is replaced he
 - It commits what agents have acknowledged, where an event counts as acknowledged whose agent failed, or
   that a stream skipped because a rebalance was under way (with ``noack``, too). Its own commits are off;
   the offsets are part of the transaction of a checkpoint (``stream.monitor.checkpoint``).
-- Its fetches may take records of partitions that nobody asked for, and drop them; and where the group has
-  committed nothing yet, it does not go back for them.
+- Around a rebalance it drops records: a fetch may take those of partitions that nobody asked for, or still
+  be under way when the next assignment begins; the queues are emptied once more when all is set up; and
+  where the group has committed nothing yet, nothing goes back for what was dropped.
 - Its tables send their changelog from a queue and forget what becomes of it. That of a ``StateTable`` is
   part of the same transaction.
 - With ``exactly_once`` it would write transactions, too, but its recovery then waits for the offset of a
   transaction marker, and takes ten seconds of silence for the end.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import Token
+from functools import cached_property
 from typing import Any, Final, NamedTuple, cast
 from weakref import ref
 
@@ -29,6 +32,7 @@ from faust.streams import _current_event
 from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, Message
+from mode.utils.queues import FlowControlEvent
 
 from stream.kafka import connection
 from stream.records import Record
@@ -37,6 +41,10 @@ from stream.settings import KafkaSettings
 _FAUST_LOGGER = logging.getLogger("faust.monitor")
 """Faust logs under the module of a subclass; these lines are a library's, so they go with the library's."""
 
+
+REBALANCE_POLL_S: Final = 0.05
+FETCH_MAX_WAIT_MS: Final = 100
+"""A broker answers in order: the steps of a recovery wait, each, for the fetch that was sent before."""
 
 _MARK: Final = b"~mark~"
 
@@ -48,8 +56,9 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust chooses the level by its own processing guarantee; aiokafka reads it when it starts.
+        # Faust chooses these two itself; aiokafka reads them when it starts.
         consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
 
     def group_failure(self) -> BaseException | None:
@@ -74,10 +83,14 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
 
 
 class CommittedConsumer(Consumer):
-    """Faust's consumer, whose offsets are committed explicitly."""
+    """Faust's consumer, taking only what it was asked for; offsets are committed explicitly."""
 
     logger = _FAUST_LOGGER
     _thread: CommittedConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._fetching = asyncio.Lock()
 
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -85,9 +98,19 @@ class CommittedConsumer(Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         """Fetch of the partitions that are active now. Faust hands its set over itself; should it be empty
         by the time that the thread reads it, that would fetch of all partitions, and drop what it got.
+
+        Seeks wait for a fetch that is under way, so during a rebalance fetches are short.
         """
         asked = set(active_partitions or ())
-        return await super()._getmany(asked, timeout) if asked else {}
+        if self.app.rebalancing:
+            timeout = min(timeout, REBALANCE_POLL_S)
+        async with self._fetching:
+            return await super()._getmany(asked, timeout) if asked else {}
+
+    async def fetch_ended(self) -> None:
+        """Wait until no fetch is under way, while the flow is stopped: about a second at most."""
+        async with self._fetching:
+            pass
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to where the group left off; where it has never been, to the beginning."""
@@ -111,6 +134,16 @@ class CommittedConsumer(Consumer):
 
 class CommittedTransport(Transport):
     Consumer = CommittedConsumer
+
+
+class FlowControl(FlowControlEvent):
+    """Faust's valve before the streams. It empties the queues whenever it is opened, which is right after a
+    rebalance has closed it, and loses records when it is open already.
+    """
+
+    def resume(self) -> None:
+        if not self.is_active():
+            super().resume()
 
 
 class _Event(NamedTuple):
@@ -191,7 +224,12 @@ class MonitorApp(faust.App):
     logger = _FAUST_LOGGER
     take_over: Callable[[set[TP]], Awaitable[None]]
 
+    @cached_property
+    def flow_control(self) -> FlowControl:
+        return FlowControl()
+
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        await self.committed_consumer.fetch_ended()
         await self.take_over(assigned)
         await super()._on_partitions_assigned(assigned, generation_id)
 

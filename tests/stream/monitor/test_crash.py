@@ -229,10 +229,6 @@ async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
 
 @pytest.mark.crash
 @pytest.mark.timeout(300)
-@pytest.mark.xfail(
-    strict=False,
-    reason="in some runs a delta that comes in the moment of the rebalance is missed: docs/monitor.md",
-)
 async def test_a_monitor_that_was_frozen_while_its_partitions_moved_does_no_harm(
     monitor_topics: MonitorTopics, broker: Broker, tmp_path: Path
 ) -> None:

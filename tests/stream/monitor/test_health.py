@@ -45,13 +45,13 @@ async def test_the_web_server_shows_counters_alerts_health_and_metrics(
         await send(settings, story(sad=6, calm=0))
 
         async def shown() -> bool:
-            return bool((await get(started, "/api/alerts"))[1]["alerts"])
+            counters = (await get(started, "/api/counters?channel=support&window_s=3600"))[1]["counters"]
+            alerts = (await get(started, "/api/alerts"))[1]["alerts"]
+            return [one["labels"] for one in counters] == [{"joy": 5}] and bool(alerts)
 
         await eventually(shown)
         assert (await get(started, "/healthz"))[0] == 200
         assert (await get(started, "/readyz"))[0] == 200
-        _, found = await get(started, "/api/counters?channel=support&window_s=3600")
-        assert [one["labels"] for one in found["counters"]] == [{"joy": 5}]
         (alert,) = (await get(started, "/api/alerts?state=firing"))[1]["alerts"]
         status, one = await get(started, f"/api/alerts/{alert['id']}")
         assert (status, one["state"], one["reviews"]) == (200, "firing", [])

@@ -1,0 +1,87 @@
+"""What a monitor takes over, gives up or is cut off from: nothing is counted twice, and nothing is missed."""
+
+import asyncio
+import time
+from collections import Counter
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from mode.utils.queues import FlowControlQueue
+
+from stream.deadline import Deadline
+from stream.events import ALL_CHANNELS
+from stream.kafka import connection
+from stream.monitor.app import running
+from stream.monitor.driver import FlowControl
+from stream.settings import Settings
+from stream.transactions import Transactions, producer_arguments
+from tests.records import produce
+from tests.stream.monitor.conftest import MonitorTopics
+from tests.stream.monitor.factories import delta
+from tests.stream.monitor.test_app import counted, delta_record, two_channels, until
+from tests.stream.monitor.test_delivery import eventually
+
+RESTARTS = 5
+
+
+async def feed(settings: Settings, stopped: asyncio.Event) -> int:
+    """Produce deltas of one message each until told to stop; how many of each channel."""
+    start, count = time.time() // 60 * 60, 0
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, enable_idempotence=True)
+    async with producer:
+        while not stopped.is_set():
+            for channel in ("support", ALL_CHANNELS):
+                record = delta_record(delta({start: {"joy": 1}}, first=count, channel=channel))
+                await producer.send(settings.topics.counts, record.value, key=record.key)
+            count += 1
+            await asyncio.sleep(0.003)
+    return count
+
+
+async def test_a_monitor_that_is_stopped_and_started_while_deltas_flow_misses_none(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics()
+    stopped = asyncio.Event()
+    feeding = asyncio.create_task(feed(settings, stopped))
+    for _ in range(RESTARTS):
+        async with running(settings) as started:
+            await eventually(lambda: started.monitor.partitions.taken > 0)  # awaited here
+            await asyncio.sleep(0.2)
+    stopped.set()
+    count = await feeding
+    async with running(settings):
+        await until(settings, Counter({("support", "joy"): count, (ALL_CHANNELS, "joy"): count}))
+
+
+async def test_a_monitor_whose_partition_was_taken_over_publishes_nothing_more(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    servers, topic = settings.bootstrap_servers or "", settings.topics.counts
+    async with running(settings) as started:
+        await produce(servers, topic, map(delta_record, two_channels(3)))
+        expected = Counter({("support", "joy"): 3, (ALL_CHANNELS, "joy"): 3})
+        await until(settings, expected)
+        arguments = producer_arguments(connection(settings), settings.largest_record_bytes)
+        successor = await Transactions.start(
+            TopicPartition(topic, 0), settings.monitor_group_id, 10_000, arguments
+        )
+        try:
+            await produce(servers, topic, map(delta_record, two_channels(2, first=3)))
+            await eventually(lambda: bool(started.monitor.partitions.lost))
+            assert await counted(settings) == expected
+        finally:
+            await successor.close(Deadline(5.0))
+
+
+async def test_opening_the_flow_again_keeps_what_is_queued() -> None:
+    """Faust opens it once more when a recovery is over, with records of the new assignment in the queues."""
+    flow = FlowControl()
+    queue: FlowControlQueue[str] = FlowControlQueue(flow_control=flow, clear_on_resume=True)
+    flow.resume()
+    await queue.put("record")
+    flow.resume()
+    assert queue.qsize() == 1
+    flow.suspend()
+    flow.resume()
+    assert queue.empty()
