@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from stream.events import ModelRef
+from stream.events import ModelRef, OffsetRange
 from stream.monitor.events import Alert, Evidence
+from stream.monitor.fold import SourceRange
 from stream.monitor.lifecycle import Change, Life, Measurement
 from stream.monitor.rules import AuthorRule, ChannelRule, DriftRule, PhraseRule
 
@@ -77,6 +78,7 @@ def alert_record(
             confidence=None if measured.confidence is None else round(measured.confidence, 4),
             messages=measured.messages,
             message_ids=measured.message_ids,
+            sources=tuple(map(_offset_range, measured.sources)),
             texts=subject.texts,
         ),
         model=subject.model,
@@ -135,6 +137,12 @@ def _summary(rule: AnyRule, subject: Subject, measured: Measurement) -> str:
         case DriftRule():
             what = f"the label mix of channel {subject.channel} has shifted: {score}"
     return f"{what}. A person must review it."
+
+
+def _offset_range(source: SourceRange) -> OffsetRange:
+    name, first, last = source
+    topic, _, partition = name.rpartition("-")
+    return OffsetRange(topic=topic, partition=int(partition), first_offset=first, last_offset=last)
 
 
 def _utc(at: float) -> datetime:

@@ -17,7 +17,7 @@ from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost
 from stream.monitor.channel_rules import ChannelState, judge, learn
 from stream.monitor.events import Alert, WindowCounter
-from stream.monitor.fold import Tally, Window, fold, total
+from stream.monitor.fold import SourceRange, Tally, Window, fold, sources, total
 from stream.monitor.lifecycle import IDLE, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
 from stream.monitor.windows import HOUR_S, is_expired, is_late, window_lengths, window_start
@@ -174,6 +174,12 @@ class CountPartition:
         starts = range(start_s, start_s + length_s, self._policy.base_s)
         return total(windows[start].tally for start in starts if start in windows)
 
+    def _sources(self, channel: str, start_s: int, end_s: int) -> tuple[SourceRange, ...]:
+        windows = self._windows.get(channel, {})
+        return sources(
+            windows[start] for start in range(start_s, end_s, self._policy.base_s) if start in windows
+        )
+
     def _count(self, delta: CountDelta, counts: WindowCounts) -> None:
         start_s, channel = _seconds(counts), delta.channel
         base_s = self._policy.base_s
@@ -273,6 +279,8 @@ class CountPartition:
         life, change = step(
             before.life, rule.policy, measured.reading, end_s, partial(alert_id, rule, channel, start_s)
         )
+        if life.firing or change is not None:
+            measured = replace(measured, sources=self._sources(channel, start_s, end_s))
         after = replace(before, judged_until=end_s, life=life, measured=measured if life.firing else None)
         if not life.firing:
             after = learn(rule, after, start_s, end_s, tally)

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from stream.events import Count, ModelRef, Probability, ShortText, UtcTime, WireType
+from stream.events import Count, ModelRef, OffsetRange, Probability, ShortText, UtcTime, WireType
 
 Severity = Literal["info", "warning", "critical"]
 RuleKind = Literal["author", "channel", "phrase", "drift"]
@@ -54,6 +54,9 @@ class Evidence(WireType):
     confidence: Probability | None = Field(None, description="Mean confidence of the labels behind it.")
     messages: Count = Field(description="Messages in the window that the score rests on.")
     message_ids: tuple[str, ...] = Field((), description="Ids of labelled events, oldest first.")
+    sources: tuple[OffsetRange, ...] = Field(
+        (), description="For rules that count: where in the input the window's messages lie."
+    )
     texts: tuple[str, ...] = Field((), description="Only with ``include_text``; beside ``message_ids``.")
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from stream.events import OffsetRange, WindowCounts
 
+SourceRange = tuple[str, int, int]
+"""(input partition, first offset, last offset)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -48,14 +51,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A base window of one channel: its counts and, by input partition, the last offset in them."""
+    """A base window of one channel: its counts and, by input partition, the offsets of both ends."""
 
     tally: Tally = field(default_factory=Tally)
     applied: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Window":
-        return cls(Tally(**value["tally"]), value["applied"])
+        return cls(Tally(**value["tally"]), value["applied"], value["first"])
 
 
 def input_partition(source: OffsetRange) -> str:
@@ -72,6 +76,7 @@ def fold(window: Window, counts: WindowCounts, source: OffsetRange) -> Window:
         window,
         tally=window.tally.plus(counts),
         applied={**window.applied, name: source.last_offset},
+        first={name: source.first_offset} | window.first,
     )
 
 
@@ -81,3 +86,15 @@ def total(tallies: Iterable[Tally]) -> Tally:
     for tally in tallies:
         result = result.plus(tally)
     return result
+
+
+def sources(windows: Iterable[Window]) -> tuple[SourceRange, ...]:
+    """Where the messages of windows lie, by input partition."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for window in windows:
+        for name, offset in window.first.items():
+            first[name] = min(offset, first.get(name, offset))
+        for name, offset in window.applied.items():
+            last[name] = max(offset, last.get(name, offset))
+    return tuple((name, first[name], last[name]) for name in sorted(last))

@@ -18,6 +18,8 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from stream.monitor.fold import SourceRange
+
 
 class Reading(StrEnum):
     """Where a measure stands against the two levels of its rule."""
@@ -48,7 +50,7 @@ class Measurement:
     """What a rule measured, over [``start``, ``end``], and where that stands against its levels.
 
     ``baseline`` is what is usual there, ``confidence`` the mean confidence of the labels behind it,
-    ``message_ids`` the labelled events behind it, oldest first.
+    ``message_ids`` the labelled events behind it, oldest first, ``sources`` where in the input they lie.
     """
 
     reading: Reading
@@ -60,13 +62,15 @@ class Measurement:
     end: float = 0.0
     confidence: float | None = None
     message_ids: tuple[str, ...] = ()
+    sources: tuple[SourceRange, ...] = ()
 
     @classmethod
     def from_json(cls, value: dict[str, Any] | None) -> "Measurement | None":
         if value is None:
             return None
-        ids = tuple(value["message_ids"])
-        return cls(**{**value, "reading": Reading(value["reading"]), "message_ids": ids})
+        sources = tuple((name, first, last) for name, first, last in value["sources"])
+        changed = {"message_ids": tuple(value["message_ids"]), "sources": sources}
+        return cls(**{**value, **changed, "reading": Reading(value["reading"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,9 @@ def test_a_surge_against_the_same_hour_of_past_days_fires_and_then_resolves(test
     assert fired.evidence.baseline == pytest.approx(0.05)
     assert fired.evidence.messages == 100
     assert fired.evidence.confidence == pytest.approx(0.5)
+    (source,) = fired.evidence.sources
+    assert (source.topic, source.partition) == ("messages", 0)
+    assert (source.first_offset, source.last_offset) == (37_000, 37_099)
 
 
 def test_the_usual_ups_and_downs_do_not_fire() -> None:
