@@ -21,9 +21,9 @@ from model.folder import ModelFolder
 from model.labels import LABEL2ID, LABELS
 from training.data import Row, load_emotion, load_goemotions
 from training.errors import TrainingError
-from training.fit import RUN_FILE
 from training.metrics import Floats, Indices, macro_f1, softmax
 from training.predict import open_classifier, row_logits
+from training.runlog import RUN_FILE
 
 MAX_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 32

@@ -33,11 +33,11 @@ from training.data import (
 from training.errors import TrainingError
 from training.evaluate import benchmark, own_temperature
 from training.export import export
-from training.fit import RUN_FILE
 from training.leakage import without_leaks
 from training.metrics import Floats, Indices, macro_f1
 from training.predict import open_classifier, row_logits
 from training.recipes import DECODER
+from training.runlog import RUN_FILE
 
 TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
 ROWS: Final = ("tf-idf", *TRAINED, "ensemble", "int8")
@@ -155,7 +155,9 @@ class Comparison:
         if recipe != "polish":
             return ["--base", self.base]
         options = ["--base", str(self._fitted("best", seed))]
-        return [*options, "--teacher", str(self._fitted("teacher", 0))]
+        for teacher in (self._fitted("teacher", 0), *(self._fitted("best", other) for other in self.seeds)):
+            options += ["--teacher", str(teacher)]
+        return options
 
     def _scores(
         self, folders: Sequence[Path], precision: str, emotion: Splits, goemotions: Splits

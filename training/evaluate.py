@@ -21,7 +21,6 @@ from training.behaviour import Outcome, pass_rates, run_cases
 from training.calibrate import Validation, fit_temperature
 from training.context import conversations
 from training.data import Row, Splits, load_emotion, load_goemotions
-from training.fit import RUN_FILE
 from training.leakage import contradicted
 from training.messages import load_conversations
 from training.metrics import (
@@ -40,7 +39,7 @@ from training.metrics import (
     weighted_f1,
 )
 from training.predict import open_classifier, row_logits
-from training.runlog import LOG_FILE
+from training.runlog import LOG_FILE, RUN_FILE
 
 # The two example sentences of the report that this project follows, and what they should be.
 EXAMPLES: Final = (

@@ -33,7 +33,7 @@ from training.errors import TrainingError
 from training.losses import class_weights, loss
 from training.metrics import Floats, accuracy, macro_f1, softmax
 from training.recipes import Recipe
-from training.runlog import RunLog
+from training.runlog import RUN_FILE, RunLog
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,6 @@ ATTENTION: Final = frozenset(
     {"q_lin", "k_lin", "v_lin", "out_lin", "query", "key", "value", "c_attn", "c_proj", "query_key_value"}
 )
 CHECKPOINT: Final = "checkpoint.pt"
-RUN_FILE: Final = "run.json"
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with steps done, steps in all, and the loss."""

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from model.classifier import EmotionClassifier
+from model.labels import LABEL2ID
 from training.data import Row
 from training.errors import TrainingError
 from training.metrics import Floats, softmax
+from training.runlog import RUN_FILE
 
 
 def open_classifier(folder: Path, *, device: str = "auto", precision: str = "fp32") -> EmotionClassifier:
@@ -47,28 +49,44 @@ def soft_labels(
     """The mean probabilities that the runs in ``teachers`` give each row, shape (N, labels): what is
     distilled.
 
-    Each teacher reads the texts with its own tokenizer, and keeps what it said of them in its folder, so that
-    runs of other seeds need not ask again. (Hinton et al., "Distilling the Knowledge in a Neural Network",
-    2015.)
+    Each teacher reads the texts with its own tokenizer, without earlier messages, and only rows of the
+    sources that it was trained on; a row that none of them knows keeps its own label. What a teacher said
+    stays in its folder, so that runs of other seeds need not ask again. (Hinton et al., "Distilling the
+    Knowledge in a Neural Network", 2015.)
     """
-    predictions = []
+    total, asked = np.zeros((len(rows), labels)), np.zeros(len(rows))
     for folder in teachers:
-        logits = _teacher_logits(folder, rows, device, precision)
+        sources = _sources(folder)
+        known = [i for i, row in enumerate(rows) if row.source in sources]
+        if not known:
+            continue
+        logits = _teacher_logits(folder, [rows[i].text for i in known], device, precision)
         if logits.shape[1] != labels:
             raise TrainingError(f"teacher {folder} has {logits.shape[1]} labels, {labels} are needed")
-        predictions.append(softmax(logits))
-    mean: Floats = np.mean(predictions, axis=0)
-    return mean
+        total[known] += softmax(logits)
+        asked[known] += 1
+    for i, row in enumerate(rows):
+        if not asked[i]:
+            total[i, LABEL2ID[row.label]] = asked[i] = 1
+    return total / asked[:, None]
 
 
-def _teacher_logits(folder: Path, rows: Sequence[Row], device: str, precision: str) -> Floats:
+def _sources(teacher: Path) -> frozenset[str]:
+    """The sources that a run was trained on."""
+    file = teacher / RUN_FILE
+    if not file.is_file():
+        raise TrainingError(f"teacher {teacher} is no run: emotion-train fit --out {teacher} makes one")
+    return frozenset(json.loads(file.read_text(encoding="utf-8"))["train_rows"])
+
+
+def _teacher_logits(folder: Path, texts: Sequence[str], device: str, precision: str) -> Floats:
     classifier = open_classifier(folder, device=device, precision=precision)
-    asked = json.dumps([classifier.info.revision, precision, [(row.text, row.context) for row in rows]])
+    asked = json.dumps([classifier.info.revision, precision, list(texts)])
     file = folder / f"soft-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.npy"
     if file.is_file():
         kept: Floats = np.load(file)
         return kept
-    logits = row_logits(classifier, rows)
+    logits = row_logits(classifier, [Row(text, "", "") for text in texts])
     partial = file.with_suffix(".partial.npy")
     np.save(partial, logits)
     partial.replace(file)

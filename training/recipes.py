@@ -118,7 +118,7 @@ TEACHER: Final = replace(
 
 # A second stage for a run of ``best``: two more epochs at a lower rate, the embeddings and their emoji
 # included, with the messages written for this project three times over, in forms closer to the texts' own,
-# towards the prediction of a bigger model as much as towards the labels.
+# towards the mean prediction of a bigger model and of several runs as much as towards the labels.
 POLISH: Final = replace(
     BEST,
     name="polish",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 LOG_FILE: Final = "log.csv"
+RUN_FILE: Final = "run.json"
 
 
 class RunLog:

@@ -120,7 +120,6 @@ def _load(folder: Path) -> Any:
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
-                attn_implementation="sdpa",
                 dtype="float32",
                 output_loading_info=True,
             )

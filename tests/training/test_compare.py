@@ -8,7 +8,7 @@ from training.compare import ROWS, Compared, Comparison, as_table
 from training.errors import TrainingError
 
 
-def test_polish_begins_from_its_seeds_best_and_has_the_bigger_teacher(
+def test_polish_begins_from_its_seeds_best_and_has_the_bigger_teacher_and_all_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
@@ -22,8 +22,10 @@ def test_polish_begins_from_its_seeds_best_and_has_the_bigger_teacher(
     assert comparison._begins_from("polish", 1) == [
         "--base", f"{tmp_path}/best-1",
         "--teacher", f"{tmp_path}/teacher-0",
+        "--teacher", f"{tmp_path}/best-0",
+        "--teacher", f"{tmp_path}/best-1",
     ]  # fmt: skip
-    assert trained == ["best-1", "teacher-0"]
+    assert trained == ["best-1", "teacher-0", "best-0", "best-1"]
     assert comparison._begins_from("decoder", 0) == ["--base", "small"]
     assert comparison._begins_from("report", 0) == ["--base", "minilm"]
     assert comparison._begins_from("teacher", 0) == []

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from training.data import Row
 from training.errors import TrainingError
 from training.fit import CHECKPOINT, Device, Fit, validation_score
 from training.messages import load_conversations
@@ -126,6 +127,9 @@ def test_distillation_needs_a_teacher_and_takes_a_run_as_one(
     assert soft.sum(axis=1) == pytest.approx(np.ones(len(rows.train)))
     assert np.array_equal(soft, soft_labels([debug_run], rows.train, 7))  # kept from the first time
     assert soft[:20] == pytest.approx(soft_labels([debug_run], rows.train[:20], 7), abs=1e-4)
+    assert not (soft == 1).any()
+    unknown = soft_labels([debug_run], [Row("never read", "love", "elsewhere")], 7)
+    assert unknown.tolist() == [[0, 0, 1, 0, 0, 0, 0]]
     Fit(recipe, rows.train, rows.validation, tmp_path, seed=0, device=CPU, teacher=soft).run()
     with pytest.raises(TrainingError, match="7 labels, 6"):
         soft_labels([debug_run], rows.train, 6)
@@ -166,7 +170,6 @@ def test_predictions_come_back_in_the_order_of_the_rows(data_folder: Path, debug
 
 
 def test_validation_judges_only_by_the_labels_a_set_can_have() -> None:
-    from training.data import Row
 
     rows = [Row("", "joy", "x"), Row("", "fear", "x")]
     logits = np.array([[0, 1, 0, 0, 0, 0, 9.0], [0, 0, 0, 0, 2, 0, 9.0]])
