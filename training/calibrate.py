@@ -18,13 +18,16 @@ import numpy.typing as npt
 from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.decide import DecisionRule, temperatures
 from model.folder import ModelFolder
-from model.labels import LABEL2ID, LABELS
+from model.labels import LABEL2ID, LABELS, NEUTRAL
 from training.data import Row, load_emotion, load_goemotions
 from training.errors import TrainingError
+from training.messages import load_messages
 from training.metrics import Floats, Indices, macro_f1, softmax
 from training.predict import open_classifier, row_logits
 from training.runlog import RUN_FILE
 
+# The sets whose validation rows are enough for a temperature.
+TEMPERATURE_SETS: Final = ("emotion", "goemotions")
 MAX_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 32
 # The share of messages at or above a level that are truly sadness, fear or anger, on validation.
@@ -45,7 +48,9 @@ class Validation:
 def calibrate(
     folder: Path, data: Path | None, *, device: str = "auto", name: str | None = None
 ) -> Calibration:
-    """Fit all of it on the validation rows of dair-ai/emotion and GoEmotions; writes ``calibration.json``."""
+    """Fit all of it on the validation rows of dair-ai/emotion, GoEmotions and the messages; writes
+    ``calibration.json``.
+    """
     (folder / "calibration.json").unlink(missing_ok=True)  # it may belong to other weights
     classifier = open_classifier(folder, device=device)
     sets = {
@@ -53,6 +58,7 @@ def calibrate(
         for source, rows in (
             ("emotion", load_emotion(data).validation),
             ("goemotions", load_goemotions(data).validation),
+            ("messages", load_messages().validation),
         )
     }
     opened = ModelFolder.open(folder)
@@ -62,7 +68,7 @@ def calibrate(
         "context_tokens": facts.get("recipe", {}).get("context_tokens", 0),
     }
     base = Calibration(name=name, revision=opened.revision, **limits)
-    trained_on = [source for source in sets if source in facts.get("validation_rows", sets)]
+    trained_on = [source for source in TEMPERATURE_SETS if source in facts.get("validation_rows", sets)]
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
     calibration.save(folder)
     return calibration
@@ -74,18 +80,24 @@ def fit_calibration(
     """``base`` with everything fitted on ``sets``; ``columns[k]`` is the label of logit k.
 
     The temperature and its exponent are fitted on the sets that the model was ``trained_on``. Thresholds
-    and levels depend on how common each label is, so they are fitted on GoEmotions alone where it is there:
-    a third of its rows is neutral, none of dair-ai/emotion's.
+    and levels depend on how common each label is, so dair-ai/emotion, which has no neutral, has no say in
+    them where there are others: the neutral threshold is fitted on all others, each with the same weight,
+    distress on GoEmotions, the one with rows enough.
     """
     overlap = min(OVERLAP_TOKENS, base.max_tokens // 4)
     temperature, exponent = fit_entropy_temperature([sets[name] for name in trained_on])
     update = {"temperature": temperature, "temperature_entropy": exponent, "overlap_tokens": overlap}
     fitted = base.model_copy(update=update)
-    stream_like = sets.get("goemotions") or next(iter(sets.values()))
     rule = DecisionRule(fitted, columns)
-    probabilities = rule.probabilities(stream_like.logits.astype(np.float32))
-    threshold = fit_neutral_threshold(probabilities, stream_like.labels, columns)
-    knots, levels = fit_distress(probabilities, stream_like.labels, base.distress_weights)
+    with_neutral = {name: part for name, part in sets.items() if LABEL2ID[NEUTRAL] in part.columns} or sets
+    placed = {
+        name: (rule.probabilities(part.logits.astype(np.float32)), part.labels)
+        for name, part in with_neutral.items()
+    }
+    threshold = fit_neutral_threshold(list(placed.values()), columns)
+    knots, levels = fit_distress(
+        *(placed.get("goemotions") or next(iter(placed.values()))), base.distress_weights
+    )
     return fitted.model_copy(
         update={"neutral_threshold": threshold, "distress_map": knots, "distress_levels": levels}
     )
@@ -119,15 +131,17 @@ def fit_entropy_temperature(sets: Sequence[Validation]) -> tuple[float, float]:
     return round(float(np.exp(found.x[0])), 4), round(float(found.x[1]), 4)
 
 
-def fit_neutral_threshold(probabilities: Floats, labels: Indices, columns: Sequence[int]) -> float:
-    """The threshold with the best macro-F1 over seven labels; 0 where none beats the plain argmax.
+def fit_neutral_threshold(sets: Sequence[tuple[Floats, Indices]], columns: Sequence[int]) -> float:
+    """The threshold with the best macro-F1 over seven labels, as a mean over ``sets``; 0 where none beats the
+    plain argmax.
 
-    ``probabilities``: (N, 7) in the order of ``LABELS``. The least of equally good ones is taken.
+    Each set is probabilities (N, 7) in the order of ``LABELS``, and labels (N,). The least of equally good
+    thresholds is taken.
     """
 
     def score(threshold: float) -> float:
         rule = DecisionRule(Calibration(neutral_threshold=threshold), tuple(columns))
-        return macro_f1(rule.choose(probabilities), labels, len(LABELS))
+        return sum(macro_f1(rule.choose(part), labels, len(LABELS)) for part, labels in sets) / len(sets)
 
     return max(NEUTRAL_THRESHOLDS, key=lambda threshold: (round(score(threshold), 6), -threshold))
 

@@ -226,7 +226,7 @@ def goemotions_macro_f1(validation: Floats, test: Floats, goemotions: Splits) ->
     columns = tuple(range(test.shape[1]))
     plain = DecisionRule(Calibration(), columns)
     placed = plain.probabilities(validation.astype(np.float32))
-    threshold = fit_neutral_threshold(placed, _labels(goemotions.validation), columns)
+    threshold = fit_neutral_threshold([(placed, _labels(goemotions.validation))], columns)
     rule = DecisionRule(Calibration(neutral_threshold=threshold), columns)
     predicted = rule.choose(rule.probabilities(test.astype(np.float32)))
     return macro_f1(predicted, _labels(goemotions.test), len(LABELS))

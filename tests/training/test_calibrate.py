@@ -65,11 +65,11 @@ def test_a_model_without_neutral_gets_the_threshold_that_finds_it() -> None:
     sure[:, 6] = 0.0
     probabilities = np.concatenate([np.tile(sure, (4, 1)), unsure])
     labels = np.array([*list(range(6)) * 4, *[6] * 20])
-    assert 0.16 < fit_neutral_threshold(probabilities, labels, range(6)) < 0.85
+    assert 0.16 < fit_neutral_threshold([(probabilities, labels)], range(6)) < 0.85
 
 
 def test_no_threshold_is_set_where_argmax_is_already_right() -> None:
-    assert fit_neutral_threshold(np.eye(7), np.arange(7), ALL) == 0.0
+    assert fit_neutral_threshold([(np.eye(7), np.arange(7))], ALL) == 0.0
 
 
 def test_the_distress_map_rises_and_the_levels_are_as_precise_as_promised() -> None:
