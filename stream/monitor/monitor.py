@@ -17,6 +17,7 @@ from typing import Any, Final
 import structlog
 from faust.types import TP
 
+from stream.deadline import Deadline
 from stream.errors import BrokerError, StalledError, StreamError
 from stream.monitor.board import Board
 from stream.monitor.checkpoint import Checkpointer
@@ -134,7 +135,7 @@ class Monitor:
         if self.failure is None:
             await self._checkpointer.write()
         self.partitions.drop()
-        await self._owned.release()
+        await self._owned.release(Deadline(self.settings.revoke_timeout_s))
         await self._app.stop()
 
     def _define_agents(self) -> None:
@@ -160,13 +161,14 @@ class Monitor:
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         """All partitions go. What has been done is written in bounded time; what has not comes again."""
         self._recovered.clear()
+        deadline = Deadline(self.settings.revoke_timeout_s)
         try:
-            async with asyncio.timeout(self.settings.revoke_timeout_s):
+            async with asyncio.timeout(deadline.remaining_s):
                 await self._checkpointer.write()
         except Exception as error:  # the next owner repeats what is not committed
             _log.warning("no checkpoint before the rebalance; its records come again", reason=repr(error))
         self.partitions.drop()
-        await self._owned.release()
+        await self._owned.release(deadline)
 
     async def _take_over(self, assigned: set[TP]) -> None:
         try:

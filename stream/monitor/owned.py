@@ -40,13 +40,13 @@ class OwnedPartitions:
             PublishError: the brokers did not answer, or refused.
             faust.exceptions.ProducerSendError, aiokafka.errors.KafkaError: a mark could not be written.
         """
-        await self.release()
+        await self.release(Deadline(self._settings.revoke_timeout_s))
         arguments = producer_arguments(connection(self._settings), self._settings.largest_record_bytes)
         sources = [tp for tp in assigned if tp.topic in self._tables]
         results = await asyncio.gather(*(self._take(tp, arguments) for tp in sources), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
-                await self.release()
+                await self.release(Deadline(self._settings.revoke_timeout_s))
                 raise result
 
     @property
@@ -62,10 +62,9 @@ class OwnedPartitions:
         """What commits for a partition; None where it is not ours."""
         return self._transactions.get(tp)
 
-    async def release(self) -> None:
+    async def release(self, deadline: Deadline) -> None:
         """Let all partitions go."""
         released, self._transactions, self._marks = self._transactions, {}, {}
-        deadline = Deadline(self._settings.revoke_timeout_s)
         await asyncio.gather(*(one.close(deadline) for one in released.values()))
 
     async def _take(self, tp: TP, arguments: dict[str, Any]) -> None:
