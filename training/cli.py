@@ -37,7 +37,7 @@ DeviceName = Annotated[str, typer.Option(envvar="EMOTION_DEVICE", help="auto, cp
 @app.command()
 def fit(
     recipe: Annotated[
-        str, typer.Option(help="report, lora, decoder, best, teacher, polish, or debug (seconds).")
+        str, typer.Option(help="report, lora, decoder, best, teacher, polish, broaden, or debug (seconds).")
     ] = "best",
     base: Annotated[
         str | None, typer.Option(help="minilm or mpnet (no hub), a folder, or a name on the hub.")
@@ -157,7 +157,9 @@ def evaluate(
 def compare(
     rows: Annotated[
         list[str] | None,
-        typer.Argument(help="tf-idf, report, lora, decoder, best, polish, ensemble, int8; all by default."),
+        typer.Argument(
+            help="tf-idf, report, lora, decoder, best, polish, broaden, ensemble, int8; all by default."
+        ),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of every trained row, by commas.")] = "0,1,2",
     base: Annotated[str, typer.Option(help="Base of every trained row but the decoder's.")] = "minilm",

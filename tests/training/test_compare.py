@@ -8,24 +8,21 @@ from training.compare import ROWS, Compared, Comparison, as_table
 from training.errors import TrainingError
 
 
-def test_polish_begins_from_its_seeds_best_and_has_the_bigger_teacher_and_all_seeds(
+def test_a_later_stage_begins_from_its_seed_of_the_earlier_and_has_all_seeds_as_teachers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained: list[str] = []
-
     def fitted(self: Comparison, recipe: str, seed: int) -> Path:
-        trained.append(f"{recipe}-{seed}")
         return self.out / f"{recipe}-{seed}"
 
     monkeypatch.setattr(Comparison, "_fitted", fitted)
     comparison = Comparison(tmp_path, None, (0, 1), "minilm", decoder_base="small")
-    assert comparison._begins_from("polish", 1) == [
-        "--base", f"{tmp_path}/best-1",
+    assert comparison._begins_from("broaden", 1) == [
+        "--base", f"{tmp_path}/polish-1",
         "--teacher", f"{tmp_path}/teacher-0",
-        "--teacher", f"{tmp_path}/best-0",
-        "--teacher", f"{tmp_path}/best-1",
+        "--teacher", f"{tmp_path}/polish-0",
+        "--teacher", f"{tmp_path}/polish-1",
     ]  # fmt: skip
-    assert trained == ["best-1", "teacher-0", "best-0", "best-1"]
+    assert comparison._begins_from("polish", 0)[:2] == ["--base", f"{tmp_path}/best-0"]
     assert comparison._begins_from("decoder", 0) == ["--base", "small"]
     assert comparison._begins_from("report", 0) == ["--base", "minilm"]
     assert comparison._begins_from("teacher", 0) == []
