@@ -143,7 +143,8 @@ def evaluate(
     evaluation = evaluate_folder(model, data, device=device, precision=precision)
     page = write_report(evaluation, folder or model / "evaluation")
     table = Table("measure", "value")
-    for source, scores in (("emotion", evaluation.benchmark.scores), ("goemotions", evaluation.goemotions)):
+    measured = (evaluation.benchmark.scores, evaluation.goemotions, evaluation.messages)
+    for source, scores in zip(("emotion", "goemotions", "messages"), measured, strict=True):
         for name, value in scores.items():
             table.add_row(f"{source}, {name.replace('_', ' ')}", f"{value:.4f}")
     for name, value in evaluation.context.items():

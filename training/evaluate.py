@@ -22,7 +22,7 @@ from training.calibrate import Validation, fit_temperature
 from training.context import conversations
 from training.data import Row, Splits, load_emotion, load_goemotions
 from training.leakage import contradicted
-from training.messages import load_conversations
+from training.messages import load_conversations, load_messages
 from training.metrics import (
     Floats,
     Indices,
@@ -71,6 +71,7 @@ class Evaluation:
     benchmark: Benchmark
     seven_way: dict[str, float]
     goemotions: dict[str, float]
+    messages: dict[str, float]
     behaviour: dict[str, tuple[int, int]]
     behaviour_failures: list[Outcome]
     examples: list[dict[str, Any]]
@@ -86,6 +87,7 @@ class Evaluation:
             "by_label": self.benchmark.by_label,
             "seven_way": self.seven_way,
             "goemotions": self.goemotions,
+            "messages": self.messages,
             "behaviour": self.behaviour,
             "context": self.context,
         }
@@ -112,6 +114,7 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
         ),
         seven_way=_seven_way(logits, labels, rule),
         goemotions=goemotions_scores(classifier, opened, data),
+        messages=_messages_scores(classifier, rule),
         behaviour=pass_rates(outcomes),
         behaviour_failures=[outcome for outcome in outcomes if not outcome.passed],
         examples=_examples(classifier),
@@ -243,6 +246,18 @@ def _seven_way(logits: Floats, labels: Indices, rule: DecisionRule) -> dict[str,
     return {
         "accuracy": accuracy(predicted, labels),
         "called_neutral": float((predicted == LABEL2ID["neutral"]).mean()),
+    }
+
+
+def _messages_scores(classifier: EmotionClassifier, rule: DecisionRule) -> dict[str, float]:
+    """Seven-way scores on the messages written for this project that are held out for validation."""
+    rows = load_messages().validation
+    probabilities, labels = _placed(classifier, rule, rows)
+    predicted = rule.choose(probabilities)
+    return {
+        "rows": float(len(rows)),
+        "accuracy": accuracy(predicted, labels),
+        "macro_f1": macro_f1(predicted, labels, len(LABELS)),
     }
 
 

@@ -148,7 +148,7 @@ def _confusions(evaluation: Evaluation) -> str:
 
 
 def _beyond(evaluation: Evaluation) -> str:
-    go, seven = evaluation.goemotions, evaluation.seven_way
+    go, seven, messages = evaluation.goemotions, evaluation.seven_way, evaluation.messages
     examples = _table(
         ("sentence", "expected", "label", "confidence"),
         [(e["text"], e["expected"], e["label"], f"{e['confidence']:.3f}") for e in evaluation.examples],
@@ -165,6 +165,11 @@ def _beyond(evaluation: Evaluation) -> str:
                 f"with the set's Ekman mapping for the five stance labels, {go['ekman_rows']:.0f} rows",
                 f"{go['ekman_accuracy']:.4f}",
                 f"{go['ekman_macro_f1']:.4f}",
+            ),
+            (
+                f"written messages held out for validation, {messages['rows']:.0f} rows",
+                f"{messages['accuracy']:.4f}",
+                f"{messages['macro_f1']:.4f}",
             ),
             (
                 f"dair-ai/emotion test ({seven['called_neutral']:.1%} called neutral)",
