@@ -89,7 +89,7 @@ def test_every_dropout_of_a_module_is_replaced() -> None:
 
 def test_recipes_are_found_by_name_and_the_unknown_is_refused() -> None:
     assert recipe_named("report") is REPORT
-    with pytest.raises(TrainingError, match="there are report, lora, best, polish, debug"):
+    with pytest.raises(TrainingError, match=f"there are {', '.join(RECIPES)}"):
         recipe_named("worst")
 
 
