@@ -76,3 +76,9 @@ def test_no_message_trained_on_is_like_a_held_out_one() -> None:
     splits = load_messages()
     kept = without_leaks(splits.train, splits.validation)
     assert len(kept) > 0.98 * len(splits.train)
+
+
+def test_no_conversation_trained_on_is_like_a_held_out_one() -> None:
+    splits = load_conversations()
+    near = NearDuplicates("\n".join((*row.context, row.text)) for row in (*splits.validation, *splits.test))
+    assert not [row for row in splits.train if "\n".join((*row.context, row.text)) in near]
