@@ -67,7 +67,9 @@ class Checkpointer:
         now_ms = int(time.time() * 1000)
         tp = TP(self._topics.counts, number)
         state = self._partitions.counts_store.records(number, changes, now_ms)
-        output = self._counters_and_alerts(changes, now_ms)
+        output = self._alerts(changes, now_ms)
+        for counter in changes.counters:
+            self._add_counter(output, counter, now_ms)
         await self._commit(tp, output, state, changes.checkpoint.offset + 1)
         return True
 
@@ -78,7 +80,10 @@ class Checkpointer:
         now_ms = int(time.time() * 1000)
         tp = TP(self._topics.signals, number)
         state = self._partitions.authors_store.records(changes, now_ms)
-        await self._commit(tp, self._alerts(changes, now_ms), state, changes.offset + 1)
+        output = self._alerts(changes, now_ms)
+        for alert_id in changes.forgotten_alerts:
+            self._add(output, self._topics.alerts, Record(alert_id.encode(), None, [], now_ms))
+        await self._commit(tp, output, state, changes.offset + 1)
         return True
 
     async def _commit(self, tp: TP, output: Output, state: list[Record], next_offset: int) -> None:
@@ -95,30 +100,22 @@ class Checkpointer:
         try:
             last_offsets = await transactions.commit(output, next_offset)
         except BaseException as error:
-            if self._owned.transactions(tp) is not transactions and not isinstance(error, CancelledError):
-                return  # a rebalance did not wait for it
-            self._partitions.lose(tp)
-            if not isinstance(error, FencedError):
+            # A rebalance that did not wait may have given the partition anew: that one is not ours to lose.
+            held = self._owned.transactions(tp) is transactions
+            if held:
+                self._partitions.lose(tp)
+            if isinstance(error, FencedError):
+                _log.warning("another monitor has taken over", topic=tp.topic, partition=tp.partition)
+            elif held or isinstance(error, CancelledError):
                 raise
-            _log.warning("another monitor has taken over", topic=tp.topic, partition=tp.partition)
             return
         if state:
             table.apply(tp.partition, state, last_offsets[table.changelog, tp.partition])
 
-    def _counters_and_alerts(self, changes: CountChanges, now_ms: int) -> Output:
-        output: Output = {}
-        for counter in changes.counters:
-            self._add_counter(output, counter, now_ms)
-        for alert in changes.alerts:
-            self._add_alert(output, alert, now_ms)
-        return output
-
-    def _alerts(self, changes: SignalChanges, now_ms: int) -> Output:
+    def _alerts(self, changes: CountChanges | SignalChanges, now_ms: int) -> Output:
         output: Output = {}
         for alert in changes.alerts:
             self._add_alert(output, alert, now_ms)
-        for alert_id in changes.forgotten_alerts:
-            self._add(output, self._topics.alerts, Record(alert_id.encode(), None, [], now_ms))
         return output
 
     def _add_counter(self, output: Output, counter: WindowCounter, now_ms: int) -> None:

@@ -5,8 +5,8 @@
                     ["c", partition]                 the checkpoint
     authors table   the author's pseudonym           what is known of the author
 
-Each table is RocksDB (or memory) on this machine and a compacted changelog topic in Kafka. ``changes``
-gives the records for the changelog; ``apply`` puts them here once Kafka has committed them.
+Each table is RocksDB (or memory) on this machine and a compacted changelog topic in Kafka. ``records``
+gives those of a checkpoint; ``StateTable.apply`` puts them here once Kafka has committed them.
 """
 
 from collections import defaultdict

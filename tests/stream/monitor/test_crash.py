@@ -102,6 +102,17 @@ class Slot:
         return self._log.read_text(errors="replace")
 
 
+async def hurried(monitor_topics: MonitorTopics, broker: Broker, *, standby_replicas: int = 0) -> Settings:
+    """Settings with which partitions move within seconds, and checkpoints are frequent."""
+    return await monitor_topics(
+        partitions=4,
+        session_timeout_ms=max(2000, broker.min_session_timeout_ms),
+        checkpoint_interval_ms=100,
+        revoke_timeout_s=1,
+        standby_replicas=standby_replicas,
+    )
+
+
 def make_input(random: Random) -> tuple[list[CountDelta], list[DistressSignal], Counter[Key], set[str]]:
     """Deltas and signals, and what must come of them: counts by window, and the authors with an alert."""
     start = int(time.time()) // 60 * 60 - 600
@@ -208,13 +219,7 @@ async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
     monitor_topics: MonitorTopics, broker: Broker, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     random = Random(pytestconfig.getoption("--crash-seed"))
-    settings = await monitor_topics(
-        partitions=4,
-        session_timeout_ms=max(2000, broker.min_session_timeout_ms),
-        checkpoint_interval_ms=100,
-        revoke_timeout_s=1,
-        standby_replicas=random.randint(0, 1),
-    )
+    settings = await hurried(monitor_topics, broker, standby_replicas=random.randint(0, 1))
     deltas, sent, expected, distressed = make_input(random)
     slots = [Slot(settings, broker, tmp_path / f"slot-{number}") for number in range(2)]
     feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=30))
@@ -251,12 +256,7 @@ async def test_a_monitor_that_was_frozen_while_its_partitions_moved_does_no_harm
     monitor_topics: MonitorTopics, broker: Broker, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     random = Random(pytestconfig.getoption("--crash-seed"))
-    settings = await monitor_topics(
-        partitions=4,
-        session_timeout_ms=max(2000, broker.min_session_timeout_ms),
-        checkpoint_interval_ms=100,
-        revoke_timeout_s=1,
-    )
+    settings = await hurried(monitor_topics, broker)
     deltas, sent, expected, distressed = make_input(random)
     slots = [Slot(settings, broker, tmp_path / f"slot-{number}") for number in range(2)]
     try:
