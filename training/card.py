@@ -131,7 +131,7 @@ def _scores(metrics: dict[str, Any], loss: Int8Loss) -> str:
     scores, go = metrics["benchmark"], metrics["goemotions"]
     low, high = metrics["intervals"]["accuracy"]
     f1_low, f1_high = metrics["intervals"]["macro_f1"]
-    rates, held_out = metrics["behaviour"], metrics["messages"]
+    rates, messages = metrics["behaviour"], metrics["messages"]
     passed, count = (sum(rate[part] for rate in rates.values()) for part in (0, 1))
     by_label = "\n".join(
         f"| {r['label']} | {r['precision']:.3f} | {r['recall']:.3f} | {r['f1']:.3f} | {r['rows']} |"
@@ -163,8 +163,8 @@ GoEmotions, single-label test rows mapped to the seven labels ({go["rows"]:.0f} 
 decision rule: macro-F1 {go["macro_f1"]:.4f} ({go["macro_f1_low"]:.4f} to {go["macro_f1_high"]:.4f}),
 accuracy {go["accuracy"]:.4f}, ECE {go["ece"]:.4f}.
 
-Messages written for this project and held out for validation ({held_out["rows"]:.0f} rows): accuracy
-{held_out["accuracy"]:.4f}, macro-F1 {held_out["macro_f1"]:.4f}.
+Messages written for this project to test with ({messages["rows"]:.0f} rows): accuracy
+{messages["accuracy"]:.4f}, macro-F1 {messages["macro_f1"]:.4f}.
 
 The behavioural set, {count} messages written for this project, {passed} passed:
 

@@ -37,7 +37,7 @@ DeviceName = Annotated[str, typer.Option(envvar="EMOTION_DEVICE", help="auto, cp
 @app.command()
 def fit(
     recipe: Annotated[
-        str, typer.Option(help="report, lora, decoder, best, teacher, polish, broaden, or debug (seconds).")
+        str, typer.Option(help="report, lora, decoder, best, teacher, polish, or debug (seconds).")
     ] = "best",
     base: Annotated[
         str | None, typer.Option(help="minilm or mpnet (no hub), a folder, or a name on the hub.")
@@ -57,6 +57,9 @@ def fit(
     distil: Annotated[
         float | None, typer.Option(help="Weight of the teachers' soft labels, instead of the recipe's.")
     ] = None,
+    r_drop: Annotated[
+        float | None, typer.Option(help="Weight of R-Drop's divergence between two passes; 0 is off.")
+    ] = None,
     context: Annotated[
         int, typer.Option(help="Tokens of earlier messages to train with; 0 is none.", metavar="TOKENS")
     ] = 0,
@@ -75,6 +78,7 @@ def fit(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "distil": distil,
+        "r_drop": r_drop,
     }
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
     if context:
@@ -159,7 +163,7 @@ def compare(
     rows: Annotated[
         list[str] | None,
         typer.Argument(
-            help="tf-idf, report, lora, decoder, best, polish, broaden, ensemble, int8; all by default."
+            help="tf-idf, report, lora, decoder, best, polish, ensemble, int8; all by default."
         ),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of every trained row, by commas.")] = "0,1,2",

@@ -4,7 +4,7 @@ Runs that a folder does not hold yet are trained first, each in a process of its
 memory is its own; runs that are there are taken as they are. Then every row is measured in the same way:
 
     tf-idf + logistic regression · report · lora · decoder with lora · best · polish ·
-    broaden · ensemble of broaden's seeds · int8 of broaden
+    ensemble of polish's seeds · int8 of polish
 """
 
 import json
@@ -39,10 +39,8 @@ from training.predict import open_classifier, row_logits
 from training.recipes import DECODER
 from training.runlog import RUN_FILE
 
-TRAINED: Final = ("report", "lora", "decoder", "best", "polish", "broaden")
+TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
 ROWS: Final = ("tf-idf", *TRAINED, "ensemble", "int8")
-# The recipe whose runs a recipe begins from, seed by seed, and has as its teachers.
-EARLIER: Final = {"polish": "best", "broaden": "polish"}
 COLUMNS: Final = ("accuracy", "macro_f1", "roc_auc_weighted", "ece_after")
 
 
@@ -109,10 +107,10 @@ class Comparison:
         )
 
     def _ensemble(self, emotion: Splits, goemotions: Splits) -> Compared:
-        folders = [self._fitted("broaden", seed) for seed in self.seeds]
+        folders = [self._fitted("polish", seed) for seed in self.seeds]
         facts = [json.loads((folder / RUN_FILE).read_text(encoding="utf-8")) for folder in folders]
         return Compared(
-            f"ensemble of {len(folders)} broaden",
+            f"ensemble of {len(folders)} polish",
             [self._scores(folders, "fp32", emotion, goemotions)],
             sum(fact["seconds"] for fact in facts),
             sum(fact["parameters"] for fact in facts),
@@ -120,13 +118,13 @@ class Comparison:
         )
 
     def _int8(self, emotion: Splits, goemotions: Splits) -> Compared:
-        folder = self._fitted("broaden", self.seeds[0])
+        folder = self._fitted("polish", self.seeds[0])
         exported = self.out / "int8"
         if not (exported / "model.int8.onnx").is_file():
             export(folder, exported, name="int8", data=self.data)
         facts = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         return Compared(
-            f"broaden, seed {self.seeds[0]}, int8",
+            f"polish, seed {self.seeds[0]}, int8",
             [self._scores([exported], "int8", emotion, goemotions)],
             facts["seconds"],
             facts["parameters"],
@@ -154,14 +152,10 @@ class Comparison:
             return ["--base", self.decoder_base]
         if recipe == "teacher":
             return []
-        if recipe not in EARLIER:
+        if recipe != "polish":
             return ["--base", self.base]
-        earlier = EARLIER[recipe]
-        teachers = [self._fitted(earlier, other) for other in self.seeds]
-        if recipe == "broaden":
-            teachers.insert(0, self._fitted("teacher", 0))
-        options = ["--base", str(self._fitted(earlier, seed))]
-        for teacher in teachers:
+        options = ["--base", str(self._fitted("best", seed))]
+        for teacher in (self._fitted("teacher", 0), *(self._fitted("best", other) for other in self.seeds)):
             options += ["--teacher", str(teacher)]
         return options
 

@@ -250,14 +250,15 @@ def _seven_way(logits: Floats, labels: Indices, rule: DecisionRule) -> dict[str,
 
 
 def _messages_scores(classifier: EmotionClassifier, rule: DecisionRule) -> dict[str, float]:
-    """Seven-way scores on the messages written for this project that are held out for validation."""
-    rows = load_messages().validation
+    """Seven-way scores on the messages written for this project to test with."""
+    rows = load_messages().test
     probabilities, labels = _placed(classifier, rule, rows)
     predicted = rule.choose(probabilities)
     return {
         "rows": float(len(rows)),
         "accuracy": accuracy(predicted, labels),
         "macro_f1": macro_f1(predicted, labels, len(LABELS)),
+        "ece": ece(probabilities, labels),
     }
 
 

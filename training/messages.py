@@ -1,12 +1,12 @@
-"""Messages written one by one for this project: what people write to a support desk, in a community, and in
-everyday life.
+"""Messages written one by one for this project: what people write to companies, in public, to each other, and
+for help.
 
-``training/messages/`` holds them as JSON Lines, and conversations whose last message is labelled in the
-light of the ones before. About a tenth of each file is held out for validation, chosen by the texts' hashes:
-a message stays on its side when others come or go. The conversations have a test file.
+``training/messages/`` holds them as JSON Lines, a file a kind, and conversations whose last message is
+labelled in the light of the ones before. About a tenth of each file is held out for validation, chosen by the
+texts' hashes: a message stays on its side when others come or go. What a test file holds is never trained on.
 
-    support.jsonl, community.jsonl, everyday.jsonl     {"text": ..., "label": "joy"}
-    conversations.jsonl, conversations_test.jsonl      {"context": [..., newest], "text": ..., "label": ...}
+    KIND.jsonl, test.jsonl                           {"text": ..., "label": "joy"}
+    conversations.jsonl, conversations_test.jsonl    {"context": [..., newest], "text": ..., "label": ...}
 """
 
 import hashlib
@@ -20,15 +20,19 @@ from training.data import Row, Splits
 from training.errors import DataError
 
 FOLDER: Final = Path(__file__).parent / "messages"
-KINDS: Final = ("support", "community", "everyday")
+KINDS: Final = (
+    "support", "complaints", "mentions", "reviews", "community", "posts", "comments", "debate", "young",
+    "everyday", "dialogue", "family", "short", "learners", "situations", "contrasts", "wellbeing", "work",
+    "bulletins",
+)  # fmt: skip
 HELD_OUT: Final = 10
 """About one message in so many is held out."""
 
 
 def load_messages(folder: Path = FOLDER) -> Splits:
-    """The messages of all kinds, for training and validation. Raises ``DataError``."""
+    """The messages of all kinds, for training, validation and test. Raises ``DataError``."""
     rows = [row for kind in KINDS for row in _read(folder / f"{kind}.jsonl", "messages")]
-    return _split(rows, test=[])
+    return _split(rows, test=_read(folder / "test.jsonl", "messages"))
 
 
 def load_conversations(folder: Path = FOLDER) -> Splits:

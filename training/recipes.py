@@ -116,28 +116,19 @@ TEACHER: Final = replace(
     layer_decay=0.92,
 )
 
-# A second stage for a run of ``best``: two more epochs at a lower rate, the embeddings and their emoji
-# included, in forms closer to the texts' own, towards the mean prediction of several runs as much as
-# towards the labels.
+# A second stage for a run of ``best``, with the messages written for this project: at a lower rate, the
+# embeddings and their emoji included, in forms closer to the texts' own, towards the mean prediction of
+# several runs and a bigger model as much as towards the labels.
 POLISH: Final = replace(
     BEST,
     name="polish",
+    sources=BEST.sources | {"goemotions": 12_000, "messages": None},
+    repeats={"messages": 2},
     epochs=2,
     learning_rate=1e-4,
     frozen_embeddings=False,
     distil=0.5,
     augmentation=Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03),
-)
-
-# A third stage for a run of ``polish``: one pass with the messages written for this project three times over,
-# held by the mean prediction of the polished runs and of a bigger model to what was learnt before.
-BROADEN: Final = replace(
-    POLISH,
-    name="broaden",
-    sources={"emotion": 20_000, "goemotions": 16_000, "banking77": 800, "written": 4_000, "messages": None},
-    repeats={"messages": 3},
-    epochs=1,
-    distil=0.7,
 )
 
 # Seconds on a CPU: what the tests run.
@@ -153,7 +144,7 @@ DEBUG: Final = replace(
 )
 
 RECIPES: Final = {
-    recipe.name: recipe for recipe in (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, BROADEN, DEBUG)
+    recipe.name: recipe for recipe in (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, DEBUG)
 }
 
 

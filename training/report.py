@@ -167,7 +167,7 @@ def _beyond(evaluation: Evaluation) -> str:
                 f"{go['ekman_macro_f1']:.4f}",
             ),
             (
-                f"written messages held out for validation, {messages['rows']:.0f} rows",
+                f"written test messages, {messages['rows']:.0f} rows",
                 f"{messages['accuracy']:.4f}",
                 f"{messages['macro_f1']:.4f}",
             ),

@@ -16,13 +16,12 @@ def test_a_later_stage_begins_from_its_seed_of_the_earlier_and_has_all_seeds_as_
 
     monkeypatch.setattr(Comparison, "_fitted", fitted)
     comparison = Comparison(tmp_path, None, (0, 1), "minilm", decoder_base="small")
-    assert comparison._begins_from("broaden", 1) == [
-        "--base", f"{tmp_path}/polish-1",
+    assert comparison._begins_from("polish", 1) == [
+        "--base", f"{tmp_path}/best-1",
         "--teacher", f"{tmp_path}/teacher-0",
-        "--teacher", f"{tmp_path}/polish-0",
-        "--teacher", f"{tmp_path}/polish-1",
+        "--teacher", f"{tmp_path}/best-0",
+        "--teacher", f"{tmp_path}/best-1",
     ]  # fmt: skip
-    assert comparison._begins_from("polish", 0)[:2] == ["--base", f"{tmp_path}/best-0"]
     assert comparison._begins_from("decoder", 0) == ["--base", "small"]
     assert comparison._begins_from("report", 0) == ["--base", "minilm"]
     assert comparison._begins_from("teacher", 0) == []

@@ -14,7 +14,7 @@ from training.errors import TrainingError
 from training.fit import CHECKPOINT, Device, Fit, validation_score
 from training.messages import load_conversations
 from training.predict import open_classifier, row_logits, soft_labels
-from training.recipes import BROADEN, DEBUG, LORA, Recipe
+from training.recipes import DEBUG, LORA, POLISH, Recipe
 from training.runlog import RunLog
 from training.sources import training_data, with_context
 
@@ -153,7 +153,7 @@ def test_with_context_a_run_reads_earlier_messages(data_folder: Path, tmp_path: 
 
 
 def test_written_conversations_keep_their_own_context(data_folder: Path) -> None:
-    recipe = with_context(replace(BROADEN, distil=0.0), 64)
+    recipe = with_context(replace(POLISH, distil=0.0), 64)
     rows = training_data(recipe, data_folder)
     written = set(load_conversations().train)
     assert {row for row in rows.train if row.source == "conversations"} == written

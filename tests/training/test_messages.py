@@ -19,7 +19,7 @@ def _write(file: Path, records: list[dict[str, object]]) -> None:
 
 
 def _folder(folder: Path, count: int) -> Path:
-    for kind in KINDS:
+    for kind in (*KINDS, "test"):
         _write(
             folder / f"{kind}.jsonl",
             [{"text": f"{kind} {n}", "label": LABELS[n % 7]} for n in range(count)],
@@ -30,8 +30,8 @@ def _folder(folder: Path, count: int) -> Path:
 def test_about_a_tenth_is_held_out_and_stays_so_when_others_come(tmp_path: Path) -> None:
     few = load_messages(_folder(tmp_path, 200))
     many = load_messages(_folder(tmp_path, 400))
-    assert 30 < len(few.validation) < 90
-    assert len(few.train) + len(few.validation) == 600
+    assert 0.05 < len(few.validation) / (200 * len(KINDS)) < 0.15
+    assert len(few.train) + len(few.validation) == 200 * len(KINDS)
     assert set(few.validation) <= set(many.validation)
     assert set(few.train) <= set(many.train)
 
@@ -59,14 +59,16 @@ def test_a_broken_line_is_named_by_its_number(tmp_path: Path, line: str) -> None
 
 def test_the_shipped_messages_cover_every_label_and_repeat_nothing() -> None:
     splits = load_messages()
-    rows = [*splits.train, *splits.validation]
-    assert {row.label for row in splits.validation} == set(LABELS)
+    rows = [*splits.train, *splits.validation, *splits.test]
+    assert {row.label for row in splits.validation} == {row.label for row in splits.test} == set(LABELS)
     assert len({row.text for row in rows}) == len(rows)
-    assert all((FOLDER / f"{kind}.jsonl").is_file() for kind in KINDS)
+    assert {file.stem for file in FOLDER.glob("*.jsonl")} == {
+        *KINDS, "test", "conversations", "conversations_test",
+    }  # fmt: skip
 
 
-def test_nothing_like_the_behavioural_set_is_trained_on(data_folder: Path) -> None:
-    near = NearDuplicates(row.text for row in behavioural_rows())
+def test_nothing_like_the_behavioural_set_or_a_test_message_is_trained_on(data_folder: Path) -> None:
+    near = NearDuplicates(row.text for row in (*behavioural_rows(), *load_messages().test))
     rows = training_data(TEACHER, data_folder).train
     assert {"messages", "written"} <= {row.source for row in rows}
     assert not [row.text for row in rows if row.text in near]
@@ -74,7 +76,7 @@ def test_nothing_like_the_behavioural_set_is_trained_on(data_folder: Path) -> No
 
 def test_no_message_trained_on_is_like_a_held_out_one() -> None:
     splits = load_messages()
-    kept = without_leaks(splits.train, splits.validation)
+    kept = without_leaks(splits.train, [*splits.validation, *splits.test])
     assert len(kept) > 0.98 * len(splits.train)
 
 
