@@ -162,9 +162,7 @@ def evaluate(
 def compare(
     rows: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="tf-idf, report, lora, decoder, best, polish, ensemble, int8; all by default."
-        ),
+        typer.Argument(help="tf-idf, report, lora, decoder, best, polish, ensemble, int8; all by default."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of every trained row, by commas.")] = "0,1,2",
     base: Annotated[str, typer.Option(help="Base of every trained row but the decoder's.")] = "minilm",

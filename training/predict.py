@@ -51,7 +51,7 @@ def soft_labels(
 
     Each teacher reads the texts with its own tokenizer, without earlier messages, and only rows of the
     sources that it was trained on; a row that none of them knows keeps its own label. What a teacher said
-    stays in its folder, so that runs of other seeds need not ask again. (Hinton et al., "Distilling the
+    of a text stays in its folder, so that other runs need not ask again. (Hinton et al., "Distilling the
     Knowledge in a Neural Network", 2015.)
     """
     total, asked = np.zeros((len(rows), labels)), np.zeros(len(rows))
@@ -80,14 +80,18 @@ def _sources(teacher: Path) -> frozenset[str]:
 
 
 def _teacher_logits(folder: Path, texts: Sequence[str], device: str, precision: str) -> Floats:
+    """Logits of each text, shape (N, K); only texts that the teacher was never asked of are read."""
     classifier = open_classifier(folder, device=device, precision=precision)
-    asked = json.dumps([classifier.info.revision, precision, list(texts)])
-    file = folder / f"soft-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.npy"
+    file = folder / f"soft-{classifier.info.revision}-{precision}.npz"
+    keys = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
+    known: dict[str, Floats] = {}
     if file.is_file():
-        kept: Floats = np.load(file)
-        return kept
-    logits = row_logits(classifier, [Row(text, "", "") for text in texts])
-    partial = file.with_suffix(".partial.npy")
-    np.save(partial, logits)
-    partial.replace(file)
-    return logits
+        with np.load(file) as kept:
+            known = dict(zip(kept["keys"].tolist(), kept["logits"], strict=True))
+    new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+    if new:
+        known |= zip(new, row_logits(classifier, [Row(text, "", "") for text in new.values()]), strict=True)
+        partial = file.with_suffix(".partial.npz")
+        np.savez(partial, keys=list(known), logits=np.array(list(known.values())))
+        partial.replace(file)
+    return np.array([known[key] for key in keys])

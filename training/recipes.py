@@ -143,9 +143,7 @@ DEBUG: Final = replace(
     max_tokens=64,
 )
 
-RECIPES: Final = {
-    recipe.name: recipe for recipe in (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, DEBUG)
-}
+RECIPES: Final = {recipe.name: recipe for recipe in (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, DEBUG)}
 
 
 def recipe_named(name: str) -> Recipe:
