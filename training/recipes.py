@@ -118,16 +118,15 @@ TEACHER: Final = replace(
 
 # A second stage for a run of ``best``, with the messages written for this project: at a lower rate, the
 # embeddings and their emoji included, in forms closer to the texts' own, towards the mean prediction of
-# several runs and a bigger model as much as towards the labels.
+# several runs and a bigger model more than towards the labels.
 POLISH: Final = replace(
     BEST,
     name="polish",
     sources=BEST.sources | {"goemotions": 12_000, "messages": None},
-    repeats={"messages": 2},
-    epochs=2,
+    epochs=4,
     learning_rate=1e-4,
     frozen_embeddings=False,
-    distil=0.5,
+    distil=0.6,
     augmentation=Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03),
 )
 
