@@ -26,8 +26,8 @@ from training.metrics import Floats, Indices, macro_f1, softmax
 from training.predict import open_classifier, row_logits
 from training.runlog import RUN_FILE
 
-# The sets whose validation rows are enough for a temperature.
-TEMPERATURE_SETS: Final = ("emotion", "goemotions")
+# The sets whose validation rows a temperature is fitted on, where a model was trained on them.
+TEMPERATURE_SETS: Final = ("emotion", "goemotions", "messages")
 MAX_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 32
 # The share of messages at or above a level that are truly sadness, fear or anger, on validation.

@@ -151,7 +151,7 @@ intervals:
 | ROC-AUC, weighted | {scores["roc_auc_weighted"]:.4f} | |
 | ECE before temperature scaling | {scores["ece_before"]:.4f} | |
 | ECE at the set's own temperature {scores["own_temperature"]} | {scores["ece_after"]:.4f} | |
-| ECE as shipped, one calibration for this set and GoEmotions | {scores["ece_shipped"]:.4f} | |
+| ECE as shipped, one calibration for all sets | {scores["ece_shipped"]:.4f} | |
 | accuracy on the {scores["consistent_rows"]:.0f} rows that no training row contradicts | \
 {scores["consistent_accuracy"]:.4f} | |
 
@@ -164,7 +164,7 @@ decision rule: macro-F1 {go["macro_f1"]:.4f} ({go["macro_f1_low"]:.4f} to {go["m
 accuracy {go["accuracy"]:.4f}, ECE {go["ece"]:.4f}.
 
 Messages written for this project to test with ({messages["rows"]:.0f} rows): accuracy
-{messages["accuracy"]:.4f}, macro-F1 {messages["macro_f1"]:.4f}.
+{messages["accuracy"]:.4f}, macro-F1 {messages["macro_f1"]:.4f}, ECE {messages["ece"]:.4f}.
 
 The behavioural set, {count} messages written for this project, {passed} passed:
 
