@@ -32,6 +32,8 @@ MAX_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 32
 # The share of messages at or above a level that are truly sadness, fear or anger, on validation.
 LEVEL_PRECISION: Final = {"watch": 0.7, "elevated": 0.85, "high": 0.95}
+# What a neutral threshold has to gain in macro-F1: it calls texts neutral that the model finds anything but.
+THRESHOLD_GAIN: Final = 0.005
 NEUTRAL_THRESHOLDS: Final = tuple(float(threshold) for threshold in np.arange(0.0, 0.96, 0.025).round(3))
 MAP_KNOTS: Final = 16
 
@@ -94,7 +96,7 @@ def fit_calibration(
         name: (rule.probabilities(part.logits.astype(np.float32)), part.labels)
         for name, part in with_neutral.items()
     }
-    threshold = fit_neutral_threshold(list(placed.values()), columns)
+    threshold = fit_neutral_threshold(list(placed.values()), columns, least_gain=THRESHOLD_GAIN)
     knots, levels = fit_distress(
         *(placed.get("goemotions") or next(iter(placed.values()))), base.distress_weights
     )
@@ -131,9 +133,11 @@ def fit_entropy_temperature(sets: Sequence[Validation]) -> tuple[float, float]:
     return round(float(np.exp(found.x[0])), 4), round(float(found.x[1]), 4)
 
 
-def fit_neutral_threshold(sets: Sequence[tuple[Floats, Indices]], columns: Sequence[int]) -> float:
-    """The threshold with the best macro-F1 over seven labels, as a mean over ``sets``; 0 where none beats the
-    plain argmax.
+def fit_neutral_threshold(
+    sets: Sequence[tuple[Floats, Indices]], columns: Sequence[int], *, least_gain: float = 0.0
+) -> float:
+    """The threshold with the best macro-F1 over seven labels, as a mean over ``sets``; 0 where none gains
+    more than ``least_gain`` over the plain argmax.
 
     Each set is probabilities (N, 7) in the order of ``LABELS``, and labels (N,). The least of equally good
     thresholds is taken.
@@ -143,7 +147,8 @@ def fit_neutral_threshold(sets: Sequence[tuple[Floats, Indices]], columns: Seque
         rule = DecisionRule(Calibration(neutral_threshold=threshold), tuple(columns))
         return sum(macro_f1(rule.choose(part), labels, len(LABELS)) for part, labels in sets) / len(sets)
 
-    return max(NEUTRAL_THRESHOLDS, key=lambda threshold: (round(score(threshold), 6), -threshold))
+    best = max(NEUTRAL_THRESHOLDS, key=lambda threshold: (round(score(threshold), 6), -threshold))
+    return best if score(best) > score(0.0) + least_gain else 0.0
 
 
 def fit_distress(

@@ -72,6 +72,14 @@ def test_no_threshold_is_set_where_argmax_is_already_right() -> None:
     assert fit_neutral_threshold([(np.eye(7), np.arange(7))], ALL) == 0.0
 
 
+def test_a_threshold_that_gains_too_little_is_not_set() -> None:
+    logits, labels = _drawn(2_000)
+    sets = [(softmax(logits), labels)]
+    gaining = fit_neutral_threshold(sets, ALL)
+    assert gaining > 0.0
+    assert fit_neutral_threshold(sets, ALL, least_gain=0.2) == 0.0
+
+
 def test_the_distress_map_rises_and_the_levels_are_as_precise_as_promised() -> None:
     logits, labels = _drawn(6_000)
     probabilities = softmax(logits)
