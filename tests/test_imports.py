@@ -36,6 +36,8 @@ PURE: Final = {
 }
 """Must be pure; files that say so of themselves are held to it too."""
 
+TRAINING_ROOMS: Final = ("data", "bases", "fit", "evaluate", "ship")
+
 IMPURE_IMPORTS: Final = {
     "aiohttp", "aiokafka", "asyncio", "faust", "httpx", "mode", "onnxruntime", "requests", "safetensors",
     "socket", "subprocess", "threading", "tokenizers", "torch", "transformers", "urllib",
@@ -145,6 +147,21 @@ def test_model_knows_neither_stream_nor_training() -> None:
 
 def test_training_does_not_know_stream() -> None:
     assert not strangers(of_package("training"), lambda other: not within(other, "stream"))
+
+
+def test_rooms_of_training_import_only_the_rooms_before_them() -> None:
+    rooms = [f"training.{room}" for room in TRAINING_ROOMS]
+    assert all(of_package(room) for room in rooms)
+    imports = {
+        room: {other for name in of_package(room) for other in imported_modules(modules()[name])}
+        for room in rooms
+    }
+    later = {room: set(rooms[place + 1 :]) for place, room in enumerate(rooms)}
+    assert not {
+        room: found
+        for room in rooms
+        if (found := {o for o in imports[room] if o.rpartition(".")[0] in later[room]})
+    }
 
 
 def test_stream_knows_model_through_its_interface_alone() -> None:

@@ -66,10 +66,10 @@ def fit(
     resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch in --out.")] = False,
 ) -> None:
     """Train a model and write it, its log and its recipe to a folder."""
-    from training.fit import Device, Fit
-    from training.predict import soft_labels
-    from training.recipes import recipe_named
-    from training.sources import training_data, with_context
+    from training.evaluate.predict import soft_labels
+    from training.fit.loop import Device, Fit
+    from training.fit.recipes import recipe_named
+    from training.fit.sources import training_data, with_context
 
     chosen = recipe_named(recipe)
     given: dict[str, Any] = {
@@ -111,8 +111,8 @@ def fit(
 @app.command()
 def audit(data: Data = None) -> None:
     """Count what is wrong with dair-ai/emotion: duplicates, contradictions, overlap, HTML debris."""
-    from training.data import load_emotion
-    from training.leakage import audit as audit_splits
+    from training.data.leakage import audit as audit_splits
+    from training.data.rows import load_emotion
 
     table = Table("measure", "value")
     for name, value in audit_splits(load_emotion(data)).as_dict().items():
@@ -127,7 +127,7 @@ def calibrate(
     device: DeviceName = "auto",
 ) -> None:
     """Choose temperature, neutral threshold and distress levels on validation rows: calibration.json."""
-    from training.calibrate import calibrate as calibrate_folder
+    from training.evaluate.calibrate import calibrate as calibrate_folder
 
     out.print_json(calibrate_folder(model, data, device=device).model_dump_json())
 
@@ -141,8 +141,8 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16, int8 or auto.")] = "fp32",
 ) -> None:
     """Measure a model on the test splits and write a report in Markdown and HTML."""
-    from training.evaluate import evaluate as evaluate_folder
-    from training.report import write_report
+    from training.evaluate.report import write_report
+    from training.evaluate.scores import evaluate as evaluate_folder
 
     evaluation = evaluate_folder(model, data, device=device, precision=precision)
     page = write_report(evaluation, folder or model / "evaluation")
@@ -194,8 +194,8 @@ def airline(
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16, int8 or auto.")] = "auto",
 ) -> None:
     """Read tweets to airlines, which no model was trained on: do labels and sentiments go together?"""
-    from training.airline import read_airline_tweets
-    from training.predict import open_classifier
+    from training.evaluate.airline import read_airline_tweets
+    from training.evaluate.predict import open_classifier
 
     if data is None:
         raise TrainingError("the tweets are on no hub: name a folder with --data or EMOTION_DATA")
@@ -214,7 +214,7 @@ def agree(
     device: DeviceName = "auto",
 ) -> None:
     """How far models make the same mistakes on dair-ai/emotion's validation rows: what is left to gain."""
-    from training.agreement import agreement
+    from training.evaluate.agreement import agreement
 
     found = agreement(models, data, device=device)
     table = Table("measure", "value")
@@ -234,10 +234,10 @@ def causal(
     device: DeviceName = "auto",
 ) -> None:
     """Train a small decoder on the training texts: a --decoder-base that needs no hub."""
-    from training.causal import Causal, train_causal
-    from training.fit import Device
-    from training.recipes import TEACHER
-    from training.sources import training_data
+    from training.fit.causal import Causal, train_causal
+    from training.fit.loop import Device
+    from training.fit.recipes import TEACHER
+    from training.fit.sources import training_data
 
     with _progress("causal") as progress:
         perplexity = train_causal(
@@ -262,8 +262,8 @@ def export(
     device: DeviceName = "auto",
 ) -> None:
     """Make the folder that ships: fp16 weights, int8 ONNX, tokenizer, calibration and model card."""
-    from training.card import model_card
-    from training.export import export as export_folder
+    from training.ship.card import model_card
+    from training.ship.export import export as export_folder
 
     def card(exported: Path) -> str:
         return model_card(run, exported, data, device=device)
@@ -283,7 +283,7 @@ def _percentages(split: str | None) -> tuple[int, int, int] | None:
 
 
 def _progress(title: str):  # type: ignore[no-untyped-def]  # a context manager of a function, built below
-    from training.progress import step_progress
+    from training.fit.progress import step_progress
 
     return step_progress(title, err)
 

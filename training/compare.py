@@ -22,8 +22,8 @@ import numpy as np
 from model.calibration import Calibration
 from model.decide import DecisionRule
 from model.labels import LABEL2ID, LABELS
-from training.calibrate import calibrate, fit_neutral_threshold
-from training.data import (
+from training.data.leakage import without_leaks
+from training.data.rows import (
     Row,
     Splits,
     drop_contradictions,
@@ -31,13 +31,13 @@ from training.data import (
     load_goemotions,
 )
 from training.errors import TrainingError
-from training.evaluate import benchmark, own_temperature
-from training.export import export
-from training.leakage import without_leaks
+from training.evaluate.calibrate import calibrate, fit_neutral_threshold
+from training.evaluate.predict import open_classifier, row_logits
+from training.evaluate.scores import benchmark, own_temperature
+from training.fit.recipes import DECODER
 from training.metrics import Floats, Indices, macro_f1
-from training.predict import open_classifier, row_logits
-from training.recipes import DECODER
-from training.runlog import RUN_FILE
+from training.runs import RUN_FILE
+from training.ship.export import export
 
 TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
 ROWS: Final = ("tf-idf", *TRAINED, "ensemble", "int8")

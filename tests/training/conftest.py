@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from model.labels import EMOTIONS
-from training.fit import Device, Fit
-from training.recipes import DEBUG
-from training.sources import training_data
+from training.fit.loop import Device, Fit
+from training.fit.recipes import DEBUG
+from training.fit.sources import training_data
 
 # One telling letter a label: what a tiny model with random weights can learn in seconds.
 TELLING = {"sadness": "z", "joy": "j", "love": "q", "anger": "x", "fear": "v", "surprise": "k"}

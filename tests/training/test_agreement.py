@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.agreement import agreement, compared
 from training.errors import TrainingError
+from training.evaluate.agreement import agreement, compared
 
 
 def _sure_of(*labels: int, confidence: float = 0.9) -> np.ndarray:

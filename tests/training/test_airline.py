@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from training.airline import FITTING, read_airline_tweets
 from training.errors import DataError
-from training.predict import open_classifier
+from training.evaluate.airline import FITTING, read_airline_tweets
+from training.evaluate.predict import open_classifier
 
 
 def test_each_sentiment_is_read_and_its_shares_are_of_its_tweets(debug_run: Path, tmp_path: Path) -> None:

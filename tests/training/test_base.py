@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from model.labels import EMOTIONS, LABELS
-from training.base import DISTILBERT, load_base, minilm_folder
-from training.emoji import EMOJI
+from training.bases.base import DISTILBERT, load_base, minilm_folder
+from training.bases.emoji import EMOJI
 from training.errors import BaseModelError
 
 

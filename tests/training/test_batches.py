@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.labels import LABELS
-from training.batches import PAD_MULTIPLE, collate, ordered_batches, training_batches
-from training.data import Row
-from training.dropout import SequenceDropout, share_dropout_along_sequence
+from training.data.rows import Row
 from training.errors import TrainingError
-from training.losses import class_weights, loss
-from training.recipes import BEST, DEBUG, RECIPES, REPORT, Recipe, recipe_named
+from training.fit.batches import PAD_MULTIPLE, collate, ordered_batches, training_batches
+from training.fit.dropout import SequenceDropout, share_dropout_along_sequence
+from training.fit.losses import class_weights, loss
+from training.fit.recipes import BEST, DEBUG, RECIPES, REPORT, Recipe, recipe_named
 
 IDS = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=40), min_size=1, max_size=80)
 

@@ -8,7 +8,8 @@ import pytest
 from model.calibration import Calibration, DistressWeights
 from model.decide import temperatures
 from model.labels import LABEL2ID
-from training.calibrate import (
+from training.errors import TrainingError
+from training.evaluate.calibrate import (
     LEVEL_PRECISION,
     Validation,
     calibrate,
@@ -18,7 +19,6 @@ from training.calibrate import (
     fit_neutral_threshold,
     fit_temperature,
 )
-from training.errors import TrainingError
 from training.metrics import Floats, Indices, ece, softmax
 
 ALL = tuple(range(7))

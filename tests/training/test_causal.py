@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from model.labels import EMOTIONS
-from training.base import load_base
-from training.causal import Causal, train_causal
-from training.data import load_emotion
+from training.bases.base import load_base
+from training.data.rows import load_emotion
 from training.errors import TrainingError
-from training.fit import Device, Fit
-from training.predict import open_classifier, row_logits
-from training.recipes import LORA
-from training.sources import training_data
+from training.evaluate.predict import open_classifier, row_logits
+from training.fit.causal import Causal, train_causal
+from training.fit.loop import Device, Fit
+from training.fit.recipes import LORA
+from training.fit.sources import training_data
 
 CPU = Device("cpu", bf16=False)
 TINY = Causal(

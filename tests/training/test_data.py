@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.labels import EMOTIONS, LABELS
-from training.data import (
+from training.data.rows import (
     GOEMOTIONS_LEFT_OUT,
     GOEMOTIONS_TO_LABEL,
     GOEMOTIONS_TO_LABEL_EKMAN,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from model.labels import EMOTIONS
-from training.behaviour_cases import CASES
-from training.data import Row, Splits
-from training.evaluate import Evaluation, abstention_curve, benchmark, evaluate
-from training.report import write_report
+from training.data.behaviour_cases import CASES
+from training.data.rows import Row, Splits
+from training.evaluate.report import write_report
+from training.evaluate.scores import Evaluation, abstention_curve, benchmark, evaluate
 
 
 @pytest.fixture(scope="module")

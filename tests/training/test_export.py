@@ -13,12 +13,12 @@ from hypothesis.extra.numpy import arrays
 
 from model.classifier import EmotionClassifier
 from model.folder import ModelFolder
-from training.calibrate import calibrate
-from training.card import model_card
 from training.errors import TrainingError
-from training.evaluate import evaluate
-from training.export import export, quantised_rows
-from training.report import write_report
+from training.evaluate.calibrate import calibrate
+from training.evaluate.report import write_report
+from training.evaluate.scores import evaluate
+from training.ship.card import model_card
+from training.ship.export import export, quantised_rows
 
 TEXTS = ["so z today", "j!", "a much longer message about dinner, the train and the house at night"]
 
@@ -129,7 +129,7 @@ def test_an_unmeasured_run_gets_no_card(debug_run: Path, tmp_path: Path) -> None
 def test_a_folder_that_is_too_large_is_not_moved_into_place(
     measured_run: Path, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.export.MAX_BYTES", 10)
+    monkeypatch.setattr("training.ship.export.MAX_BYTES", 10)
     with pytest.raises(TrainingError, match="smaller base"):
         export(measured_run, tmp_path / "out", name="tiny", data=data_folder)
     assert list((tmp_path / "out").iterdir()) == []

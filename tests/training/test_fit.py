@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from training.data import Row
+from training.data.messages import load_conversations
+from training.data.rows import Row
 from training.errors import TrainingError
-from training.fit import CHECKPOINT, Device, Fit, validation_score
-from training.messages import load_conversations
-from training.predict import open_classifier, row_logits, soft_labels
-from training.recipes import DEBUG, LORA, POLISH, Recipe
-from training.runlog import RunLog
-from training.sources import training_data, with_context
+from training.evaluate.predict import open_classifier, row_logits, soft_labels
+from training.fit.loop import CHECKPOINT, Device, Fit, validation_score
+from training.fit.recipes import DEBUG, LORA, POLISH, Recipe
+from training.fit.runlog import RunLog
+from training.fit.sources import training_data, with_context
 
 CPU = Device("cpu", bf16=False)
 
@@ -137,8 +137,8 @@ def test_distillation_needs_a_teacher_and_takes_a_run_as_one(
 
 
 def test_no_training_row_is_like_a_held_out_one(data_folder: Path) -> None:
-    from training.data import load_emotion
-    from training.leakage import NearDuplicates
+    from training.data.leakage import NearDuplicates
+    from training.data.rows import load_emotion
 
     emotion = load_emotion(data_folder)
     held_out = NearDuplicates(row.text for row in (*emotion.validation, *emotion.test))

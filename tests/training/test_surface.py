@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.labels import LABELS
-from training.augment import Augmentation, augment, fill_placeholders, punctuated, with_typo
-from training.behaviour_cases import CASES
-from training.data import Row
-from training.emoji import EMOJI
-from training.leakage import NearDuplicates
-from training.written import PATTERNS, WORDS, written_rows
+from training.bases.emoji import EMOJI
+from training.data.augment import Augmentation, augment, fill_placeholders, punctuated, with_typo
+from training.data.behaviour_cases import CASES
+from training.data.leakage import NearDuplicates
+from training.data.rows import Row
+from training.data.written import PATTERNS, WORDS, written_rows
 
 EVERYTHING = Augmentation(punctuation=1, emoji=1, typos=1, handle=1, shout=1, elongate=1)
 

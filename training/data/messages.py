@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.labels import LABELS
-from training.data import Row, Splits
+from training.data.rows import Row, Splits
 from training.errors import DataError
 
-FOLDER: Final = Path(__file__).parent / "messages"
+FOLDER: Final = Path(__file__).parent.parent / "messages"
 KINDS: Final = (
     "support", "complaints", "mentions", "reviews", "community", "posts", "comments", "debate", "young",
     "everyday", "dialogue", "family", "short", "learners", "situations", "contrasts", "wellbeing", "work",

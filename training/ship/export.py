@@ -24,7 +24,7 @@ import numpy.typing as npt
 from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
-from training.data import sample_texts
+from training.data.rows import sample_texts
 from training.errors import TrainingError
 
 OPSET: Final = 17

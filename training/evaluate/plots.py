@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from model.labels import EMOTIONS
-from training.evaluate import Benchmark, Evaluation
+from training.evaluate.scores import Benchmark, Evaluation
 from training.metrics import Reliability
 
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from model.classifier import EmotionClassifier
-from training.behaviour_cases import CASES
-from training.data import Row
+from training.data.behaviour_cases import CASES
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,6 @@ def run_cases(classifier: EmotionClassifier) -> list[Outcome]:
     return [
         Outcome(kind, text, tuple(labels.split("|")), emotion.label, emotion.confidence)
         for (kind, labels, text), emotion in zip(cases, emotions, strict=True)
-    ]
-
-
-def behavioural_rows() -> list[Row]:
-    """The set's messages, to be kept out of training; of several right labels the first."""
-    return [
-        Row(text, labels.split("|")[0], "behaviour") for group in CASES.values() for labels, text in group
     ]
 
 

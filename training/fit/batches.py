@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model.tokenizer import Tokenizer
-from training.data import Row
+from training.data.rows import Row
 
 if TYPE_CHECKING:
     from torch import Tensor

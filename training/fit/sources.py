@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from training.behaviour import behavioural_rows
-from training.context import conversations
-from training.data import (
+from training.data.behaviour_cases import behavioural_rows
+from training.data.context import conversations
+from training.data.leakage import without_leaks
+from training.data.messages import load_conversations, load_messages
+from training.data.rows import (
     Row,
     Splits,
     drop_contradictions,
@@ -21,10 +23,8 @@ from training.data import (
     load_goemotions,
     stratified_split,
 )
-from training.leakage import without_leaks
-from training.messages import load_conversations, load_messages
-from training.recipes import Recipe
-from training.written import written_rows
+from training.data.written import written_rows
+from training.fit.recipes import Recipe
 
 JUDGED: Final = ("emotion", "goemotions", "messages", "conversations")
 """The data sets whose validation rows a run is judged by."""

@@ -2,7 +2,7 @@
 
 Negation ("not happy"), feelings said without "feel", names of feelings that are only mentioned, and the
 plain support messages that most of a real stream consists of. Patterns are filled with words at random,
-seeded. The behavioural test set (``training.behaviour``) was written separately and shares neither
+seeded. The behavioural test set (``training.evaluate.behaviour``) was written separately and shares neither
 sentences nor patterns with these.
 """
 
@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from model.labels import NEUTRAL
-from training.data import Row
+from training.data.rows import Row
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 

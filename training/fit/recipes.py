@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from model.labels import EMOTIONS, LABELS
-from training.augment import Augmentation
-from training.base import DISTILBERT, MINILM, MPNET, RANDOM
+from training.bases.base import DISTILBERT, MINILM, MPNET, RANDOM
+from training.data.augment import Augmentation
 from training.errors import TrainingError
 
 Source = Literal["emotion", "goemotions", "banking77", "written", "messages", "conversations"]

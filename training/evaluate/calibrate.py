@@ -19,12 +19,12 @@ from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.decide import DecisionRule, temperatures
 from model.folder import ModelFolder
 from model.labels import LABEL2ID, LABELS, NEUTRAL
-from training.data import Row, load_emotion, load_goemotions
+from training.data.messages import load_messages
+from training.data.rows import Row, load_emotion, load_goemotions
 from training.errors import TrainingError
-from training.messages import load_messages
+from training.evaluate.predict import open_classifier, row_logits
 from training.metrics import Floats, Indices, macro_f1, softmax
-from training.predict import open_classifier, row_logits
-from training.runlog import RUN_FILE
+from training.runs import RUN_FILE
 
 # The sets whose validation rows a temperature is fitted on, where a model was trained on them.
 TEMPERATURE_SETS: Final = ("emotion", "goemotions", "messages")

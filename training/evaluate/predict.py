@@ -11,10 +11,10 @@ import numpy as np
 
 from model.classifier import EmotionClassifier
 from model.labels import LABEL2ID
-from training.data import Row
+from training.data.rows import Row
 from training.errors import TrainingError
 from training.metrics import Floats, softmax
-from training.runlog import RUN_FILE
+from training.runs import RUN_FILE
 
 
 def open_classifier(folder: Path, *, device: str = "auto", precision: str = "fp32") -> EmotionClassifier:

@@ -16,7 +16,7 @@ from typing import Final
 
 from model.classifier import EmotionClassifier
 from model.contract import Emotion
-from training.data import read_labelled
+from training.data.rows import read_labelled
 
 FITTING: Final = {
     "negative": frozenset({"anger", "sadness", "fear", "surprise"}),

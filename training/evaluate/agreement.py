@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from model.calibration import Calibration
 from model.labels import LABEL2ID
-from training.data import load_emotion
+from training.data.rows import load_emotion
 from training.errors import TrainingError
+from training.evaluate.predict import open_classifier, row_logits
 from training.metrics import Floats, Indices, six_way
-from training.predict import open_classifier, row_logits
 
 SURE: Final = 0.8
 """The confidence from which on a model is sure."""

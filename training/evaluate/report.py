@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from model.labels import EMOTIONS
-from training.evaluate import Evaluation
-from training.plots import plots
+from training.evaluate.plots import plots
+from training.evaluate.scores import Evaluation
 
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"

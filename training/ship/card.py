@@ -11,11 +11,11 @@ import numpy as np
 
 from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.labels import EMOTIONS, LABEL2ID
-from training.data import load_emotion, load_goemotions
+from training.data.rows import load_emotion, load_goemotions
 from training.errors import TrainingError
+from training.evaluate.predict import open_classifier, row_logits
 from training.metrics import accuracy, macro_f1
-from training.predict import open_classifier, row_logits
-from training.runlog import RUN_FILE
+from training.runs import RUN_FILE
 
 METRICS_FILE: Final = Path("evaluation") / "metrics.json"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from model.labels import NEUTRAL
-from training.data import Row
+from training.data.rows import Row
 
 # How dair-ai/emotion writes contractions, and how people do.
 _CONTRACTIONS: Final = {

@@ -1,4 +1,4 @@
-"""Everything that is measured of one model, as plain numbers; ``training.report`` makes them readable.
+"""Everything that is measured of one model, as plain numbers; ``report`` beside it makes them readable.
 
 The test split is opened here and nowhere else, once for each published row. Shapes: N rows, K labels.
 """
@@ -17,12 +17,13 @@ from model.classifier import EmotionClassifier
 from model.decide import DecisionRule
 from model.folder import ModelFolder
 from model.labels import EMOTIONS, LABEL2ID, LABELS
-from training.behaviour import Outcome, pass_rates, run_cases
-from training.calibrate import Validation, fit_temperature
-from training.context import conversations
-from training.data import Row, Splits, load_emotion, load_goemotions
-from training.leakage import contradicted
-from training.messages import load_conversations, load_messages
+from training.data.context import conversations
+from training.data.leakage import contradicted
+from training.data.messages import load_conversations, load_messages
+from training.data.rows import Row, Splits, load_emotion, load_goemotions
+from training.evaluate.behaviour import Outcome, pass_rates, run_cases
+from training.evaluate.calibrate import Validation, fit_temperature
+from training.evaluate.predict import open_classifier, row_logits
 from training.metrics import (
     Floats,
     Indices,
@@ -38,8 +39,7 @@ from training.metrics import (
     six_way,
     weighted_f1,
 )
-from training.predict import open_classifier, row_logits
-from training.runlog import LOG_FILE, RUN_FILE
+from training.runs import LOG_FILE, RUN_FILE
 
 # The two example sentences of the report that this project follows, and what they should be.
 EXAMPLES: Final = (

@@ -1,7 +1,7 @@
 """Conversations built from single messages, to train and measure a classifier that sees earlier messages.
 
 What a message means in the light of the one before is learnt from the conversations written for this project
-(``training.messages``); they are few. The other half of the task is to read the earlier messages without
+(``training.data.messages``); they are few. The other half of the task is to read the earlier messages without
 taking their feelings for the last one's, and for that any rows do: each message of the other sets gets
 messages of other rows before it, from the same source, in half of the conversations of the same label (moods
 last), else of any.
@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from training.data import Row
+from training.data.rows import Row
 
 ALONE = 0.3
 """Share of messages without context, so that the first message of a conversation is no stranger."""

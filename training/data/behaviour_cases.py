@@ -1,11 +1,14 @@
 """The behavioural test set: messages written to see whether a model reads what people really write.
 
 CheckList style (Ribeiro et al., ACL 2020): each kind tests one ability. Written apart from
-``training.written``, with other sentences and patterns; ``tests/training/test_behaviour.py`` holds the two
-apart. A label with an alternative ("sadness|fear") accepts either: the message carries both.
+``training.data.written``, with other sentences and patterns; the leakage guards hold the
+two apart. A label with an alternative ("sadness|fear") accepts either: the message carries
+both.
 """
 
 from typing import Final
+
+from training.data.rows import Row
 
 Case = tuple[str, str]
 """Accepted labels, separated by "|", and the message."""
@@ -299,3 +302,10 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
         ("anger", "Nice, charged twice. You must really like me."),
     ),
 }  # fmt: skip
+
+
+def behavioural_rows() -> list[Row]:
+    """The set's messages, to be kept out of training; of several right labels the first."""
+    return [
+        Row(text, labels.split("|")[0], "behaviour") for group in CASES.values() for labels, text in group
+    ]

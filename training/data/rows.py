@@ -1,6 +1,6 @@
 """Where training rows come from: dair-ai/emotion, GoEmotions and banking77, as one kind of row.
 
-    hub or folder ──load_*──► rows ──leakage guard (training.leakage)──► recipe's sources ──► fit
+    hub or folder ──load_*──► rows ──leakage guard (training.data.leakage)──► recipe's sources ──► fit
 
 A folder (``--data`` or ``EMOTION_DATA``) has this layout; without one, the sets come from the Hugging Face
 hub.

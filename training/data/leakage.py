@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from training.data import Row, Splits
+from training.data.rows import Row, Splits
 
 JACCARD: Final = 0.8
 _WORD: Final = re.compile(r"[^\W_]+")

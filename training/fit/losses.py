@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from training.data import Row
-from training.recipes import Recipe
+from training.data.rows import Row
+from training.fit.recipes import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
