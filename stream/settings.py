@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from stream import sources
 from stream.errors import SettingsError
 from stream.sources import Origin
+from stream.text import TextParts
 from stream.topics import TopicNames, TopicSpec, largest_record_bytes, topic_specs
 
 Positive = Annotated[int, Gt(0)]
@@ -76,6 +77,9 @@ class AnnotateSettings(BaseModel):
     guarantee: Guarantee = Field("exactly_once", description="at_least_once trades transactions for latency.")
     input_format: Literal["json", "text"] = Field(
         "json", description="text: the value is the message itself."
+    )
+    text_parts: TextParts = Field(
+        "new", description="new: quoted replies, signatures and links are not read; all: they are."
     )
     auto_offset_reset: Literal["earliest", "latest"] = Field(
         "earliest", description="Where a group without a committed offset starts."

@@ -8,6 +8,7 @@ from stream.codec import InputFormat, decode_message
 from stream.errors import MessageError
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
+from stream.text import TextParts, text_to_read
 
 
 class Admission:
@@ -21,12 +22,14 @@ class Admission:
         pseudonyms: Pseudonyms,
         optout: OptOut,
         phrases: PhraseLists | None,
+        text_parts: TextParts = "new",
     ) -> None:
         self._input_format = input_format
         self._max_message_bytes = max_message_bytes
         self._pseudonyms = pseudonyms
         self._optout = optout
         self._phrases = phrases
+        self._text_parts: TextParts = text_parts
 
     def admit(self, record: Any) -> Entry:
         """The entry of a ``ConsumerRecord``; its outcome is already known if it is not for the model."""
@@ -52,8 +55,9 @@ class Admission:
             entry.outcome = Silent.OPTED_OUT
             return entry
         entry.message = message
+        entry.text = text_to_read(message.text, self._text_parts)
         if message.author is not None:
             entry.author = self._pseudonyms.of(message.author)
         if self._phrases is not None:
-            entry.phrases = self._phrases.match(message.text)
+            entry.phrases = self._phrases.match(entry.text)
         return entry

@@ -268,6 +268,7 @@ class Annotator:
             pseudonyms=self._pseudonyms,
             optout=self._optout,
             phrases=self._phrases,
+            text_parts=settings.text_parts,
         )
 
     async def _watch(self, pipeline: Pipeline) -> None:

@@ -29,7 +29,10 @@ Outcome = Emotion | MessageError | Silent
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One message in flight. ``outcome`` is None until it is known; ``admitted_at`` is monotonic seconds."""
+    """One message in flight. ``outcome`` is None until it is known; ``admitted_at`` is monotonic seconds.
+
+    ``text`` is what the model reads of the message's own.
+    """
 
     offset: int
     timestamp_ms: int
@@ -38,6 +41,7 @@ class Entry:
     headers: Headers
     admitted_at: float
     message: Message | None = None
+    text: str = ""
     author: str | None = None
     phrases: tuple[str, ...] = ()
     encoded: Encoded | None = None

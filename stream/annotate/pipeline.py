@@ -170,7 +170,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _tokenize_loop(self) -> None:
         while True:
             entries = await self._to_tokenize.get()
-            texts = [entry.message.text for entry in entries if entry.message is not None]
+            texts = [entry.text for entry in entries]
             encoded = await self._tokenizer_thread.run(lambda: inference.tokenize(self._model, texts))  # noqa: B023
             for entry, result in zip(entries, encoded, strict=True):
                 if isinstance(result, MessageError):

@@ -19,6 +19,7 @@ from stream.errors import InputFileError
 from stream.events import Message
 from stream.reading import STDIN, SUFFIXES, Format, Line, RefusedLine, format_of, opened, read_lines
 from stream.settings import Settings
+from stream.text import TextParts, text_to_read
 
 CHUNK: Final = 256
 """Texts that go through the model at a time; at a terminal each line that is typed goes at once."""
@@ -33,7 +34,7 @@ CHUNK: Final = 256
     help="Of the file: by default from its name; of standard input: text.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines also at a terminal.")
-@settings_options("model", "device", "precision", "threads", "max_message_bytes")
+@settings_options("model", "device", "precision", "threads", "text_parts", "max_message_bytes")
 def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | None, as_json: bool) -> None:
     """Label texts, the messages of a file, or standard input (-), without a broker.
 
@@ -47,7 +48,7 @@ def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | N
     typed = texts == ("-",) and sys.stdin.isatty()
     for chunk in _chunks(_messages(texts, file_format, settings.max_message_bytes), 1 if typed else CHUNK):
         messages = [line for line in chunk if isinstance(line, Message)]
-        for message, emotion in zip(messages, _classify(model, messages), strict=True):
+        for message, emotion in zip(messages, _classify(model, messages, settings.text_parts), strict=True):
             show(message, emotion)
         for line in chunk:
             if isinstance(line, RefusedLine):
@@ -63,10 +64,10 @@ def _load(settings: Settings) -> Model:
     return load_classifier(settings)
 
 
-def _classify(model: Model, messages: list[Message]) -> list[Emotion]:
+def _classify(model: Model, messages: list[Message], parts: TextParts) -> list[Emotion]:
     if not messages:
         return []
-    batch = model.tokenize([message.text for message in messages])
+    batch = model.tokenize([text_to_read(message.text, parts) for message in messages])
     return model.decide(batch, model.forward(batch))
 
 

@@ -51,6 +51,12 @@ def test_standard_input_is_plain_text_unless_told_otherwise() -> None:
     assert labels("-", "--format", "jsonl", stdin='{"text": "joy"}\n') == [("joy", "joy")]
 
 
+def test_quoted_mail_is_not_read_unless_asked_for_and_the_text_is_shown_as_written() -> None:
+    mail = "> joy\n\nanger: no"
+    assert labels(mail) == [(mail, "anger")]
+    assert labels(mail, "--text-parts", "all") == [(mail, "joy")]
+
+
 def test_more_texts_than_go_through_the_model_at_a_time_keep_their_order() -> None:
     texts = [f"message {n}" for n in range(700)]
     assert [text for text, _ in labels("-", stdin="\n".join(texts))] == texts

@@ -198,6 +198,19 @@ async def test_an_opt_out_on_the_topic_holds_from_the_first_message_on(topics: T
     assert len(await events(settings)) == 1
 
 
+@pytest.mark.parametrize(("parts", "label"), [("new", "anger"), ("all", "joy")])
+async def test_quoted_mail_is_read_only_where_that_is_asked_for(
+    topics: Topics, parts: str, label: str
+) -> None:
+    settings = await topics(text_parts=parts, include_text=True, partitions=1)
+    text = "> joy: it works\n\nanger: &#105;t does not\n"
+    await produce(str(settings.bootstrap_servers), settings.input_topic, [message(text)])
+    await annotate_all(settings)
+    (event,) = await events(settings)
+    assert event.label == label
+    assert event.text == text, "published as it was written"
+
+
 async def test_an_opt_out_topic_without_a_key_is_refused(topics: Topics) -> None:
     settings = await topics(optout_topic=True, author_key=None)
     with pytest.raises(SettingsError, match="EMOTION_AUTHOR_KEY"):

@@ -1,0 +1,65 @@
+"""Tags that a mail or web client left in a text. Pure.
+
+Only HTML's own: ``<3``, ``a < b`` and ``<sigh>`` are people's.
+"""
+
+import re
+from typing import Final
+
+_BLOCKS: Final = (
+    "address|article|aside|blockquote|body|br|center|dd|div|dl|dt|footer|form|h[1-6]|head|header|hr|html|li|"
+    "main|nav|ol|p|pre|section|table|tbody|td|tfoot|th|thead|title|tr|ul"
+)
+_INLINE: Final = (
+    "a|abbr|b|big|button|cite|code|del|em|font|i|img|input|ins|label|link|mark|meta|o:p|q|s|small|span|strike|"
+    "strong|sub|sup|tt|u|wbr"
+)
+_TAG: Final = re.compile(
+    rf"</?(?:(?P<block>{_BLOCKS})|{_INLINE})"
+    r"(?:\s+[A-Za-z_:][\w:.-]*\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>=]+))*\s*/?>"
+    r"|<!(?:DOCTYPE\b|--)[^<>]*>",
+    re.IGNORECASE,
+)
+_HIDDEN: Final = re.compile(r"<(/?)(style|script)\b[^<>]*>", re.IGNORECASE)
+_QUOTE: Final = re.compile(r"<(/?)(blockquote)\b[^<>]*>", re.IGNORECASE)
+
+
+def without_markup(text: str) -> str:
+    """The text with tags taken out; those of blocks end a line. Never longer than before."""
+    if "<" not in text:
+        return text
+    written: list[str] = []
+    opened: list[int] = []
+    for part in re.split("([<>])", _without_elements(text, _HIDDEN)):
+        if part == "<":
+            opened.append(len(written))
+        written.append(part)
+        if part == ">" and opened:
+            start = opened.pop()
+            if tag := _TAG.fullmatch("".join(written[start:])):
+                written[start:] = ["\n"] if tag["block"] else []
+            else:  # a tag holds no ">", so none that was opened before can end any more
+                opened.clear()
+    return "".join(written)
+
+
+def without_block_quotes(text: str) -> str:
+    """The text without ``<blockquote>``: what a mail client puts the quoted mail into."""
+    return _without_elements(text, _QUOTE)
+
+
+def _without_elements(text: str, tags: re.Pattern[str]) -> str:
+    """The text without what stands between these tags; one that is opened and never closed stays."""
+    kept, opened, closed_at = [""], dict[str, list[int]](), 0
+    spans: list[tuple[int, int]] = []
+    for tag in tags.finditer(text):
+        starts = opened.setdefault(tag[2].lower(), [])
+        if not tag[1]:
+            starts.append(tag.start())
+        elif starts:
+            spans.append((starts.pop(), tag.end()))
+    for start, end in sorted(spans):
+        if start >= closed_at:
+            kept.append(text[closed_at:start])
+        closed_at = max(closed_at, end)
+    return "\n".join(["".join(kept[:2]), *kept[2:], text[closed_at:]]) if spans else text

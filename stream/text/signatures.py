@@ -1,0 +1,90 @@
+"""Signatures: formulas of goodbye, names, and what programs add at the end of a message. Pure.
+
+A signature is cut only at the end and only where it is short. "With love" in a sentence, thanks that are
+meant, and whatever stands below a signature ("PS: …") are the author's and stay.
+"""
+
+import re
+from typing import Final
+
+from stream.text.vocabulary import DEVICES, FORMULAS, SENT_FROM, THANKS
+
+_FORMULA: Final = rf"(?:{FORMULAS})"
+_FORMULA_LINE: Final = re.compile(rf"(?:{_FORMULA}[,.!]?|(?:{THANKS}),)", re.IGNORECASE)
+"""Thanks may be meant, so they are a formula only on a line of their own above a name."""
+_NAME: Final = r"[^\W\d_a-zß-öø-ÿа-я][\w.'’-]{0,30}"
+_PARTICLES: Final = r"(?:de|da|do|dos|van|von|der|den|la|le|el|and|und|et|y|e|&|\+)"
+_NAMES: Final = rf"{_NAME}(?: (?:{_PARTICLES} )?{_NAME}){{0,3}}(?: ?[x♥❤\ufe0f]{{1,3}})?[.!]?"
+_NAME_LINE: Final = re.compile(_NAMES)
+_FORMULA_AND_NAME: Final = re.compile(rf"(?i:{_FORMULA})(?:, ?|! | ){_NAMES}")
+_AFTER_SENTENCE: Final = re.compile(rf"(?<=[.!?…]) (?i:{_FORMULA}), ?{_NAMES}$")
+_CONTACT: Final = re.compile(r"\d{3}|@|://|www\.|\.(?:com|org|net|de|fr|es|co)\b|[|•·]")
+_TITLE_WORDS: Final = 6
+_MOST_CONTACT_LINES: Final = 6
+_POSTSCRIPT: Final = re.compile(r"p\. ?s\b|ps\b", re.IGNORECASE)
+
+_DELIMITER: Final = "--"
+"""RFC 3676, section 4.3; its space is lost to whoever trims lines."""
+_MOST_DELIMITED_LINES: Final = 10
+_MOST_DELIMITED_CHARACTERS: Final = 600
+
+_FROM_DEVICE: Final = re.compile(rf"(?:{SENT_FROM}) (?:{DEVICES})\b.{{0,60}}", re.IGNORECASE)
+
+
+def without_signature(text: str) -> str:
+    """The text without what stands for its author's name at the end. Lines must be trimmed."""
+    lines = text.split("\n")
+    while lines and _FROM_DEVICE.fullmatch(lines[-1]):
+        lines.pop()
+    lines = _without_delimited(lines)
+    lines = _without_formula(lines)
+    return _AFTER_SENTENCE.sub("", "\n".join(lines))
+
+
+def _without_delimited(lines: list[str]) -> list[str]:
+    """Without what follows the line ``-- ``, where that is as short as signatures are."""
+    last = lines[-_MOST_DELIMITED_LINES - 1 :]
+    if _DELIMITER not in last:
+        return lines
+    below = last[last.index(_DELIMITER) + 1 :]
+    if sum(map(len, below)) > _MOST_DELIMITED_CHARACTERS or any(map(_POSTSCRIPT.match, below)):
+        return lines
+    return lines[: -len(below) - 1]
+
+
+def _without_formula(lines: list[str]) -> list[str]:
+    """Without a formula and name, and the lines of contact below them; a postscript stays."""
+    for start in range(len(lines) - 1, max(0, len(lines) - _MOST_CONTACT_LINES - 2), -1):
+        length = _signature_length(lines, start)
+        if not length:
+            continue
+        below = lines[start + length :]
+        if all(map(_is_contact, below)):
+            return lines[:start]
+        if _POSTSCRIPT.match(below[0]):
+            return lines[:start] + below
+    return lines
+
+
+def _signature_length(lines: list[str], start: int) -> int:
+    """Lines of the formula and the name that begin here: 2, 1 where both are in one, or 0."""
+    line = lines[start]
+    if _FORMULA_AND_NAME.fullmatch(line):
+        return 1
+    if not _FORMULA_LINE.fullmatch(line):
+        return 0
+    if start + 1 < len(lines) and _NAME_LINE.fullmatch(lines[start + 1]):
+        return 2
+    return 1 if line.endswith(",") and start + 1 == len(lines) else 0
+
+
+def _is_contact(line: str) -> bool:
+    """A title, a firm, a number or an address: short, and no sentence."""
+    if _CONTACT.search(line):
+        return len(line) <= 100
+    words = line.split()
+    return len(words) <= _TITLE_WORDS and line[-1:] not in ".!?…" and all(map(_begins_as_title, words))
+
+
+def _begins_as_title(word: str) -> bool:
+    return not word[0].islower() or len(word) <= 3

@@ -1,0 +1,142 @@
+"""Words that mail programs and people put around a message, by language, as regular expressions. Pure.
+
+Matched without regard to case, on lines with single spaces.
+"""
+
+from typing import Final
+
+FORMULAS: Final = "|".join((
+    # English
+    "(?:with )?(?:lots of |all my |much )?love",
+    "(?:with )?(?:(?:kind|best|warm)(?:est)?|many) regards",
+    "regards",
+    "(?:with )?(?:best|warm|warmest|good|kind) wishes",
+    "all the best",
+    "best",
+    "(?:yours )?sincerely(?: yours)?",
+    "yours(?: truly| faithfully)?",
+    "respectfully(?: yours)?",
+    "cordially",
+    "warmly",
+    "hugs(?: and kisses)?",
+    # German
+    "mit (?:freundlichen|herzlichen|lieben|besten|vielen) gr(?:ü(?:ß|ss)|uess)en",
+    "mit freundlichem gru(?:ß|ss)",
+    "(?:viele|liebe|herzliche|beste|schöne|freundliche|sonnige) gr(?:ü(?:ß|ss)|uess)e",
+    "(?:lieben |schönen )?gru(?:ß|ss)",
+    "hochachtungsvoll",
+    "mfg|lg|vg",
+    "in liebe",
+    "alles liebe",
+    # French
+    "(?:bien |très )?cordialement",
+    "bien à vous",
+    "(?:bien )?amicalement",
+    "(?:sincères|meilleures) salutations",
+    "salutations distinguées",
+    "(?:gros )?bisous",
+    "avec (?:tout mon )?amour",
+    "je t'embrasse",
+    # Spanish
+    "(?:un )?(?:cordial )?saludos?(?: cordial(?:es)?)?",
+    "atentamente",
+    "cordialmente",
+    "un (?:fuerte )?abrazo",
+    "con (?:mucho )?(?:cariño|amor)",
+    "besos",
+    # Portuguese
+    "atenciosamente",
+    "(?:com os )?melhores cumprimentos",
+    "cumprimentos",
+    "(?:um )?(?:grande )?abraços?",
+    "beijos",
+    "com (?:muito )?(?:carinho|amor)",
+    "att",
+    # Italian
+    "(?:cordiali|distinti|cari) saluti",
+    "con (?:affetto|amore)",
+    "un abbraccio",
+    # Dutch
+    "met vriendelijke groet(?:en)?",
+    "groet(?:en|jes)",
+    "liefs",
+    # Polish, Russian, Turkish
+    "(?:serdecznie )?pozdrawiam",
+    "z poważaniem",
+    "с (?:уважением|любовью)",
+    "saygılarımla",
+    "sevgiler(?:le|imle)?",
+))  # fmt: skip
+"""Formulas of goodbye."""
+
+THANKS: Final = "|".join((
+    "(?:many |kind )?thanks(?: (?:again|in advance))?",
+    "thank you(?: in advance)?",
+    "cheers",
+    "take care",
+    "(?:vielen )?dank(?: im voraus)?",
+    "merci(?: d'avance)?",
+    "(?:muchas )?gracias",
+    "obrigad[oa]",
+    "grazie",
+    "bedankt",
+))  # fmt: skip
+"""Formulas that may be meant as they stand."""
+
+OPENINGS: Final = (
+    "on|am|le|el|em|no dia|a|il(?: giorno)?|op|den|dnia|w dniu|v|на|пн|вт|ср|чт|пт|сб|вс"
+)  # fmt: skip
+"""What a line that says who wrote begins with."""
+
+WROTE: Final = (
+    r"\b(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|geschreven|skrev|kirjoitti|yazdı|"
+    r"napisał(?:\(a\)|a)?|napsal(?:\(a\)|a)?|написал(?:\(а\)|а)?|пишет)\b|写道|書きました|작성"
+)
+
+SEPARATORS: Final = "|".join((
+    "original (?:message|appointment)|forwarded message",
+    "ursprüngliche nachricht|originalnachricht|weitergeleitete nachricht",
+    "message d'origine|message original|message transféré",
+    "mensaje original|mensaje reenviado",
+    "mensagem original|mensagem encaminhada",
+    "messaggio originale|messaggio inoltrato",
+    "oorspronkelijk bericht|doorgestuurd bericht",
+    "wiadomość oryginalna",
+    "исходное сообщение|пересылаемое сообщение",
+))  # fmt: skip
+"""What stands between hyphens above quoted mail."""
+
+FORWARDS: Final = "|".join((
+    "begin forwarded message",
+    "anfang der weitergeleiteten (?:e-mail|nachricht)",
+    "début du message (?:réexpédié|transféré)",
+    "inicio del mensaje reenviado",
+    "início da mensagem encaminhada",
+    "inizio messaggio inoltrato",
+))  # fmt: skip
+
+FROM: Final = "from|von|de|da|van|från|fra|od|от|kimden"
+SENT: Final = (
+    "sent|date|gesendet|datum|envoyé|date d'envoi|enviad[oa](?: el| em)?|fecha|data|inviato|verzonden|"
+    "skickat|sendt|dato|wysłano|отправлено|дата|tarih|gönderildi"
+)
+SUBJECT: Final = "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|ämne|emne|temat|тема|konu"
+
+SENT_FROM: Final = "|".join((
+    "sent (?:from|via|with)(?: my)?|get",
+    "von mein(?:em|er)|gesendet (?:von|mit)(?: mein(?:em|er))?",
+    "envoyé (?:de(?:puis)?|à partir de)(?: mon)?",
+    "enviado (?:desde|d[oe]|a partir do)(?: mi| meu)?",
+    "inviato dal?(?: mio)?",
+    "verzonden (?:vanaf|met|via)(?: mijn)?",
+    "skickat från min|sendt fra min",
+    "отправлено с(?: моего)?",
+    "wysłane z(?: mojego)?",
+))  # fmt: skip
+DEVICES: Final = "|".join((
+    "(?:(?:apple|samsung|huawei|xiaomi|google|sony) )?(?:iphone|ipad|ipod|mac(?:book)?|android|galaxy|pixel)",
+    "blackberry|windows phone|phone|smartphone|mobile(?: phone| device)?|handy|mobiltelefon|tablet|device",
+    "t[eé]l[eé]phone|portable|m[oó]vil|celular|telem[oó]vel|telefono|telefoon",
+    "(?:microsoft )?outlook|yahoo|gmail|proton ?mail|thunderbird",
+    "mail for windows|mail für windows|courrier pour windows|correo para windows",
+))  # fmt: skip

@@ -1,0 +1,267 @@
+"""What the model reads of a message: nothing hidden, nothing that others wrote, and all else."""
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.text import text_to_read
+
+ANSWER = "It still does not work."
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("ｉ ａｍ ｆｕｒｉｏｕｓ", "i am furious"),
+        ("I am fu\u200brious", "I am furious"),
+        ("fu\u00adri\u2060ous\ufeff", "furious"),
+        ("fu\u200drious", "furious"),
+        ("\x07Bell\x00 and\x1b escape", "Bell and escape"),
+        ("I&#39;m &lt;b&gt;so&lt;/b&gt; happy&nbsp;&amp; proud", "I'm so happy & proud"),
+        ("I&amp;#39;m sad &amp;amp; tired", "I'm sad & tired"),
+        ("<p>Dear team,<br/>no.</p>\r\n<div class='x'>Really.</div>", "Dear team,\nno.\nReally."),
+        ("<style>.joy { color: red }</style>Nobody answers", "Nobody answers"),
+        ("I <3 this &hearts; a < b > c <sigh>", "I <3 this ♥ a < b > c <sigh>"),
+        ("&unknown; R&D; AT&T", "&unknown; R&D; AT&T"),
+        ("u\u0308ber", "über"),
+        ("two  spaces \n\n\n and lines ", "two spaces\nand lines"),
+    ],
+)
+def test_characters_are_read_as_people_see_them(written: str, read: str) -> None:
+    assert text_to_read(written, "all") == read
+    assert text_to_read(written, "new") == read
+
+
+@pytest.mark.parametrize("text", ["می‌روم", "क्‍ष", "👨‍👩‍👧", "❤️‍🔥 great"])
+def test_joiners_stay_where_words_and_emoji_are_spelt_with_them(text: str) -> None:
+    assert text_to_read(text, "new") == text
+
+
+ATTRIBUTIONS = [
+    "On Mon, 3 Nov 2025 at 10:12, Ana Silva <ana@example.org> wrote:",
+    "On Mon, 3 Nov 2025 at 10:12, Ana Silva <ana@\nexample.org> wrote:",
+    "On 03.11.25 10:12, Ana Silva wrote:",
+    "Am 03.11.25 um 10:12 schrieb Ana Silva:",
+    "Am Mo., 3. Nov. 2025 um 10:12 Uhr schrieb Ana Silva <ana@example.org>:",
+    "Le lun. 3 nov. 2025 à 10:12, Ana Silva <ana@example.org> a écrit\xa0:",
+    "El lun, 3 nov 2025 a las 10:12, Ana Silva (<ana@example.org>) escribió:",
+    "Em seg., 3 de nov. de 2025 às 10:12, Ana Silva <ana@example.org> escreveu:",
+    "Il giorno lun 3 nov 2025 alle ore 10:12 Ana Silva <ana@example.org> ha scritto:",
+    "Op ma 3 nov 2025 om 10:12 schreef Ana Silva <ana@example.org>:",
+    "пн, 3 нояб. 2025 г. в 10:12, Ana Silva <ana@example.org>:",
+    "Ana Silva <ana@example.org> 于2025年11月3日周一 10:12写道：",
+]
+HEADER_BLOCKS = [
+    "-----Original Message-----",
+    "-----Ursprüngliche Nachricht-----\nVon: Ana",
+    "---------- Forwarded message ---------",
+    "________________________________\nFrom: Ana Silva\nSent: Monday, 3 May 2025\nTo: Us\nSubject: Re: hi\n",
+    "Von: Ana Silva\nGesendet: Montag, 3. November 2025 10:12\nAn: Hilfe\nBetreff: AW: Paket\n",
+    "De : Ana Silva <ana@example.org>\nEnvoyé : lundi 3 novembre 2025\nÀ : aide\n",
+    "De: Ana Silva\nEnviado el: lunes, 3 de noviembre de 2025\nPara: ayuda\nAsunto: RE: pedido\n",
+    "De: Ana Silva\nEnviada em: segunda-feira, 3 de novembro de 2025\nPara: ajuda\nAssunto: RE: pedido\n",
+]
+
+
+@pytest.mark.parametrize("above", ATTRIBUTIONS + HEADER_BLOCKS)
+@pytest.mark.parametrize("quoted", ["> I love it!\n>\n> With love, Ana", "I love it!\nWith love, Ana"])
+def test_quoted_mail_does_not_speak_for_the_author(above: str, quoted: str) -> None:
+    mail = f"{ANSWER}\n\n{above}\n{quoted}\n"
+    assert text_to_read(mail, "new") == ANSWER
+    assert "I love it!" in text_to_read(mail, "all")
+
+
+def test_what_stands_between_and_below_quoted_lines_is_read() -> None:
+    mail = "> Did it arrive?\nNo.\n>> Sorry!\n> Shall we send another?\nNo, I want my money back."
+    assert text_to_read(mail, "new") == "No.\nNo, I want my money back."
+    below = f"On 3 Nov 2025 at 10:12, Ana <a@example.org> wrote:\n> I love it\n\n{ANSWER}"
+    assert text_to_read(below, "new") == ANSWER
+
+
+def test_a_quotation_in_html_is_not_read() -> None:
+    mail = f"{ANSWER}<blockquote type='cite'>A<blockquote>B</blockquote>C</blockquote><p>Bye"
+    assert text_to_read(mail, "new") == f"{ANSWER}\nBye"
+
+
+SIGNATURES = [
+    "With love, Ana",
+    "With love,\nAna",
+    "Love, Ana x",
+    "Kind regards,\nAna Silva\nHead of Sales\n+49 170 1234567\nhttps://example.org",
+    "-- \nAna Silva\nLove is all you need",
+    "Thanks,\nAna",
+    "Sent from my iPhone",
+    "Best,\nAna\n\nSent from my Samsung Galaxy smartphone.",
+    "Liebe Grüße\nAna",
+    "Mit freundlichen Grüßen,\nAna von Silva",
+    "LG Ana",
+    "Von meinem iPhone gesendet",
+    "Gesendet von Outlook für Android",
+    "Bien cordialement,\nAna",
+    "Gros bisous,\nAna",
+    "Envoyé de mon iPhone",
+    "Un abrazo,\nAna",
+    "Con cariño, Ana",
+    "Enviado desde mi iPhone",
+    "Beijos,\nAna",
+    "Enviado do meu iPhone",
+    "С любовью, Анна",
+    "Отправлено с iPhone",
+]
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_a_signature_does_not_speak_for_the_author(signature: str) -> None:
+    assert text_to_read(f"{ANSWER}\n\n{signature}\n", "new") == ANSWER
+    assert text_to_read(f"{ANSWER}\n\n{signature}\n", "all") != ANSWER
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I did all this with love\nand nobody saw it",
+        "With love,\nwe made a cake for everyone",
+        "Thanks,\nit is still broken",
+        "You solved it.\nThank you so much!",
+        "You saved me.\nThanks, Ana",
+        "Best,\nday,\never",
+        "I need three things:\n- an answer\n- a refund\n- love",
+        "Sent from my heart",
+        "This is the end.\nSent from above",
+        "On Monday my boss wrote:\nyou are fired\nI can not take it any more",
+        "On page 3 of 2025 she said:\nI am lost",
+        "From: Berlin\nDate: Monday\nTo: Munich\nI missed my train and I am furious",
+        ">:( not again\n>.< why",
+        "It broke.Great/awful how you treat people",
+        "Meet me at 10:30 in room 5/12/25:\nI am scared",
+    ],
+)
+def test_what_only_looks_like_one_is_read(text: str) -> None:
+    assert text_to_read(text, "new") == text
+
+
+def test_a_postscript_below_a_signature_is_read() -> None:
+    assert (
+        text_to_read(f"{ANSWER}\nWith love,\nAna\nPS: I am furious", "new") == f"{ANSWER}\nPS: I am furious"
+    )
+
+
+def test_a_long_text_below_a_delimiter_is_no_signature() -> None:
+    mail = f"{ANSWER}\n--\n" + "I have been waiting for weeks and nobody tells me why. " * 20
+    assert "waiting for weeks" in text_to_read(mail, "new")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("See https://example.org/furious-people?why=anger#sad now", "See now"),
+        ("Look (https://example.org/a_(b)/furious), it is here", "Look , it is here"),
+        ("I read [your page](https://example.org/joy) and cried", "I read your page and cried"),
+        ("Go to www.furious.com!", "Go to !"),
+        ("It is on furious.com/angry today", "It is on today"),
+        ("Write to furious.customer@example.org please", "Write to please"),
+        ("Siehe https://de.example.org/wiki/Wütend, danke", "Siehe , danke"),
+    ],
+)
+def test_addresses_do_not_speak_for_the_author(written: str, read: str) -> None:
+    assert text_to_read(written, "new") == read
+    assert text_to_read(written, "all") == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "With love, Ana",
+        "> I love it",
+        "https://example.org/furious",
+        "Sent from my iPhone",
+        "<br>",
+        "-- \nAna",
+        "On 3 Nov 2025 at 10:12, Ana wrote:\n> I love it",
+        "\u200b",
+        "&nbsp;",
+    ],
+)
+def test_a_message_that_is_nothing_else_keeps_its_own_text(text: str) -> None:
+    assert text_to_read(text, "new").split() == text.split()
+
+
+FRAGMENTS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from([*ATTRIBUTIONS, *HEADER_BLOCKS, *SIGNATURES, ANSWER]),
+    st.sampled_from(
+        [
+            "\n",
+            "\r\n",
+            " ",
+            "> ",
+            ">",
+            "<",
+            "</",
+            "b>",
+            "<br>",
+            "<blockquote>",
+            "</blockquote>",
+            "<style>",
+            "&",
+            ";",
+        ]
+    ),
+    st.sampled_from(
+        ["amp;", "&amp;", "&lt;", "#38;", "&#x200d;", "-- \n", "https://a.b/c", "www.", "(", ")", "[a]("]
+    ),
+    st.sampled_from(
+        ["ﷺ", "\u200d", "\u200b", "u\u0308", "\u0338", "أ", "👨", "Love,", "Ana", "PS ", "a@b.cd", "wrote:"]
+    ),
+)
+TEXTS = st.lists(FRAGMENTS, max_size=14).map("".join)
+
+
+@given(TEXTS, st.sampled_from(["new", "all"]))
+def test_reading_again_changes_nothing(text: str, parts: str) -> None:
+    once = text_to_read(text, parts)  # type: ignore[arg-type]
+    assert text_to_read(once, parts) == once  # type: ignore[arg-type]
+
+
+@given(TEXTS, st.sampled_from(["new", "all"]))
+def test_a_text_is_never_emptied_and_never_grows_beyond_its_nfkc_form(text: str, parts: str) -> None:
+    read = text_to_read(text, parts)  # type: ignore[arg-type]
+    assert bool(read) == bool(text)
+    assert len(read) <= max(len(unicodedata.normalize("NFKC", text)), len(text))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["I", "am", "so", "sad", "joy", "don't", "it's", "100"]), min_size=1, max_size=30
+    )
+)
+def test_plain_sentences_are_read_as_they_are(words: list[str]) -> None:
+    assert text_to_read(" ".join(words), "new") == " ".join(words)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<style>",
+        "<blockquote>",
+        "&amp;",
+        "&#",
+        "<",
+        "<b ",
+        ">",
+        "http://(",
+        "a.",
+        "a\n",
+        "On 2025 \n",
+        "a@",
+        "a\u200d",
+        "[",
+    ],
+)
+def test_time_grows_with_the_length_of_a_text_alone(hostile: str) -> None:
+    started = time.process_time()
+    text_to_read(hostile * (100_000 // len(hostile)), "new")
+    assert time.process_time() - started < 10  # what is quadratic takes minutes
