@@ -43,7 +43,7 @@ class PhraseLists:
             SettingsError: the file cannot be read, or holds something else than lists of phrases.
         """
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise SettingsError(f"phrase lists cannot be read ({error}): see phrases_file") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

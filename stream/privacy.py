@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from stream.authors import AuthorCase, canonical_author
 from stream.errors import SettingsError
 
 PSEUDONYM_HEX_DIGITS = 32
@@ -22,9 +23,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Pseudonyms:
-    """Authors to pseudonyms, under one key."""
+    """Authors to pseudonyms, under one key. Spellings of the same author have the same one."""
 
-    def __init__(self, key: bytes | None) -> None:
+    def __init__(self, key: bytes | None, *, author_case: AuthorCase = "kept") -> None:
         if key is None:
             _log.warning(
                 "author_key is not set: pseudonyms change at each start",
@@ -35,8 +36,20 @@ class Pseudonyms:
             raise SettingsError("author_key is empty: set EMOTION_AUTHOR_KEY to a long random text")
         self.of = lru_cache(maxsize=65_536)(self._of)
         self._key = key
+        self._author_case: AuthorCase = author_case
+
+    def canonical(self, author: str) -> str:
+        """The author as it is hashed and compared."""
+        return canonical_author(author, self._author_case)
+
+    def of_exactly(self, author: str) -> str:
+        """The pseudonym of this spelling alone, as releases before 0.2 made it."""
+        return self._digest(author)
 
     def _of(self, author: str) -> str:
+        return self._digest(self.canonical(author))
+
+    def _digest(self, author: str) -> str:
         return hmac.digest(self._key, author.encode("utf-8", "surrogatepass"), "sha256").hex()[
             :PSEUDONYM_HEX_DIGITS
         ]
@@ -60,10 +73,13 @@ class OptOut:
     def __contains__(self, author: str | None) -> bool:
         if author is None or not (self._from_file or self._from_topic):
             return False
-        if author in self._from_file:
+        canonical = self._pseudonyms.canonical(author)
+        if canonical in self._from_file:
             return True
-        pseudonym = self._pseudonyms.of(author)
-        return pseudonym in self._from_topic or pseudonym in self._from_file
+        pseudonyms = {self._pseudonyms.of(author)}
+        if canonical != author:  # who opted out by an exact spelling stays opted out
+            pseudonyms.add(self._pseudonyms.of_exactly(author))
+        return not pseudonyms.isdisjoint(self._from_topic) or not pseudonyms.isdisjoint(self._from_file)
 
     def update(self, pseudonym: str, *, opted_out: bool) -> None:
         """Take a record of the opt-out topic: a value opts out, a tombstone opts in again."""
@@ -86,10 +102,10 @@ class OptOut:
     def _read(self, file: Path) -> None:
         try:
             self._seen = self._stamp(file)
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"optout_file {file} cannot be read ({error}): one author a line") from error
-        self._from_file = frozenset(_entries(lines))
+        self._from_file = frozenset(map(self._pseudonyms.canonical, _entries(lines)))
         _log.info("opt-out list read", authors=len(self._from_file))
 
     @staticmethod

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stream import sources
+from stream.authors import AuthorCase
 from stream.errors import SettingsError
 from stream.sources import Origin
 from stream.text import TextParts
@@ -183,6 +184,9 @@ class PrivacySettings(BaseModel):
 
     author_key: SecretStr | None = Field(
         None, description="Key of the author pseudonyms; without one they change at each start."
+    )
+    author_case: AuthorCase = Field(
+        "kept", description="folded: authors that differ by case alone are one, with one pseudonym."
     )
     include_text: bool = Field(False, description="Publish the text of messages, also in signals and alerts.")
     optout_file: Path | None = Field(

@@ -109,7 +109,7 @@ def from_file(settings: type[BaseSettings], path: Path) -> Values:
         SettingsError: the file cannot be read, or holds an unknown key or a value of the wrong type.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"settings file {path}: {error.strerror}: name a readable file") from error
     except UnicodeDecodeError as error:

@@ -56,7 +56,7 @@ class Admission:
             return entry
         entry.message = message
         entry.text = text_to_read(message.text, self._text_parts)
-        if message.author is not None:
+        if message.author is not None and self._pseudonyms.canonical(message.author):
             entry.author = self._pseudonyms.of(message.author)
         if self._phrases is not None:
             entry.phrases = self._phrases.match(entry.text)

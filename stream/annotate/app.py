@@ -64,7 +64,8 @@ class Annotator:
         self._stop = asyncio.Event()
         self._pipeline: Pipeline | None = None
         self._pseudonyms = Pseudonyms(
-            settings.author_key.get_secret_value().encode() if settings.author_key else None
+            settings.author_key.get_secret_value().encode() if settings.author_key else None,
+            author_case=settings.author_case,
         )
         self._optout = OptOut(self._pseudonyms, settings.optout_file)
         self._phrases = PhraseLists.load(settings.phrases_file) if settings.phrases_file else None

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from stream.admin import check_topics
+from stream.authors import AuthorCase, canonical_author
 from stream.commands.clients import broker_errors, producing
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import BrokerError
@@ -53,7 +54,7 @@ _RECORD_OVERHEAD_BYTES: Final = 8192
     help="Field that becomes the record's key: messages of one key keep their order.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Messages a second, at most.")
-@settings_options("kafka", "input_topic", "input_format", "max_message_bytes")
+@settings_options("kafka", "input_topic", "input_format", "author_case", "max_message_bytes")
 def produce(settings: Settings, file: Path, file_format: Format | None, key: str, rate: float | None) -> None:
     """Send the messages in FILE, or from standard input (-), to the input topic.
 
@@ -110,7 +111,7 @@ async def _send_all(
                         continue
                     if pace is not None and (wait_s := pace.wait_s(time.monotonic())):
                         await asyncio.sleep(wait_s)
-                    await delivery.send(line, _key(line.message, key))
+                    await delivery.send(line, _key(line.message, key, settings.author_case))
             except asyncio.CancelledError:  # Ctrl-C: what was handed over still leaves, and is counted
                 await delivery.settle()
                 raise
@@ -181,8 +182,10 @@ class Delivery:
         )
 
 
-def _key(message: Message, name: str) -> bytes | None:
+def _key(message: Message, name: str, author_case: AuthorCase) -> bytes | None:
     value: str | None = None if name == "none" else getattr(message, name)
+    if value and name == "author":  # whatever its spelling, one author's messages keep their order
+        value = canonical_author(value, author_case)
     return value.encode() if value else None
 
 

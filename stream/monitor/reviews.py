@@ -94,7 +94,8 @@ def pseudonym_of(settings: Settings, author: str) -> str:
         raise SettingsError(
             "without its key the author's pseudonym is not known: set EMOTION_AUTHOR_KEY, or give --pseudonym"
         )
-    return Pseudonyms(settings.author_key.get_secret_value().encode()).of(author)
+    key = settings.author_key.get_secret_value().encode()
+    return Pseudonyms(key, author_case=settings.author_case).of(author)
 
 
 async def forget(settings: Settings, pseudonym: str) -> int:

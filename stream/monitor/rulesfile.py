@@ -22,7 +22,7 @@ def load_rules(path: Path, *, base_s: int = 60) -> RuleSet:
         SettingsError: one line that names the file, the rule, the field and what is allowed.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"the rules cannot be read ({error}): see rules_file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -81,7 +81,7 @@ async def test_forgetting_an_author_opts_out_and_deletes(topics: Topics) -> None
     pseudonym = pseudonym_of(settings, "kim@example.org")
     await publish(settings, alert(author=pseudonym), alert(id="other:b:1", author="b"))
     done = await run_in_thread(
-        settings, "forget", "kim@example.org", "--yes", env={"EMOTION_AUTHOR_KEY": "a key for tests"}
+        settings, "forget", " kim@example.org", "--yes", env={"EMOTION_AUTHOR_KEY": "a key for tests"}
     )
     assert done.exit_code == 0, done.output
     assert "1 alerts deleted" in done.stdout
