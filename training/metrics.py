@@ -51,6 +51,20 @@ def macro_f1(predicted: Indices, labels: Indices, count: int) -> float:
     return float(f1_by_label(predicted, labels, count)[present].mean())
 
 
+def presence_f1(predicted: npt.NDArray[np.bool_], present: Floats, known: Floats) -> float:
+    """Macro-F1 of labels that a text carries side by side, all of shape (N, K); a label of which nothing is
+    known in some row, or that no row carries, is left out.
+    """
+    scores = []
+    for k in range(present.shape[1]):
+        rows = known[:, k] > 0
+        truth = present[rows, k] > 0
+        if truth.any():
+            said = predicted[rows, k]
+            scores.append(2 * (said & truth).sum() / (said.sum() + truth.sum()))
+    return float(np.mean(scores)) if scores else 0.0
+
+
 def weighted_f1(predicted: Indices, labels: Indices, count: int) -> float:
     """Mean F1 over the labels, each by its share of ``labels``."""
     shares = np.bincount(labels, minlength=count) / len(labels)

@@ -9,7 +9,7 @@ that the benchmark's form is not forgotten. None of the changes turns a label in
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from model.labels import NEUTRAL
@@ -89,7 +89,7 @@ def augment(row: Row, settings: Augmentation, rng: random.Random) -> Row:
     for likelihood, change in changes:
         if rng.random() < likelihood:
             text = change()
-    return Row(text, row.label, row.source, row.context)
+    return replace(row, text=text)
 
 
 def fill_placeholders(text: str, rng: random.Random) -> str:

@@ -15,7 +15,8 @@ from typing import Final
 from training.data.rows import Row, Splits
 
 JACCARD: Final = 0.8
-_WORD: Final = re.compile(r"[^\W_]+")
+# A word is a run of letters and digits; in writing without spaces, each character.
+_WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 _APOSTROPHE: Final = re.compile(r"['’]")
 _HTML: Final = re.compile(r"\b(?:https?|href|www|img|src)\b")
 

@@ -79,12 +79,28 @@ BANKING77_HUB: Final = "PolyAI/banking77"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One labelled text and the data set it comes from; ``context`` holds earlier messages, newest last."""
+    """One labelled text and the data set it comes from.
+
+    - ``label``: the feeling that stands first; ``also``: the others that the text carries.
+    - ``unknown``: labels of which nobody said whether the text carries them.
+    - ``context``: earlier messages, newest last.
+    - ``language``: BCP 47.
+    - ``distress``: 0 (none) to 3 (high), where somebody graded it.
+    """
 
     text: str
     label: str
     source: str
     context: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    language: str = "en"
+    distress: int | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every feeling of the text, ``neutral`` where there is none."""
+        return (self.label, *self.also)
 
 
 @dataclass(frozen=True, slots=True)

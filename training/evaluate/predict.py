@@ -67,7 +67,8 @@ def soft_labels(
         asked[known] += 1
     for i, row in enumerate(rows):
         if not asked[i]:
-            total[i, LABEL2ID[row.label]] = asked[i] = 1
+            total[i, [LABEL2ID[label] for label in row.labels]] = 1
+            asked[i] = len(row.labels)
     return total / asked[:, None]
 
 

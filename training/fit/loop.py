@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from model.labels import NEUTRAL
 from model.tokenizer import Tokenizer
 from training.bases.base import HfModel, load_base
 from training.data.augment import augment
@@ -30,10 +31,11 @@ from training.data.rows import Row, label_counts
 from training.errors import TrainingError
 from training.fit.batches import Batch, encode, ordered_batches, training_batches
 from training.fit.dropout import share_dropout_along_sequence
-from training.fit.losses import class_weights, loss
+from training.fit.losses import Wanted, class_weights, loss
 from training.fit.recipes import Recipe
 from training.fit.runlog import RunLog
-from training.metrics import Floats, accuracy, macro_f1, softmax
+from training.fit.targets import targets
+from training.metrics import Floats, accuracy, macro_f1, presence_f1, softmax
 from training.runs import RUN_FILE
 
 if TYPE_CHECKING:
@@ -122,7 +124,13 @@ def forward(model: HfModel, batch: Batch, device: Device) -> "Tensor":
 
 
 def validation_score(logits: Floats, rows: Sequence[Row], labels: Sequence[str]) -> dict[str, float]:
-    """Accuracy and macro-F1, over the labels that the rows can have: dair-ai/emotion has no neutral."""
+    """Accuracy and macro-F1, over the labels that the rows can have: dair-ai/emotion has no neutral.
+
+    Of rows that carry several labels, accuracy is the share whose most probable label is one of theirs, and
+    macro-F1 is of the emotions that are more likely there than not, a mean over the languages.
+    """
+    if any(row.also or row.unknown for row in rows):
+        return _several_labels_score(logits, rows, labels)
     names = sorted({row.label for row in rows}, key=list(labels).index)
     columns = [list(labels).index(name) for name in names]
     truth = np.array([names.index(row.label) for row in rows])
@@ -132,6 +140,23 @@ def validation_score(logits: Floats, rows: Sequence[Row], labels: Sequence[str])
         "accuracy": accuracy(predicted, truth),
         "macro_f1": macro_f1(predicted, truth, len(names)),
         "nll": float(-log_likelihood.mean()),
+    }
+
+
+def _several_labels_score(logits: Floats, rows: Sequence[Row], labels: Sequence[str]) -> dict[str, float]:
+    own = targets(rows, labels)
+    by_language: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        by_language.setdefault(row.language, []).append(i)
+    emotions = [k for k, label in enumerate(labels) if label != NEUTRAL]
+    said, present, known = logits[:, emotions] > 0, own.present[:, emotions], own.known[:, emotions]
+    scores = [presence_f1(said[place], present[place], known[place]) for place in by_language.values()]
+    hits = own.present[np.arange(len(rows)), logits.argmax(axis=1)]
+    likely = np.where(own.known > 0, np.abs(own.present - 1 / (1 + np.exp(np.clip(logits, -30, 30)))), 1.0)
+    return {
+        "accuracy": float(hits.mean()),
+        "macro_f1": float(np.mean(scores)),
+        "nll": float(-np.log(np.maximum(likely, 1e-12)).mean()),
     }
 
 
@@ -189,6 +214,10 @@ class Fit:
         weights = class_weights(self.train, recipe)
         self._class_weights = None if weights is None else weights.to(device.name)
         self._label_ids = torch.tensor([recipe.labels.index(row.label) for row in self.train])
+        own = targets(self.train, recipe.labels)
+        self._shares, self._present, self._known = (
+            torch.from_numpy(part).float() for part in (own.shares, own.present, own.known)
+        )
         self._step = 0
         self.log = RunLog(out)
 
@@ -251,12 +280,8 @@ class Fit:
     def _train_step(self, batch: Batch, indices: list[int]) -> float:
         import torch
 
-        labels = self._label_ids[indices].to(self.device.name)
-        soft = None
-        if self.recipe.distil and self.teacher is not None:
-            soft = torch.from_numpy(self.teacher[indices]).float().to(self.device.name)
         passes = [forward(self.model, batch, self.device) for _ in range(2 if self.recipe.r_drop else 1)]
-        step_loss = loss(passes, labels, self.recipe, self._class_weights, soft)
+        step_loss = loss(passes, self._wanted(indices), self.recipe, self._class_weights)
         step_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
         self.optimizer.step()
@@ -265,6 +290,18 @@ class Fit:
         self._step += 1
         self._average_weights()
         return float(step_loss.detach())
+
+    def _wanted(self, indices: list[int]) -> Wanted:
+        """What these training rows ask for, on the device."""
+        import torch
+
+        soft = None
+        if self.recipe.distil and self.teacher is not None:
+            settled = self._shares[indices].sum(dim=1, keepdim=True)
+            soft = torch.from_numpy(self.teacher[indices]).float() * settled
+        parts = (self._label_ids, self._shares, self._present, self._known)
+        labels, shares, present, known = (part[indices].to(self.device.name) for part in parts)
+        return Wanted(labels, shares, present, known, None if soft is None else soft.to(self.device.name))
 
     def _average_weights(self) -> None:
         """Move the average towards the weights; faster at first, so that it does not remember the base."""

@@ -11,7 +11,17 @@ from training.bases.base import DISTILBERT, MINILM, MPNET, RANDOM
 from training.data.augment import Augmentation
 from training.errors import TrainingError
 
-Source = Literal["emotion", "goemotions", "banking77", "written", "messages", "conversations"]
+Source = Literal[
+    "emotion",
+    "goemotions",
+    "banking77",
+    "written",
+    "messages",
+    "conversations",
+    "brighter",
+    "brighter_en",
+    "xed",
+]
 ClassWeights = Literal["none", "balanced", "sqrt"]
 
 
@@ -28,6 +38,8 @@ class Recipe:
       On a CPU it is faster: drawing a random number for each activation is slow there.
     - ``frozen_embeddings``: leave the word embeddings as they are; half of the small base's weights are in
       them, and their gradient, its norm and their update are dense.
+    - ``presence``: weight of the loss of the sigmoids, which say of each label whether the text carries it; 0
+      trains a softmax alone, on one label a text.
     - ``r_drop``: weight of the symmetric KL divergence between two passes (Wu et al., R-Drop, 2021); 0 is
       off.
     - ``ema_decay``: of the moving average of the weights that is evaluated and kept; 0 is off.
@@ -55,6 +67,7 @@ class Recipe:
     frozen_embeddings: bool = False
     class_weights: ClassWeights = "none"
     label_smoothing: float = 0.0
+    presence: float = 0.0
     r_drop: float = 0.0
     ema_decay: float = 0.0
     distil: float = 0.0
@@ -130,6 +143,32 @@ POLISH: Final = replace(
     augmentation=Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03),
 )
 
+# One model for many languages, on a base of its own (``emotion-train base``), with several feelings a text.
+# BRIGHTER's English is a source of its own, so that every epoch has all of it.
+MULTILINGUAL: Final = replace(
+    BEST,
+    name="multilingual",
+    base="runs/e5",
+    sources={
+        "brighter": 14_000,
+        "brighter_en": None,
+        "emotion": 5_000,
+        "goemotions": 3_000,
+        "messages": 4_500,
+        "xed": 2_500,
+        "banking77": 200,
+        "written": 500,
+    },
+    epochs=3,
+    patience=3,
+    learning_rate=3e-4,
+    layer_decay=0.95,
+    presence=1.0,
+    distil=0.5,
+    augmentation=Augmentation(typos=0.06, emoji=0.04, handle=0.02, shout=0.02, elongate=0.03),
+    max_tokens=64,
+)
+
 # Seconds on a CPU: what the tests run.
 DEBUG: Final = replace(
     BEST,
@@ -142,7 +181,9 @@ DEBUG: Final = replace(
     max_tokens=64,
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, DEBUG)}
+RECIPES: Final = {
+    recipe.name: recipe for recipe in (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, MULTILINGUAL, DEBUG)
+}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from training.data.behaviour_cases import behavioural_rows
+from training.data.brighter import ENGLISH, load_brighter
 from training.data.context import conversations
+from training.data.languages import MULTILINGUAL, XED
 from training.data.leakage import without_leaks
 from training.data.messages import load_conversations, load_messages
 from training.data.rows import (
@@ -24,9 +26,10 @@ from training.data.rows import (
     stratified_split,
 )
 from training.data.written import written_rows
+from training.data.xed import load_xed
 from training.fit.recipes import Recipe
 
-JUDGED: Final = ("emotion", "goemotions", "messages", "conversations")
+JUDGED: Final = ("emotion", "goemotions", "messages", "conversations", "brighter", "brighter_en")
 """The data sets whose validation rows a run is judged by."""
 WRITTEN_ROWS: Final = 12_000
 """Written examples in all; a recipe draws its share of them anew in each epoch."""
@@ -83,6 +86,9 @@ def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
         "banking77": lambda: load_banking77(folder),
         "messages": load_messages,
         "conversations": load_conversations,
+        "brighter": lambda: load_brighter(folder, (name for name in MULTILINGUAL if name != ENGLISH)),
+        "brighter_en": lambda: load_brighter(folder, (ENGLISH,), "brighter_en"),
+        "xed": lambda: load_xed(folder, XED),
     }
     return {name: load() for name, load in loaders.items() if name in recipe.sources}
 

@@ -1,0 +1,36 @@
+"""What a row asks of the model, as arrays: N rows, K labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.data.rows import Row
+from training.metrics import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The rows' own labels as numbers.
+
+    - ``present``: 1 where the text carries the label, shape (N, K).
+    - ``known``: 1 where somebody said whether it does, shape (N, K).
+    - ``shares``: what the softmax should be, shape (N, K): the text's labels in equal shares; all zero where
+      one of them is not known.
+    """
+
+    present: Floats
+    known: Floats
+    shares: Floats
+
+
+def targets(rows: Sequence[Row], labels: Sequence[str]) -> Targets:
+    """The targets of ``rows`` for a model with these labels."""
+    column = {label: place for place, label in enumerate(labels)}
+    present, known = np.zeros((len(rows), len(labels))), np.ones((len(rows), len(labels)))
+    for i, row in enumerate(rows):
+        present[i, [column[label] for label in row.labels]] = 1
+        known[i, [column[label] for label in row.unknown if label in column]] = 0
+    settled = np.all(present <= known, axis=1, keepdims=True)
+    shares = np.where(settled, present / present.sum(axis=1, keepdims=True), 0.0)
+    return Targets(present, known, shares)
