@@ -9,7 +9,7 @@ This file is pure but for ``load`` and ``save``.
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -52,6 +52,16 @@ class DistressLevels(_Frozen):
         return self
 
 
+class Presence(_Frozen):
+    """Whether a text carries one emotion, beside others: the probability is the logistic function of
+    ``scale`` · logit + ``bias`` (Platt, 1999), and from ``threshold`` on it is named.
+    """
+
+    scale: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    bias: float = Field(default=0.0, allow_inf_nan=False)
+    threshold: Threshold = 0.5
+
+
 class Calibration(_Frozen):
     """Temperature, decision rule, distress reading and limits of one set of weights.
 
@@ -63,9 +73,13 @@ class Calibration(_Frozen):
       so with no thresholds at all the most probable label wins.
     - ``neutral_threshold``: an emotion less probable than this is not named; the label is neutral. It is
       the only way to neutral for a model that has no neutral logit.
-    - ``distress_map``: knots (weighted sum, calibrated score) of a piecewise linear, non-decreasing map,
-      as isotonic regression gives it; empty leaves the weighted sum as it is.
+    - ``presence``: for each emotion, when a text carries it; without any, a text carries its label alone.
+    - ``distress_map``: knots (reading, calibrated score) of a piecewise linear, non-decreasing map,
+      as isotonic regression gives it; empty leaves the reading as it is. The reading is the weighted sum, or,
+      where the weights have an output of its own for distress, the logistic function of that.
     - ``language``: BCP 47 tag of the language the weights were trained for.
+    - ``languages``: BCP 47 tags of those that they were measured in, where there are several, each with its
+      score; the model card says on which set.
     - ``name``, ``revision``: which weights these numbers belong to. The revision is the first 12 hex
       digits of the SHA-256 of ``model.safetensors``; a folder whose weights differ is refused.
     - ``max_tokens``, ``overlap_tokens``: longest window, special tokens included, and how many tokens
@@ -78,10 +92,12 @@ class Calibration(_Frozen):
     name: str | None = None
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{12}$")
     language: str = Field(default="en", min_length=2)
+    languages: dict[str, Probability] = Field(default_factory=dict)
     temperature: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
     temperature_entropy: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     neutral_threshold: Probability = 0.0
+    presence: dict[str, Presence] = Field(default_factory=dict)
     distress_weights: DistressWeights = DistressWeights()
     distress_levels: DistressLevels = DistressLevels()
     distress_map: tuple[tuple[Probability, Probability], ...] = ()
@@ -89,12 +105,12 @@ class Calibration(_Frozen):
     overlap_tokens: int = Field(default=64, ge=0)
     context_tokens: int = Field(default=0, ge=0)
 
-    @field_validator("thresholds")
+    @field_validator("thresholds", "presence")
     @classmethod
-    def _known_labels(cls, thresholds: dict[str, float]) -> dict[str, float]:
-        if unknown := sorted(set(thresholds) - set(LABELS)):
+    def _known_labels(cls, by_label: dict[str, Any]) -> dict[str, Any]:
+        if unknown := sorted(set(by_label) - set(LABELS)):
             raise ValueError(f"unknown label {unknown[0]!r}; expected {', '.join(LABELS)}")
-        return thresholds
+        return by_label
 
     @field_validator("distress_map")
     @classmethod
@@ -111,6 +127,11 @@ class Calibration(_Frozen):
         if self.overlap_tokens > self.max_tokens // 2:
             raise ValueError("overlap_tokens must be at most half of max_tokens")
         return self
+
+    @property
+    def measured_languages(self) -> tuple[str, ...]:
+        """The languages that the weights were measured in; else the one they were trained for."""
+        return tuple(self.languages) or (self.language,)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -69,11 +69,11 @@ class EmotionClassifier:
 
     @property
     def info(self) -> ModelInfo:
-        """Name, revision and language of the weights, and what they run on."""
+        """Name, revision and languages of the weights, and what they run on."""
         return ModelInfo(
             name=self._folder.name,
             revision=self._folder.revision,
-            language=self._folder.calibration.language,
+            languages=self._folder.calibration.measured_languages,
             device=self._runtime.device,
             precision=self._runtime.precision,
         )

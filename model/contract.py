@@ -19,7 +19,8 @@ import numpy.typing as npt
 DistressLevel = Literal["none", "watch", "elevated", "high"]
 
 Logits = npt.NDArray[np.float32]
-"""Shape (windows, labels): one row a window, in the order of the texts and their windows."""
+"""Shape (windows, outputs): one row a window, in the order of the texts and their windows. The outputs are
+the model's labels, and after them distress where the weights have an output of its own for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Distress:
-    """A weighted reading of sadness, fear and anger in [0, 1]. A statistical signal, never a diagnosis."""
+    """How much a message reads like one that a person on duty would want to see, in [0, 1].
+
+    A statistical signal, never a diagnosis.
+    """
 
     score: float
     level: DistressLevel
@@ -52,7 +56,8 @@ class Emotion:
     """What the model says of one text.
 
     ``scores`` are the calibrated probabilities of the six emotions; with ``neutral`` they sum to 1.
-    ``label`` is the decision, ``confidence`` the probability that stands behind it.
+    ``label`` is the decision, ``confidence`` the probability that stands behind it. ``labels`` holds every
+    emotion that the text carries, strongest first: ``label`` and others beside it; empty when it is neutral.
     """
 
     label: str
@@ -60,16 +65,20 @@ class Emotion:
     scores: dict[str, float]
     neutral: float
     distress: Distress
+    labels: tuple[str, ...] = ()
     windows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model spoke: goes into every event, so that a label can be traced to its weights."""
+    """Which model spoke: goes into every event, so that a label can be traced to its weights.
+
+    ``languages``: BCP 47 tags of the languages that the weights were measured in.
+    """
 
     name: str
     revision: str
-    language: str
+    languages: tuple[str, ...]
     device: str
     precision: str
 

@@ -2,8 +2,8 @@
 
     logits ──probabilities──► (windows, 7) ──aggregate──► (texts, 7) ──choose, distress_scores──► Emotion
 
-Pure numpy, whole batches at a time. Shapes: W windows, T texts, K logits of the model, and the 7 labels
-in the order of ``model.labels.LABELS``.
+Pure numpy, whole batches at a time. Shapes: W windows, T texts, K labels of the model, and the 7 labels
+in the order of ``model.labels.LABELS``. A model with an output of its own for distress has K + 1 logits.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from model.calibration import Calibration
+from model.calibration import Calibration, Presence
 from model.contract import Distress, DistressLevel, Emotion, Encoded, Logits
 from model.errors import ModelError
 from model.labels import EMOTIONS, LABEL2ID, LABELS, NEUTRAL
@@ -67,8 +67,14 @@ def probabilities(logits: Logits, temperature: float | Floats, columns: Sequence
     return placed
 
 
+def logistic(logits: Floats) -> Floats:
+    """The logistic function, of any shape; quiet at the ends."""
+    result: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
+    return result
+
+
 def aggregate(by_window: Floats, batch: Sequence[Encoded]) -> Floats:
-    """Probabilities of each text, shape (T, 7), from those of its windows, shape (W, 7).
+    """Probabilities of each text, shape (T, any), from those of its windows, shape (W, any).
 
     A text's probabilities are the mean over its windows, weighted by their tokens. The mean of
     probabilities, not of logits, because one window that is very sure of itself would outvote all others
@@ -101,6 +107,16 @@ class DecisionRule:
         return np.array([given.get(label, DEFAULT_THRESHOLD) for label in LABELS])
 
     @cached_property
+    def _presences(self) -> tuple[Floats, Floats, Floats]:
+        """Scale, bias and threshold of each emotion, shape (6,) each."""
+        given = [self.calibration.presence.get(emotion, Presence()) for emotion in EMOTIONS]
+        return (
+            np.array([presence.scale for presence in given]),
+            np.array([presence.bias for presence in given]),
+            np.array([presence.threshold for presence in given]),
+        )
+
+    @cached_property
     def _distress_weights(self) -> Floats:
         weights = np.zeros(len(LABELS))
         for label, weight in self.calibration.distress_weights.model_dump().items():
@@ -121,7 +137,19 @@ class DecisionRule:
             raise ModelError(
                 "the model gave logits that are not finite; try precision fp32 or check the weights"
             )
-        return probabilities(logits, self.temperatures(logits), self.columns)
+        by_label = logits[:, : len(self.columns)]
+        return probabilities(by_label, self.temperatures(by_label), self.columns)
+
+    def has_distress_output(self, logits: Logits) -> bool:
+        """Whether the last logit is distress and no label."""
+        return bool(logits.shape[1] == len(self.columns) + 1)
+
+    def presences(self, logits: Logits) -> Floats:
+        """The probability that each window carries each of the six emotions, shape (W, 6)."""
+        placed = np.full((len(logits), len(LABELS)), -np.inf)
+        placed[:, list(self.columns)] = logits[:, : len(self.columns)]
+        scale, bias, _ = self._presences
+        return logistic(placed[:, : len(EMOTIONS)] * scale + bias)
 
     def temperatures(self, logits: npt.NDArray[np.floating[Any]]) -> Floats:
         """The calibrated temperature of each window, shape (W, 1)."""
@@ -148,9 +176,30 @@ class DecisionRule:
             return picked
         return np.where(chosen == _NEUTRAL_ID, 1.0 - by_text.max(axis=1, initial=0.0), picked)
 
-    def distress_scores(self, by_text: Floats) -> Floats:
-        """The weighted sum of sadness, fear and anger, through ``distress_map``; in [0, 1], shape (T,)."""
-        score: Floats = by_text @ self._distress_weights
+    def labels(self, chosen: Indices, carried: Floats) -> list[tuple[str, ...]]:
+        """Every emotion of each text, strongest first; ``carried`` (T, 6) is the probability of each.
+
+        The label that was chosen is one of them whatever its threshold, so that ``labels`` never contradicts
+        ``label``; a neutral text has none.
+        """
+        if not self.calibration.presence:
+            return [() if label == _NEUTRAL_ID else (LABELS[label],) for label in chosen.tolist()]
+        _, _, thresholds = self._presences
+        found: list[tuple[str, ...]] = []
+        for label, row, there in zip(chosen.tolist(), carried, carried >= thresholds, strict=True):
+            if label == _NEUTRAL_ID:
+                found.append(())
+                continue
+            there[label] = True
+            order = sorted(np.flatnonzero(there).tolist(), key=lambda k: (k != label, -row[k]))
+            found.append(tuple(EMOTIONS[k] for k in order))
+        return found
+
+    def distress_scores(self, by_text: Floats, output: Floats | None = None) -> Floats:
+        """How distressed each text reads, in [0, 1], shape (T,): ``output``, else the weighted sum of
+        sadness, fear and anger; through ``distress_map``.
+        """
+        score: Floats = by_text @ self._distress_weights if output is None else output
         if self.calibration.distress_map:
             xs, ys = zip(*self.calibration.distress_map, strict=True)
             score = np.interp(score, xs, ys)
@@ -166,13 +215,18 @@ class DecisionRule:
             return []
         by_text = np.round(aggregate(self.probabilities(logits), batch), DECIMALS)
         chosen = self.choose(by_text)
-        scores = np.round(self.distress_scores(by_text), DECIMALS)
+        carried = aggregate(self.presences(logits), batch)
+        distress = None
+        if self.has_distress_output(logits):
+            distress = aggregate(logistic(logits[:, -1:].astype(np.float64)), batch)[:, 0]
+        scores = np.round(self.distress_scores(by_text, distress), DECIMALS)
         columns = (
             chosen.tolist(),
             np.round(self.confidences(by_text, chosen), DECIMALS).tolist(),
             by_text.tolist(),
             scores.tolist(),
             self.distress_levels(scores).tolist(),
+            self.labels(chosen, carried),
         )
         return [
             Emotion(
@@ -181,7 +235,8 @@ class DecisionRule:
                 scores=dict(zip(EMOTIONS, row, strict=False)),  # the row goes on with neutral
                 neutral=row[_NEUTRAL_ID],
                 distress=Distress(score=score, level=LEVELS[level]),
+                labels=labels,
                 windows=len(encoded.windows),
             )
-            for encoded, label, confidence, row, score, level in zip(batch, *columns, strict=True)
+            for encoded, label, confidence, row, score, level, labels in zip(batch, *columns, strict=True)
         ]

@@ -87,7 +87,7 @@ def test_warming_up_runs(int8: EmotionClassifier, fp32: EmotionClassifier) -> No
 
 def test_info_names_weights_language_and_where_they_run(make_folder: FolderMaker) -> None:
     info = EmotionClassifier.load(make_folder(language="de", name="gefühl"), device="cpu").info
-    assert (info.name, info.language, info.device, info.precision) == ("gefühl", "de", "cpu", "int8")
+    assert (info.name, info.languages, info.device, info.precision) == ("gefühl", ("de",), "cpu", "int8")
     assert len(info.revision) == 12
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from model import EMOTIONS, LABELS, NEUTRAL, Calibration, Emotion, Encoded, Logits, ModelError
-from model.calibration import DistressLevels, DistressWeights
+from model.calibration import DistressLevels, DistressWeights, Presence
 from model.decide import LEVELS, DecisionRule, aggregate, probabilities, temperatures
 from model.labels import LABEL2ID
 
@@ -179,3 +179,65 @@ class TestDistress:
         calibration = Calibration(distress_weights=DistressWeights(sadness=1, fear=1, anger=1))
         for emotion in DecisionRule(calibration).decide([encoded(3)] * len(logits), logits):
             assert 0.0 <= emotion.distress.score <= 1.0
+
+
+SEVERAL = Calibration(
+    presence={
+        "sadness": Presence(threshold=0.5),
+        "anger": Presence(scale=2.0, threshold=0.5),
+        "fear": Presence(bias=-10.0, threshold=0.5),
+    }
+)
+
+
+class TestLabels:
+    def decide(self, **logits: float) -> Emotion:
+        row = np.array([[logits.get(label, -8.0) for label in LABELS]], dtype=np.float32)
+        (emotion,) = DecisionRule(SEVERAL).decide([encoded(5)], row)
+        return emotion
+
+    def test_every_emotion_over_its_threshold_is_named_strongest_first(self) -> None:
+        assert self.decide(sadness=3.0, anger=2.0).labels == ("sadness", "anger")
+        assert self.decide(sadness=1.0, anger=4.0).labels == ("anger", "sadness")
+
+    def test_an_emotion_has_a_threshold_of_its_own(self) -> None:
+        assert self.decide(sadness=3.0, fear=2.0).labels == ("sadness",)
+
+    def test_the_label_is_the_first_of_them_even_below_its_threshold(self) -> None:
+        emotion = self.decide(sadness=-0.5)
+        assert (emotion.label, emotion.labels) == ("sadness", ("sadness",))
+
+    def test_a_neutral_text_carries_none(self) -> None:
+        assert self.decide(neutral=5.0, sadness=3.0).labels == ()
+
+    @given(LOGITS)
+    def test_they_never_contradict_the_label(self, logits: Logits) -> None:
+        for calibration in (SEVERAL, Calibration()):
+            for emotion in DecisionRule(calibration).decide([encoded(5)] * len(logits), logits):
+                assert emotion.labels[:1] == (() if emotion.label == NEUTRAL else (emotion.label,))
+                assert len(set(emotion.labels)) == len(emotion.labels)
+                assert NEUTRAL not in emotion.labels
+
+
+class TestDistressOutput:
+    def decide(self, output: float, calibration: Calibration | None = None) -> Emotion:
+        row = np.array([[3.0, 0, 0, 0, 0, 0, 0, output]], dtype=np.float32)
+        (emotion,) = DecisionRule(calibration or Calibration()).decide([encoded(5)], row)
+        return emotion
+
+    def test_an_output_of_its_own_is_read_instead_of_the_labels(self) -> None:
+        calm, upset = self.decide(-9.0), self.decide(9.0)
+        assert (calm.label, upset.label) == ("sadness", "sadness")
+        assert (calm.distress.level, upset.distress.level) == ("none", "high")
+
+    def test_it_goes_through_the_map(self) -> None:
+        mapped = Calibration(distress_map=((0.0, 0.0), (1.0, 0.4)))
+        assert self.decide(60.0, mapped).distress.score == pytest.approx(0.4)
+
+    @given(LOGITS)
+    def test_it_changes_nothing_else(self, logits: Logits) -> None:
+        rule = DecisionRule(Calibration())
+        wider = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
+        batch = [encoded(5)] * len(logits)
+        for plain, other in zip(rule.decide(batch, logits), rule.decide(batch, wider), strict=True):
+            assert (plain.label, plain.scores, plain.labels) == (other.label, other.scores, other.labels)

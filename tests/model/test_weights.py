@@ -29,7 +29,7 @@ def test_plain_cases_are_read_right(classifier: EmotionClassifier, text: str, la
 
 
 def test_the_folder_runs_on_a_cpu_without_torch(classifier: EmotionClassifier) -> None:
-    assert (classifier.info.precision, classifier.info.language) == ("int8", "en")
+    assert (classifier.info.precision, classifier.info.languages) == ("int8", ("en",))
 
 
 def test_int8_and_fp32_differ_little_on_average(classifier: EmotionClassifier, shipped_folder: Path) -> None:

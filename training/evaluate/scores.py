@@ -340,7 +340,7 @@ def _describe(folder: Path, classifier: EmotionClassifier, calibration: Calibrat
     described: dict[str, Any] = {
         "name": info.name,
         "revision": info.revision,
-        "language": info.language,
+        "languages": ", ".join(info.languages),
         "precision": info.precision,
         "temperature": calibration.temperature,
         "temperature_entropy": calibration.temperature_entropy,

@@ -13,7 +13,7 @@ from stream.demo.monitoring import MonitorView
 from stream.demo.tally import DeadLettered, Labelled, Tally
 from stream.demo.view import JOINER, LABEL_STYLE, LineScreen, Scene, one_line, picture, summary
 
-FAKE = ModelInfo(name="fake", revision="0" * 12, language="en", device="cpu", precision="none")
+FAKE = ModelInfo(name="fake", revision="0" * 12, languages=("en",), device="cpu", precision="none")
 
 
 def scene_of(*outcomes: Labelled | DeadLettered) -> Scene:
