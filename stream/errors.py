@@ -60,6 +60,7 @@ class Cause(StrEnum):
     WRONG_TYPE = "wrong_type"
     EMPTY_TEXT = "empty_text"
     TOO_LARGE = "too_large"
+    UNMAPPED = "unmapped"
     BAD_CLOUDEVENT = "bad_cloudevent"
     MODEL_FAILED = "model_failed"
 

@@ -21,6 +21,7 @@ import orjson
 from stream.codec import decode_message
 from stream.errors import Cause, InputFileError, MessageError
 from stream.events import Message
+from stream.mapping import MessageMapping
 
 Format = Literal["jsonl", "csv", "text"]
 
@@ -99,20 +100,31 @@ def _standard_input() -> BinaryIO:
         return sys.stdin.buffer
 
 
-def read_lines(file: BinaryIO, file_format: Format, *, max_bytes: int) -> Iterator[Line | RefusedLine]:
+def read_lines(
+    file: BinaryIO, file_format: Format, *, max_bytes: int, mapping: MessageMapping | None = None
+) -> Iterator[Line | RefusedLine]:
     """Messages of a file, and the lines that are none.
+
+    ``mapping`` holds for JSON lines: places in the record's headers or key are not looked for.
 
     Raises:
         InputFileError: a CSV file without a column ``text``.
     """
     values = {"jsonl": _json_lines, "csv": _csv_rows, "text": _text_lines}[file_format](file)
+    mapping = mapping.of_values() if mapping is not None and file_format == "jsonl" else None
     for number, value in values:
         try:
             if isinstance(value, MessageError):
                 raise value
-            yield Line(number, value, decode_message(value, (), "json", max_bytes))
+            yield Line(number, value, _decoded_line(value, max_bytes, mapping))
         except MessageError as error:
             yield RefusedLine(number, "not JSON" if error.cause is Cause.NOT_JSON else error.detail)
+
+
+def _decoded_line(value: bytes, max_bytes: int, mapping: MessageMapping | None) -> Message:
+    if mapping is not None and len(value) <= max_bytes:
+        value, _, _ = mapping.mapped(value, None, (), "json")
+    return decode_message(value, (), "json", max_bytes)
 
 
 _Values = Iterator[tuple[int, bytes | MessageError]]

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stream import sources
 from stream.authors import AuthorCase
 from stream.errors import SettingsError
+from stream.mapping import checked_place
 from stream.sources import Origin
 from stream.text import TextParts
 from stream.topics import TopicNames, TopicSpec, largest_record_bytes, topic_specs
 
 Positive = Annotated[int, Gt(0)]
 PositiveFloat = Annotated[float, Gt(0)]
+MessagePlace = Annotated[str, AfterValidator(checked_place)]
 Guarantee = Literal["exactly_once", "at_least_once"]
 
 
@@ -67,6 +69,27 @@ class TopicSettings(BaseModel):
     @property
     def topics(self) -> TopicNames:
         return TopicNames(messages=self.input_topic, prefix=self.topic_prefix)
+
+
+class MappingSettings(BaseModel):
+    """Where the fields of a message stand: JMESPath, ``header:NAME`` or ``key:``. See docs/messages.md."""
+
+    text_from: MessagePlace | None = Field(
+        None, description="Where the text stands; several are joined: [title, body.content]. Default: text."
+    )
+    author_from: MessagePlace | None = Field(
+        None, description="Where the author stands, such as user.id. Default: author."
+    )
+    channel_from: MessagePlace | None = Field(
+        None, description="Where the channel stands, such as header:tenant. Default: channel."
+    )
+    conversation_from: MessagePlace | None = Field(
+        None, description="Where the conversation stands, such as key:. Default: conversation."
+    )
+    id_from: MessagePlace | None = Field(None, description="Where the producer's own id stands. Default: id.")
+    time_from: MessagePlace | None = Field(
+        None, description="Where the time of writing stands (ISO 8601 or Unix time). Default: ts."
+    )
 
 
 class AnnotateSettings(BaseModel):
@@ -214,6 +237,7 @@ class Settings(
     PrivacySettings,
     MonitorSettings,
     AnnotateSettings,
+    MappingSettings,
     TopicSettings,
     KafkaSettings,
     BaseSettings,
@@ -253,6 +277,7 @@ class Settings(
 SECTIONS: dict[str, type[BaseModel]] = {
     "kafka": KafkaSettings,
     "topics": TopicSettings,
+    "mapping": MappingSettings,
     "annotate": AnnotateSettings,
     "monitor": MonitorSettings,
     "privacy": PrivacySettings,

@@ -6,6 +6,8 @@ from typing import Any
 from stream.annotate.ledger import Entry, Silent
 from stream.codec import InputFormat, decode_message
 from stream.errors import MessageError
+from stream.events import Message
+from stream.mapping import MessageMapping
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
 from stream.text import TextParts, text_to_read
@@ -23,6 +25,7 @@ class Admission:
         optout: OptOut,
         phrases: PhraseLists | None,
         text_parts: TextParts = "new",
+        mapping: MessageMapping | None = None,
     ) -> None:
         self._input_format = input_format
         self._max_message_bytes = max_message_bytes
@@ -30,6 +33,7 @@ class Admission:
         self._optout = optout
         self._phrases = phrases
         self._text_parts: TextParts = text_parts
+        self._mapping = mapping
 
     def admit(self, record: Any) -> Entry:
         """The entry of a ``ConsumerRecord``; its outcome is already known if it is not for the model."""
@@ -45,9 +49,7 @@ class Admission:
             entry.outcome = Silent.TOMBSTONE
             return entry
         try:
-            message = decode_message(
-                record.value, record.headers, self._input_format, self._max_message_bytes
-            )
+            message = self._decoded(record)
         except MessageError as error:
             entry.outcome = error
             return entry
@@ -61,3 +63,9 @@ class Admission:
         if self._phrases is not None:
             entry.phrases = self._phrases.match(entry.text)
         return entry
+
+    def _decoded(self, record: Any) -> Message:
+        value, headers, input_format = record.value, record.headers, self._input_format
+        if self._mapping is not None and len(value) <= self._max_message_bytes:
+            value, headers, input_format = self._mapping.mapped(value, record.key, headers, input_format)
+        return decode_message(value, headers, input_format, self._max_message_bytes)

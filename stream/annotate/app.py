@@ -33,6 +33,7 @@ from stream.classifier import load_classifier
 from stream.deadline import Deadline
 from stream.errors import SettingsError, StalledError, StreamError
 from stream.kafka import connection
+from stream.mapping import MessageMapping
 from stream.metrics import Metrics
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
@@ -68,6 +69,7 @@ class Annotator:
             author_case=settings.author_case,
         )
         self._optout = OptOut(self._pseudonyms, settings.optout_file)
+        self._mapping = MessageMapping.of(settings)
         self._phrases = PhraseLists.load(settings.phrases_file) if settings.phrases_file else None
         info = model.info
         self.metrics.model_info.labels(info.name, info.revision, info.device, info.precision).set(1)
@@ -270,6 +272,7 @@ class Annotator:
             optout=self._optout,
             phrases=self._phrases,
             text_parts=settings.text_parts,
+            mapping=self._mapping,
         )
 
     async def _watch(self, pipeline: Pipeline) -> None:

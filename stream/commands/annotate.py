@@ -10,7 +10,7 @@ from stream.settings import Settings
 
 @click.command(cls=SettingsCommand)
 @click.option("--check", is_flag=True, help="Try settings, broker, topics and model; label nothing.")
-@settings_options("kafka", "topics", "annotate", "privacy", "observe")
+@settings_options("kafka", "topics", "mapping", "annotate", "privacy", "observe")
 def annotate(settings: Settings, check: bool) -> None:
     """Label the messages of the input topic, until stopped.
 

@@ -17,6 +17,7 @@ from stream.commands.lines import COLOURS, LEVEL_COLOURS
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import InputFileError
 from stream.events import Message
+from stream.mapping import MessageMapping
 from stream.reading import STDIN, SUFFIXES, Format, Line, RefusedLine, format_of, opened, read_lines
 from stream.settings import Settings
 from stream.text import TextParts, text_to_read
@@ -34,7 +35,7 @@ CHUNK: Final = 256
     help="Of the file: by default from its name; of standard input: text.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines also at a terminal.")
-@settings_options("model", "device", "precision", "threads", "text_parts", "max_message_bytes")
+@settings_options("model", "device", "precision", "threads", "text_parts", "max_message_bytes", "mapping")
 def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | None, as_json: bool) -> None:
     """Label texts, the messages of a file, or standard input (-), without a broker.
 
@@ -46,7 +47,7 @@ def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | N
     model = _load(settings)
     refused = 0
     typed = texts == ("-",) and sys.stdin.isatty()
-    for chunk in _chunks(_messages(texts, file_format, settings.max_message_bytes), 1 if typed else CHUNK):
+    for chunk in _chunks(_messages(texts, file_format, settings), 1 if typed else CHUNK):
         messages = [line for line in chunk if isinstance(line, Message)]
         for message, emotion in zip(messages, _classify(model, messages, settings.text_parts), strict=True):
             show(message, emotion)
@@ -72,13 +73,15 @@ def _classify(model: Model, messages: list[Message], parts: TextParts) -> list[E
 
 
 def _messages(
-    texts: tuple[str, ...], file_format: Format | None, max_bytes: int
+    texts: tuple[str, ...], file_format: Format | None, settings: Settings
 ) -> Iterator[Message | RefusedLine]:
     path = Path(texts[0])
     if len(texts) == 1 and (path == STDIN or _is_file(path)):
         chosen = file_format or ("text" if path == STDIN else format_of(path))
         with opened(path) as file:
-            for line in read_lines(file, chosen, max_bytes=max_bytes):
+            for line in read_lines(
+                file, chosen, max_bytes=settings.max_message_bytes, mapping=MessageMapping.of(settings)
+            ):
                 yield line.message if isinstance(line, Line) else line
         return
     if file_format is not None:

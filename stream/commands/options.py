@@ -25,6 +25,7 @@ _log = structlog.get_logger(__name__)
 _TITLES: Final = {
     "kafka": "Kafka",
     "topics": "Topics",
+    "mapping": "Shape of the messages",
     "annotate": "Annotator",
     "privacy": "Privacy",
     "observe": "Logs, metrics and health",

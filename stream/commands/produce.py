@@ -26,8 +26,9 @@ from stream.admin import check_topics
 from stream.authors import AuthorCase, canonical_author
 from stream.commands.clients import broker_errors, producing
 from stream.commands.options import SettingsCommand, settings_options
-from stream.errors import BrokerError
+from stream.errors import BrokerError, SettingsError
 from stream.events import Message
+from stream.mapping import MessageMapping
 from stream.reading import Format, Line, RefusedLine, format_of, opened, read_lines
 from stream.settings import Settings
 
@@ -54,7 +55,7 @@ _RECORD_OVERHEAD_BYTES: Final = 8192
     help="Field that becomes the record's key: messages of one key keep their order.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Messages a second, at most.")
-@settings_options("kafka", "input_topic", "input_format", "author_case", "max_message_bytes")
+@settings_options("kafka", "input_topic", "input_format", "author_case", "max_message_bytes", "mapping")
 def produce(settings: Settings, file: Path, file_format: Format | None, key: str, rate: float | None) -> None:
     """Send the messages in FILE, or from standard input (-), to the input topic.
 
@@ -63,9 +64,10 @@ def produce(settings: Settings, file: Path, file_format: Format | None, key: str
     and the exit code is then 1.
     """
     chosen = file_format or format_of(file)
+    mapping = _mapping(settings, chosen)
     tally = Tally()
     with opened(file) as source, _progress(source) as progress:
-        lines = progress(read_lines(source, chosen, max_bytes=settings.max_message_bytes))
+        lines = progress(read_lines(source, chosen, max_bytes=settings.max_message_bytes, mapping=mapping))
         try:
             asyncio.run(_send_all(settings, lines, tally, key=key, rate=rate, live=not _is_file(source)))
         finally:  # also after an interrupt: what is sent is sent
@@ -73,6 +75,22 @@ def produce(settings: Settings, file: Path, file_format: Format | None, key: str
                 click.echo(tally.summary(settings.input_topic))
     if tally.refused:
         raise click.exceptions.Exit(1)
+
+
+def _mapping(settings: Settings, file_format: Format) -> MessageMapping | None:
+    """Where the fields of the lines stand; the annotator will look for them there too."""
+    mapping = MessageMapping.of(settings)
+    if (
+        mapping is not None
+        and file_format != "jsonl"
+        and mapping.of_values()
+        and settings.input_format == "json"
+    ):
+        raise SettingsError(
+            f"a {file_format} file is sent with its fields under their own names, but text_from and the like "
+            "are set, so the annotator would not find them: send JSON lines, or unset them"
+        )
+    return mapping
 
 
 @dataclass(slots=True)
