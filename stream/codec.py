@@ -30,8 +30,6 @@ CE_TYPES: Final = {
     "Alert": "emotion-stream.alert.v1",
     "Review": "emotion-stream.review.v1",
 }
-PASSED_THROUGH: Final = frozenset({"traceparent", "tracestate"})
-"""Headers of the message that its outputs carry on (W3C Trace Context)."""
 
 _STRUCTURED = b"application/cloudevents+json"
 _CONTENT_TYPE = ("content-type", b"application/json")

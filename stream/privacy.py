@@ -1,12 +1,14 @@
 """Who may be read, and under which name: pseudonyms and the opt-out list.
 
 An author leaves the annotator only as a keyed hash (HMAC-SHA-256, RFC 2104): the same author has the same
-pseudonym as long as the key stays, and without the key nobody can test a guess. The opt-out list is
-asked before a message reaches the model.
+pseudonym as long as the key stays, and without the key nobody can test a guess. The same goes for the key of
+a record, which is often its author. The opt-out list is asked before a message reaches the model.
 """
 
 import hmac
+import re
 import secrets
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -15,15 +17,19 @@ import structlog
 
 from stream.authors import AuthorCase, canonical_author
 from stream.errors import SettingsError
+from stream.events import Message
 
 PSEUDONYM_HEX_DIGITS = 32
 """128 bits: two of a billion authors share a pseudonym with a probability below 1e-20."""
+
+_LEAST_NAME = 3
+"""A shorter author is looked for in other fields only as the whole of them: "a" is in every text."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Pseudonyms:
-    """Authors to pseudonyms, under one key. Spellings of the same author have the same one."""
+    """Authors and record keys to pseudonyms, under one key. Spellings of an author have the same one."""
 
     def __init__(self, key: bytes | None, *, author_case: AuthorCase = "kept") -> None:
         if key is None:
@@ -35,8 +41,11 @@ class Pseudonyms:
         elif not key:
             raise SettingsError("author_key is empty: set EMOTION_AUTHOR_KEY to a long random text")
         self.of = lru_cache(maxsize=65_536)(self._of)
+        self._of_other_key = lru_cache(maxsize=65_536)(self._of_bytes)
         self._key = key
         self._author_case: AuthorCase = author_case
+        # Another hash than the pseudonyms have, so that no author's name can be chosen to yield this key.
+        self._key_of_keys = hmac.digest(key, b"emotion-stream: keys of records", "sha512")
 
     def canonical(self, author: str) -> str:
         """The author as it is hashed and compared."""
@@ -53,6 +62,62 @@ class Pseudonyms:
         return hmac.digest(self._key, author.encode("utf-8", "surrogatepass"), "sha256").hex()[
             :PSEUDONYM_HEX_DIGITS
         ]
+
+    def of_key(self, key: bytes | None, author: str | None) -> bytes | None:
+        """What stands for the key of a record, given the author's pseudonym, in its output.
+
+        A key that is the author becomes the author's pseudonym, so that events can be joined with signals.
+        Any other has a domain of its own: such a key is mostly a channel or a conversation, which the event
+        names in clear, and in the authors' domain the two would be a guess confirmed.
+        """
+        if key is None:
+            return None
+        if author is not None and self.of(as_name(key)) == author:
+            return author.encode()
+        return self._of_other_key(key)
+
+    def _of_bytes(self, key: bytes) -> bytes:
+        return hmac.digest(self._key_of_keys, key, "sha256").hex()[:PSEUDONYM_HEX_DIGITS].encode()
+
+
+def as_name(key: bytes) -> str:
+    """The key of a record as the author that it may be."""
+    return key.decode("utf-8", "surrogateescape")
+
+
+def without_author(message: Message, pseudonym: str) -> Message:
+    """The message, with the author's name replaced where it stands in a field that is published.
+
+    People's ids are made into ids of messages and names of channels ("kim-17", "dm:kim"); there the author
+    would stand in clear beside the pseudonym.
+    """
+    author = _composed(message.author or "").strip()
+    if not author:
+        return message
+    hidden = {
+        name: _hidden(_composed(value), author, pseudonym)
+        for name, value in (
+            ("id", message.id),
+            ("channel", message.channel),
+            ("conversation", message.conversation),
+        )
+        if value is not None and author.casefold() in _composed(value).casefold()
+    }
+    return message.model_copy(update=hidden) if hidden else message
+
+
+def _composed(text: str) -> str:
+    """One form of what a keyboard may compose in several, as authors are compared (``stream.authors``)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _hidden(value: str, author: str, pseudonym: str) -> str:
+    if value.strip().casefold() == author.casefold():
+        return pseudonym
+    if len(author) < _LEAST_NAME:
+        return value
+    # Between two letters or digits it is a part of another word.
+    return re.sub(rf"(?<![^\W_]){re.escape(author)}(?![^\W_])", pseudonym, value, flags=re.IGNORECASE)
 
 
 class OptOut:

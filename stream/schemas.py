@@ -58,7 +58,7 @@ class Channel:
 
 CHANNELS: Final = {
     "messages": Channel(Message, "Any; messages of one key stay in order.", received=True),
-    "emotions": Channel(EmotionEvent, "The message's own key.", sent=True),
+    "emotions": Channel(EmotionEvent, "A pseudonym of the message's key.", sent=True),
     "counts": Channel(CountDelta, "The channel.", sent=True, received=True),
     "signals": Channel(DistressSignal, "The author's pseudonym.", sent=True, received=True),
     "dlq": Channel(None, "The message's own key.", sent=True),

@@ -212,6 +212,9 @@ class PrivacySettings(BaseModel):
         "kept", description="folded: authors that differ by case alone are one, with one pseudonym."
     )
     include_text: bool = Field(False, description="Publish the text of messages, also in signals and alerts.")
+    publish_keys: bool = Field(
+        False, description="Events keep the keys of messages; else pseudonyms stand for them."
+    )
     optout_file: Path | None = Field(
         None, description="Authors not to label, one a line; reloaded on change."
     )

@@ -273,6 +273,7 @@ class Annotator:
             phrases=self._phrases,
             text_parts=settings.text_parts,
             mapping=self._mapping,
+            publish_keys=settings.publish_keys,
         )
 
     async def _watch(self, pipeline: Pipeline) -> None:

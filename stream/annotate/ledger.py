@@ -31,7 +31,8 @@ Outcome = Emotion | MessageError | Silent
 class Entry:
     """One message in flight. ``outcome`` is None until it is known; ``admitted_at`` is monotonic seconds.
 
-    ``text`` is what the model reads of the message's own.
+    ``text`` is what the model reads of the message's own. ``key`` is the record's own, for its dead letter;
+    ``author`` and ``published_key`` are pseudonyms.
     """
 
     offset: int
@@ -43,6 +44,7 @@ class Entry:
     message: Message | None = None
     text: str = ""
     author: str | None = None
+    published_key: bytes | None = None
     phrases: tuple[str, ...] = ()
     encoded: Encoded | None = None
     outcome: Outcome | None = None
@@ -57,6 +59,12 @@ class Entry:
     @property
     def size_bytes(self) -> int:
         return len(self.value or b"") + len(self.key or b"")
+
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """What may name the author, and so must not go on in clear."""
+        author = self.message.author if self.message is not None else None
+        return (self.key or b"", (author or "").encode("utf-8", "surrogatepass"))
 
 
 def _nothing() -> None:

@@ -16,7 +16,6 @@ from typing import Any, get_args
 from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.ledger import Entry, Silent
 from stream.codec import (
-    PASSED_THROUGH,
     CloudEventHeaders,
     encode_dead_letter,
     event_time_ms,
@@ -28,6 +27,7 @@ from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Message, Source
 from stream.ids import delta_id, event_id
 from stream.records import Output, Record
 from stream.topics import TopicNames, partition_of
+from stream.tracecontext import trace_headers
 
 _LEVELS: tuple[str, ...] = get_args(DistressLevel)
 
@@ -142,7 +142,7 @@ class OutcomeEncoder:
         }
         if policy.include_text:
             shared["text"] = message.text
-        passed = [header for header in entry.headers if header[0] in PASSED_THROUGH]
+        passed = trace_headers(entry.headers, never=entry.names)
         event = {
             **shared,
             "scores": emotion.scores,
@@ -152,7 +152,9 @@ class OutcomeEncoder:
         }
         topic = policy.topics.emotions
         output[topic, partition % policy.partitions[topic]].append(
-            Record(entry.key, to_json(event), self._emotion_headers.of(identity, time, passed), at_ms)
+            Record(
+                entry.published_key, to_json(event), self._emotion_headers.of(identity, time, passed), at_ms
+            )
         )
         if self._is_signal(entry, emotion):
             self._add_signal(output, partition, entry, shared, time, passed, at_ms)

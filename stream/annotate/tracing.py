@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from stream.annotate.ledger import Entry
 from stream.errors import SettingsError
+from stream.tracecontext import trace_headers
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -71,8 +72,8 @@ def _links(entries: Sequence[Entry]) -> "list[Link]":
 
     propagator, found = TraceContextTextMapPropagator(), []
     for entry in entries:
-        carrier = {name: value.decode("ascii", "replace") for name, value in entry.headers if value}
-        if "traceparent" in carrier:
+        carrier = {name: value.decode() for name, value in trace_headers(entry.headers, never=entry.names)}
+        if carrier:
             context = trace.get_current_span(propagator.extract(carrier)).get_span_context()
             if context.is_valid:
                 found.append(trace.Link(context))

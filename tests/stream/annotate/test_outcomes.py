@@ -58,14 +58,16 @@ def records(output: Output, topic: str) -> list[Record]:
 
 def test_an_event_is_of_its_type_and_says_where_its_message_lies() -> None:
     message = Message(text="no parcel!", id="m-1", author="kim", channel="support", conversation="t-9")
-    output = encoder().encode(6, [entry(41, emotion(), message, author="pseudonym")], NOW)
+    output = encoder().encode(
+        6, [entry(41, emotion(), message, author="pseudonym", published_key=b"stand-in")], NOW
+    )
     [record] = output[TOPICS.emotions, 6 % 4]
     event = EmotionEvent.model_validate_json(record.value or b"")
     assert event.id == "messages-6-41"
     assert event.source.model_dump() == {"topic": "messages", "partition": 6, "offset": 41}
     assert (event.message_id, event.author, event.channel) == ("m-1", "pseudonym", "support")
     assert event.labelled_at == NOW
-    assert record.key == b"k"
+    assert record.key == b"stand-in"
 
 
 def test_neither_text_nor_author_leave_unless_text_is_asked_for() -> None:
@@ -81,7 +83,7 @@ def test_neither_text_nor_author_leave_unless_text_is_asked_for() -> None:
 
 def test_outputs_are_cloudevents_and_carry_the_trace_on() -> None:
     trace = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-    headers = (trace, ("x-internal", b"1"))
+    headers = (trace, ("x-internal", b"1"), ("tracestate", b"not a state"))
     output = encoder().encode(0, [entry(7, emotion(), Message(text="x"), headers=headers)], NOW)
     [record] = records(output, TOPICS.emotions)
     by_name = dict(record.headers)
@@ -92,6 +94,7 @@ def test_outputs_are_cloudevents_and_carry_the_trace_on() -> None:
     assert by_name["ce_time"] == b"2026-03-01T12:00:30+00:00"
     assert by_name["traceparent"] == trace[1]
     assert "x-internal" not in by_name
+    assert "tracestate" not in by_name
 
 
 def test_all_signals_of_an_author_meet_in_one_partition() -> None:
