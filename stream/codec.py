@@ -202,6 +202,8 @@ def encode_dead_letter(letter: DeadLetter, original: Headers, source: str) -> li
         ("dlq_partition", str(letter.source.partition).encode()),
         ("dlq_offset", str(letter.source.offset).encode()),
     ]
+    if letter.source.epoch:
+        ours.append(("dlq_epoch", letter.source.epoch.encode()))
     return ours + [(_kept_name(name), value or b"") for name, value in original]
 
 
@@ -225,6 +227,7 @@ def decode_dead_letter(headers: Headers) -> tuple[DeadLetter, list[tuple[str, by
                 topic=ours["dlq_topic"],
                 partition=int(ours["dlq_partition"]),
                 offset=int(ours["dlq_offset"]),
+                epoch=ours.get("dlq_epoch"),
             ),
             failed_at=datetime.fromisoformat(ours["ce_time"]),
         )

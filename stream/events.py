@@ -8,7 +8,7 @@ Readers must ignore fields that they do not know: fields are added, never rename
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
 
@@ -47,12 +47,16 @@ class Message(WireType):
     meta: dict[str, Any] | None = Field(None, description="For the producer's own use; not published.")
 
 
+_EPOCH: Final = "Kafka's id of the topic: another one after it was deleted and made anew; none: not known."
+
+
 class Source(WireType):
     """Where the labelled message lies in the input topic."""
 
     topic: str
     partition: Count
     offset: Count
+    epoch: str | None = Field(None, description=_EPOCH)
 
 
 class OffsetRange(WireType):
@@ -62,6 +66,7 @@ class OffsetRange(WireType):
     partition: Count
     first_offset: Count
     last_offset: Count
+    epoch: str | None = Field(None, description=_EPOCH)
 
 
 class Scores(WireType):

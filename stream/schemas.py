@@ -186,10 +186,13 @@ def _dead_letter_headers() -> dict[str, Any]:
         "dlq_partition": {"type": "string", "pattern": "^[0-9]+$"},
         "dlq_offset": {"type": "string", "pattern": "^[0-9]+$"},
     }
+    optional = {
+        "dlq_epoch": {"type": "string", "description": "Kafka's id of the input topic, where it has one."},
+    }
     return {
         "type": "object",
         "description": "Original headers are kept beside these; ours among them carry the prefix original_.",
-        "properties": headers["properties"] | ours,
+        "properties": headers["properties"] | ours | optional,
         "required": [*headers["required"], *ours],
     }
 

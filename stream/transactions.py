@@ -14,8 +14,10 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError, InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
+from stream.ids import transactional_id
 from stream.records import LastOffsets, Output, Record
 
 _log = structlog.get_logger(__name__)
@@ -53,15 +55,17 @@ class Transactions:
         """
         producer = AIOKafkaProducer(
             **arguments,
-            transactional_id=f"{group_id}-{partition.topic}-{partition.partition}",
+            transactional_id=transactional_id(group_id, partition.topic, partition.partition),
             transaction_timeout_ms=transaction_timeout_ms,
         )
         timeout_s = transaction_timeout_ms / 1000
         await start_producer(producer, timeout_s)
         return cls(partition, group_id, timeout_s, producer)
 
-    async def commit(self, output: Output, next_offset: int) -> LastOffsets:
+    async def commit(self, output: Output, next_offset: int, note: str = "") -> LastOffsets:
         """Publish ``output`` and the offset to go on from, all or nothing.
+
+        ``note`` is kept beside the offset, as its metadata.
 
         Raises:
             FencedError: the partition belongs to somebody else.
@@ -75,7 +79,9 @@ class Transactions:
                 # 2. Hand over the records and 3. wait until the brokers have them.
                 last_offsets = await send(producer, output)
                 # 4. The offset, in the same transaction.
-                await producer.send_offsets_to_transaction({self._partition: next_offset}, self._group_id)
+                await producer.send_offsets_to_transaction(
+                    {self._partition: OffsetAndMetadata(next_offset, note)}, self._group_id
+                )
                 # 5. Commit: readers of committed data see it all from here on.
                 await producer.commit_transaction()
         return last_offsets

@@ -34,7 +34,10 @@ _LEVELS: tuple[str, ...] = get_args(DistressLevel)
 
 @dataclass(frozen=True, slots=True)
 class OutcomePolicy:
-    """What is published, and where. ``partitions`` holds the number of partitions of each output topic."""
+    """What is published, and where. ``partitions`` holds the number of partitions of each output topic.
+
+    ``epoch`` tells the input topic from others that had its name (``stream.ids``).
+    """
 
     topics: TopicNames
     partitions: Mapping[str, int]
@@ -42,6 +45,7 @@ class OutcomePolicy:
     include_text: bool
     count_window_s: int
     signal_min_level: str
+    epoch: str | None = None
 
 
 @dataclass(slots=True)
@@ -81,6 +85,7 @@ class OutcomeEncoder:
         self._signal_headers = CloudEventHeaders("DistressSignal", self._source)
         self._delta_headers = CloudEventHeaders("CountDelta", self._source)
         self._model = {"name": policy.model.name, "revision": policy.model.revision}
+        self._epoch = {"epoch": policy.epoch} if policy.epoch else {}
         self._signal_from = _LEVELS.index(policy.signal_min_level)
 
     def encode(self, partition: int, entries: Sequence[Entry], now: datetime) -> Output:
@@ -126,7 +131,7 @@ class OutcomeEncoder:
         time: bytes,
     ) -> None:
         policy = self._policy
-        identity = event_id(policy.topics.messages, partition, entry.offset)
+        identity = event_id(policy.topics.messages, partition, entry.offset, policy.epoch)
         shared = {
             "id": identity,
             "label": emotion.label,
@@ -138,7 +143,12 @@ class OutcomeEncoder:
             "conversation": message.conversation,
             "ts": utc(at_ms),
             "model": self._model,
-            "source": {"topic": policy.topics.messages, "partition": partition, "offset": entry.offset},
+            "source": {
+                "topic": policy.topics.messages,
+                "partition": partition,
+                "offset": entry.offset,
+                **self._epoch,
+            },
         }
         if policy.include_text:
             shared["text"] = message.text
@@ -186,12 +196,12 @@ class OutcomeEncoder:
     def _add_dead_letter(
         self, output: Output, partition: int, entry: Entry, error: MessageError, now: datetime
     ) -> None:
-        topics = self._policy.topics
+        topics, epoch = self._policy.topics, self._policy.epoch
         letter = DeadLetter(
-            id=event_id(topics.messages, partition, entry.offset),
+            id=event_id(topics.messages, partition, entry.offset, epoch),
             cause=error.cause,
             error=error.detail,
-            source=Source(topic=topics.messages, partition=partition, offset=entry.offset),
+            source=Source(topic=topics.messages, partition=partition, offset=entry.offset, epoch=epoch),
             failed_at=now,
         )
         headers = encode_dead_letter(letter, entry.headers, self._source)
@@ -213,7 +223,7 @@ class OutcomeEncoder:
         topic, name = self._policy.topics.counts, self._policy.topics.messages
         first, last = entries[0], entries[-1]
         for channel, windows in by_channel.items():
-            identity = delta_id(name, partition, first.offset, last.offset, channel)
+            identity = delta_id(name, partition, first.offset, last.offset, channel, self._policy.epoch)
             delta = {
                 "id": identity,
                 "channel": channel,
@@ -222,6 +232,7 @@ class OutcomeEncoder:
                     "partition": partition,
                     "first_offset": first.offset,
                     "last_offset": last.offset,
+                    **self._epoch,
                 },
                 "windows": windows,
                 "model": self._model,

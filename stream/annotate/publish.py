@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
 from stream.records import LastOffsets, Output
@@ -13,8 +14,8 @@ from stream.transactions import kafka_errors_translated, send, start_producer
 class Publisher(Protocol):
     """Publishes the outcomes of one input partition. ``stream.transactions.Transactions`` is one."""
 
-    async def commit(self, output: Output, next_offset: int) -> LastOffsets:
-        """Publish ``output`` and the offset to go on from.
+    async def commit(self, output: Output, next_offset: int, note: str = "") -> LastOffsets:
+        """Publish ``output`` and the offset to go on from, with a note kept beside the offset.
 
         Raises:
             FencedError: the partition belongs to somebody else.
@@ -40,11 +41,11 @@ class AtLeastOnce:
         self._producer = producer
         self._timeout_s = timeout_s
 
-    async def commit(self, output: Output, next_offset: int) -> LastOffsets:
+    async def commit(self, output: Output, next_offset: int, note: str = "") -> LastOffsets:
         with kafka_errors_translated():
             async with asyncio.timeout(self._timeout_s):
                 last_offsets = await send(self._producer, output)
-                await self._consumer.commit({self._partition: next_offset})
+                await self._consumer.commit({self._partition: OffsetAndMetadata(next_offset, note)})
         return last_offsets
 
     async def close(self, deadline: Deadline) -> None:

@@ -26,7 +26,8 @@ _REMEDIES: dict[type[errors.KafkaError], tuple[type[StreamError], str]] = {
     ),
     errors.TransactionalIdAuthorizationFailed: (
         BrokerError,
-        "this user needs WRITE on the transactional ids GROUP-TOPIC-*, or use --guarantee at_least_once",
+        "this user needs WRITE on the transactional ids with the prefix GROUP: (group_id and a colon), "
+        "or use --guarantee at_least_once",
     ),
     errors.ClusterAuthorizationFailedError: (BrokerError, "this user needs IDEMPOTENT_WRITE on the cluster"),
     errors.SaslAuthenticationFailed: (BrokerError, "the login was refused: see the sasl settings"),

@@ -241,7 +241,7 @@ class Replay:
 def _producer(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaProducer]:
     return producing(
         settings,
-        transactional_id=f"{settings.group_id}-replay",
+        transactional_id=f"{settings.group_id}:replay",
         transaction_timeout_ms=settings.transaction_timeout_ms,
         max_request_size=5 * settings.max_message_bytes + (1 << 20),
     )

@@ -161,7 +161,7 @@ def _wrong_outcomes(sent: Mapping[Place, Sent], published: Published) -> Iterabl
 
 
 def _wrong_event(place: Place, message: Sent, event: EmotionEvent) -> Iterable[str]:
-    if event.id != event_id(event.source.topic, *place):
+    if event.id != event_id(event.source.topic, *place, event.source.epoch):
         yield f"{_at(place)}: the event's id is {event.id}"
     if (event.label, event.message_id) != (message.label, message.message_id):
         yield (
@@ -196,7 +196,7 @@ def _wrong_ranges(sent: Mapping[Place, Sent], deltas: Iterable[CountDelta]) -> I
     for delta in deltas:
         source = delta.source
         place = (source.partition, source.first_offset, source.last_offset)
-        if delta.id != delta_id(source.topic, *place, delta.channel):
+        if delta.id != delta_id(source.topic, *place, delta.channel, source.epoch):
             yield f"a delta of channel {delta.channel} over {_range(place)} has the id {delta.id}"
         if delta.id in seen:
             yield f"two deltas of channel {delta.channel} over {_range(place)}"

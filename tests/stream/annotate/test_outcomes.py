@@ -64,10 +64,35 @@ def test_an_event_is_of_its_type_and_says_where_its_message_lies() -> None:
     [record] = output[TOPICS.emotions, 6 % 4]
     event = EmotionEvent.model_validate_json(record.value or b"")
     assert event.id == "messages-6-41"
-    assert event.source.model_dump() == {"topic": "messages", "partition": 6, "offset": 41}
+    assert event.source.model_dump(exclude_none=True) == {"topic": "messages", "partition": 6, "offset": 41}
     assert (event.message_id, event.author, event.channel) == ("m-1", "pseudonym", "support")
     assert event.labelled_at == NOW
     assert record.key == b"stand-in"
+
+
+def test_outcomes_of_a_topic_made_anew_have_ids_of_their_own() -> None:
+    """The same offsets come again, under another epoch; where a broker gives none, the ids stay plain."""
+    entries = [
+        entry(3, emotion(), Message(text="x"), author="a"),
+        entry(4, MessageError(Cause.NOT_JSON, "x")),
+    ]
+    ids: list[str] = []
+    for epoch in ("SmWveVbgSRCaUuo2YxzDgw", "hWtb0DJvQOSHtmeljsVM3g", None):
+        output = encoder(epoch=epoch).encode(0, entries, NOW)
+        [event] = records(output, TOPICS.emotions)
+        [signal] = records(output, TOPICS.signals)
+        [letter] = records(output, TOPICS.dlq)
+        decoded, _ = decode_dead_letter(letter.headers)
+        labelled = EmotionEvent.model_validate_json(event.value or b"")
+        signalled = DistressSignal.model_validate_json(signal.value or b"")
+        deltas = [
+            CountDelta.model_validate_json(record.value or b"") for record in records(output, TOPICS.counts)
+        ]
+        assert {found.source.epoch for found in (labelled, signalled, decoded, *deltas)} == {epoch}
+        assert labelled.id == signalled.id
+        ids += [labelled.id, decoded.id, *(delta.id for delta in deltas)]
+    assert len(set(ids)) == len(ids)
+    assert "messages-0-3" in ids
 
 
 def test_neither_text_nor_author_leave_unless_text_is_asked_for() -> None:
