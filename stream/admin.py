@@ -193,6 +193,19 @@ async def check_topics(settings: KafkaSettings, names: Collection[str]) -> dict[
     return counts
 
 
+async def batch_limits(settings: KafkaSettings, names: Collection[str]) -> dict[str, int]:
+    """Most bytes that a batch may have (``max.message.bytes``), of those topics that the cluster tells it of.
+
+    Raises:
+        BrokerError: as in ``connected``.
+    """
+    asked = dict.fromkeys(names, ("max.message.bytes",))
+    async with _conversation(settings) as client:
+        told = await _configs(client, asked)
+    limits = {name: (config or {}).get("max.message.bytes") for name, (config, _) in told.items()}
+    return {name: int(limit) for name, limit in limits.items() if limit}
+
+
 @asynccontextmanager
 async def _conversation(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """``connected``, with what goes wrong later in the same words."""
@@ -214,7 +227,7 @@ async def _existing(client: AIOKafkaAdminClient) -> dict[str, list[dict[str, Any
 async def _describe(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicState]:
     existing = await _existing(client)
     present = [spec for spec in specs if spec.name in existing]
-    configs = await _configs(client, present) if present else {}
+    configs = await _configs(client, {spec.name: tuple(spec.config) for spec in present}) if present else {}
     states = []
     for spec in specs:
         partitions = existing.get(spec.name)
@@ -228,14 +241,15 @@ async def _describe(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> 
 
 
 async def _configs(
-    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]
+    client: AIOKafkaAdminClient, keys: Mapping[str, Collection[str]]
 ) -> dict[str, tuple[dict[str, str] | None, str | None]]:
-    """For each topic its configuration, or why the cluster does not tell it (mostly a user's rights)."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, spec.name, dict(spec.config)) for spec in specs]
+    """For each topic the values of these keys, or why the cluster tells none (mostly a user's rights)."""
+    kind = ConfigResourceType.TOPIC
+    asked = [ConfigResource(kind, name, dict.fromkeys(wanted, "")) for name, wanted in keys.items()]
     try:
         responses = await client.describe_configs(asked)
     except KafkaError as error:
-        return {spec.name: (None, str(error)) for spec in specs}
+        return {name: (None, str(error)) for name in keys}
     told: dict[str, tuple[dict[str, str] | None, str | None]] = {}
     for response in responses:
         for code, message, _, name, entries in response.resources:

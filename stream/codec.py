@@ -8,15 +8,17 @@ model for each would take half of the time a message may cost; tests hold every 
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from stream.errors import Cause, MessageError
-from stream.events import DeadLetter, Message, Source
+from stream.events import Message
 
 Headers = Sequence[tuple[str, bytes | None]]
 InputFormat = Literal["json", "text"]
@@ -33,11 +35,21 @@ CE_TYPES: Final = {
 
 _STRUCTURED = b"application/cloudevents+json"
 _CONTENT_TYPE = ("content-type", b"application/json")
-_SPEC_VERSION = ("ce_specversion", b"1.0")
-_ORIGINAL = "original_"
-_OURS = ("ce_", "dlq_", _ORIGINAL)
+SPEC_VERSION: Final = ("ce_specversion", b"1.0")
 _JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
-_MAX_CLOCK_SKEW_MS = 5 * 60 * 1000
+
+_BOM: Final = b"\xef\xbb\xbf"
+_REGISTRY_PREFIX_BYTES: Final = 5
+"""Confluent's wire format: the magic byte 0 and four bytes of schema id before the value."""
+_NO_JSON_BEHIND_PREFIX: Final = (
+    "the value begins with a zero byte, as with a schema registry, but no JSON follows its prefix"
+)
+
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u[dD][c-fC-F][0-9a-fA-F]{2}|.)",
+    re.DOTALL,
+)
+"""An escape in JSON; a surrogate that has no other half is an escape of its own."""
 
 
 def decode_message(value: bytes, headers: Headers, input_format: InputFormat, max_bytes: int) -> Message:
@@ -60,23 +72,57 @@ def decode_message(value: bytes, headers: Headers, input_format: InputFormat, ma
 
 
 def _checked(message: Message) -> Message:
+    """The message, if it has a text. A name that is blank is none: it would unite all who have none."""
     if not message.text or message.text.isspace():
         raise MessageError(Cause.EMPTY_TEXT, "text is empty or only white space")
-    return message
+    names = {
+        "id": message.id,
+        "author": message.author,
+        "channel": message.channel,
+        "conversation": message.conversation,
+    }
+    if all(map(_says_something, names.values())):
+        return message
+    return message.model_copy(update={name: None for name in names if not _says_something(names[name])})
+
+
+def _says_something(name: str | None) -> bool:
+    return name is None or bool(name.strip())
 
 
 def _from_json(value: bytes) -> Message:
+    document = _document(value)
     try:
-        return Message.model_validate_json(value)
+        return Message.model_validate_json(document)
     except ValidationError as error:
+        if _is_syntax(error) and (mended := _with_whole_characters(document)) != document:
+            return _from_json(mended)
         raise _explained(error, value) from None
+
+
+def _document(value: bytes) -> bytes:
+    """The JSON in a value: without a byte order mark, and without a schema registry's prefix."""
+    if value.startswith(b"\x00") and value[_REGISTRY_PREFIX_BYTES:].lstrip()[:1] in (b"{", b"["):
+        return value[_REGISTRY_PREFIX_BYTES:]
+    return value.removeprefix(_BOM)
+
+
+def _with_whole_characters(document: bytes) -> bytes:
+    """JSON in which each escaped half of a surrogate pair is U+FFFD, as in text cut in the middle of one."""
+
+    def mend(escape: re.Match[bytes]) -> bytes:
+        written = escape[0]
+        is_half = len(written) == len(rb"\ud83d") and escape[1] is None
+        return rb"\ufffd" if is_half else written
+
+    return _ESCAPE.sub(mend, document)
 
 
 def _from_text(value: bytes) -> Message:
     try:
-        return Message(text=value.decode())
+        return Message(text=value.removeprefix(_BOM).decode())
     except UnicodeDecodeError as error:
-        raise MessageError(Cause.NOT_UTF8, f"invalid byte at position {error.start}") from None
+        raise _not_utf8(value, error) from None
 
 
 def _from_binary(value: bytes, headers: Mapping[str, bytes]) -> Message:
@@ -92,10 +138,13 @@ def _from_binary(value: bytes, headers: Mapping[str, bytes]) -> Message:
 
 def _from_structured(value: bytes) -> Message:
     """CloudEvents structured mode: attributes and data in one JSON object."""
+    document = _document(value)
     try:
-        event = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise _not_json(value) from None
+        event = from_json(document)
+    except ValueError as error:
+        if (mended := _with_whole_characters(document)) != document:
+            return _from_structured(mended)
+        raise _no_json(value, str(error)) from None
     if not isinstance(event, dict) or "specversion" not in event:
         raise MessageError(Cause.BAD_CLOUDEVENT, "specversion is missing")
     message = _from_event_data(event)
@@ -105,15 +154,19 @@ def _from_structured(value: bytes) -> Message:
 def _from_event_data(event: Mapping[str, Any]) -> Message:
     if "data_base64" in event:
         try:
-            return _from_json(base64.b64decode(event["data_base64"], validate=True))
+            content = base64.b64decode(event["data_base64"], validate=True)
         except (binascii.Error, TypeError, ValueError):
             raise MessageError(Cause.BAD_CLOUDEVENT, "data_base64 is not base64") from None
+        return _from_json(content)
     data = event.get("data")
     if isinstance(data, str):
         return Message(text=data)
     if not isinstance(data, dict):
         raise MessageError(Cause.BAD_CLOUDEVENT, "data is missing or neither an object nor a string")
-    return _from_json(orjson.dumps(data))
+    try:
+        return Message.model_validate(data)
+    except ValidationError as error:
+        raise _explained(error, b"") from None
 
 
 def _with_attributes(message: Message, *, identity: object, time: object) -> Message:
@@ -125,12 +178,19 @@ def _with_attributes(message: Message, *, identity: object, time: object) -> Mes
     return message.model_copy(update={"id": message.id or attributes.id, "ts": message.ts or attributes.ts})
 
 
+def _is_syntax(error: ValidationError) -> bool:
+    return (
+        error.errors(include_url=False, include_context=False, include_input=False)[0]["type"]
+        == "json_invalid"
+    )
+
+
 def _explained(error: ValidationError, value: bytes) -> MessageError:
     """Pydantic's first complaint as a cause. Its ``input`` is never read, so no content gets out."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     kind, where = first["type"], ".".join(str(part) for part in first["loc"][:1])
     if kind == "json_invalid":
-        return _not_json(value)
+        return _no_json(value, str(first.get("ctx", {}).get("error", "")))
     if where == "text" and kind in {"missing", "string_type"}:
         if kind == "missing":
             return MessageError(Cause.NO_TEXT, "the field text is missing")
@@ -140,24 +200,29 @@ def _explained(error: ValidationError, value: bytes) -> MessageError:
     return MessageError(Cause.WRONG_TYPE, f"the field {where} is not valid ({kind})")
 
 
-def _not_json(value: bytes) -> MessageError:
+def _no_json(value: bytes, complaint: str) -> MessageError:
+    """Why a value is no JSON that can be read. ``complaint`` is the parser's: fixed words and a position."""
     try:
         value.decode()
     except UnicodeDecodeError as error:
-        return MessageError(Cause.NOT_UTF8, f"invalid byte at position {error.start}")
+        return _not_utf8(value, error)
+    if not value.strip():
+        return MessageError(Cause.EMPTY_TEXT, "the value is empty")
+    if "recursion limit" in complaint:
+        return MessageError(Cause.TOO_DEEP, f"the JSON nests too deeply ({complaint})")
+    if "out of range" in complaint:
+        return MessageError(Cause.WRONG_TYPE, f"a number is out of range ({complaint})")
+    if value.startswith(b"\x00"):
+        return MessageError(Cause.NOT_JSON, _NO_JSON_BEHIND_PREFIX)
+    if value.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
+        return MessageError(Cause.NOT_JSON, f"the value is not valid JSON: {complaint}")
     return MessageError(Cause.NOT_JSON, "the value is not JSON; for bare text set input_format to text")
 
 
-def event_time_ms(message: Message, record_ts_ms: int) -> int:
-    """When the message was written, in Unix milliseconds.
-
-    A time in the future would push every window's watermark past the messages that still come, so a
-    message that claims to be from later than five minutes after Kafka took it counts as written then.
-    """
-    if message.ts is None:
-        return record_ts_ms
-    claimed = int(message.ts.timestamp() * 1000)
-    return claimed if 0 <= claimed <= record_ts_ms + _MAX_CLOCK_SKEW_MS else record_ts_ms
+def _not_utf8(value: bytes, error: UnicodeDecodeError) -> MessageError:
+    if value.startswith(b"\x00"):
+        return MessageError(Cause.NOT_UTF8, _NO_JSON_BEHIND_PREFIX)
+    return MessageError(Cause.NOT_UTF8, f"invalid byte at position {error.start}")
 
 
 def utc(ms: int) -> datetime:
@@ -175,7 +240,7 @@ class CloudEventHeaders:
 
     def __init__(self, type_name: str, source: str) -> None:
         self._constant: tuple[tuple[str, bytes], ...] = (
-            _SPEC_VERSION,
+            SPEC_VERSION,
             ("ce_type", CE_TYPES[type_name].encode()),
             ("ce_source", source.encode()),
             _CONTENT_TYPE,
@@ -186,56 +251,3 @@ class CloudEventHeaders:
     ) -> list[tuple[str, bytes]]:
         """Headers of one record. ``time`` is RFC 3339; ``passed`` are headers of the message to carry on."""
         return [*self._constant, ("ce_id", event_id.encode()), ("ce_time", time), *passed]
-
-
-def encode_dead_letter(letter: DeadLetter, original: Headers, source: str) -> list[tuple[str, bytes]]:
-    """Headers of a dead letter: ours, then the original ones, renamed where ours would hide them."""
-    ours = [
-        _SPEC_VERSION,
-        ("ce_type", CE_TYPES["DeadLetter"].encode()),
-        ("ce_source", source.encode()),
-        ("ce_id", letter.id.encode()),
-        ("ce_time", letter.failed_at.isoformat().encode()),
-        ("dlq_cause", letter.cause.encode()),
-        ("dlq_error", letter.error.encode()),
-        ("dlq_topic", letter.source.topic.encode()),
-        ("dlq_partition", str(letter.source.partition).encode()),
-        ("dlq_offset", str(letter.source.offset).encode()),
-    ]
-    if letter.source.epoch:
-        ours.append(("dlq_epoch", letter.source.epoch.encode()))
-    return ours + [(_kept_name(name), value or b"") for name, value in original]
-
-
-def _kept_name(name: str) -> str:
-    return f"{_ORIGINAL}{name}" if name.lower().startswith(_OURS) else name
-
-
-def decode_dead_letter(headers: Headers) -> tuple[DeadLetter, list[tuple[str, bytes]]]:
-    """What ``encode_dead_letter`` wrote: the letter, and the original headers.
-
-    Raises:
-        ValueError: the record is not a dead letter of ours.
-    """
-    ours = {name: (value or b"").decode() for name, value in headers if name.startswith(("ce_", "dlq_"))}
-    try:
-        letter = DeadLetter(
-            id=ours["ce_id"],
-            cause=ours["dlq_cause"],
-            error=ours["dlq_error"],
-            source=Source(
-                topic=ours["dlq_topic"],
-                partition=int(ours["dlq_partition"]),
-                offset=int(ours["dlq_offset"]),
-                epoch=ours.get("dlq_epoch"),
-            ),
-            failed_at=datetime.fromisoformat(ours["ce_time"]),
-        )
-    except KeyError as missing:
-        raise ValueError(f"the header {missing.args[0]} is missing") from None
-    kept = [
-        (name.removeprefix(_ORIGINAL), value or b"")
-        for name, value in headers
-        if not name.startswith(("ce_", "dlq_"))
-    ]
-    return letter, kept

@@ -5,6 +5,7 @@
     ├── BrokerError          the cluster cannot be reached or refuses us                   exit code 3
     ├── TopicError           a topic is missing or differs from what is asked for          exit code 4
     ├── StalledError         lag, but no progress for ``stall_timeout_s``                  exit code 5
+    ├── RecordError          a record that cannot be read or written stands in the way     exit code 7
     ├── InputFileError       a file of messages cannot be read                             exit code 2
     └── MessageError         one message cannot be labelled: it goes to the dead letters
 
@@ -45,6 +46,12 @@ class StalledError(StreamError):
     exit_code = 5
 
 
+class RecordError(StreamError):
+    """One record can neither be read nor written, nor passed over: nothing after it may be lost silently."""
+
+    exit_code = 7
+
+
 class InputFileError(StreamError):
     """A file of messages is not what its format says, as a whole; a wrong line is a ``MessageError``."""
 
@@ -61,6 +68,8 @@ class Cause(StrEnum):
     EMPTY_TEXT = "empty_text"
     TOO_LARGE = "too_large"
     UNMAPPED = "unmapped"
+    TOO_DEEP = "too_deep"
+    UNREADABLE = "unreadable"
     BAD_CLOUDEVENT = "bad_cloudevent"
     MODEL_FAILED = "model_failed"
 

@@ -10,7 +10,17 @@ Readers must ignore fields that they do not know: fields are added, never rename
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
 ALL_CHANNELS = "*"
 """The channel name under which the total over all channels is counted."""
@@ -19,14 +29,58 @@ NO_CHANNEL = "-"
 """The channel name under which messages without a channel are counted."""
 
 
+UNREPRESENTABLE: Final = datetime.max.replace(tzinfo=UTC)
+"""Stands for a time that no ``datetime`` in UTC can hold: it lies as far ahead of any clock."""
+
+
 def _as_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:  # in the first or last hours of a datetime's range
+        raise ValueError("the time is out of range in UTC") from None
+
+
+def _claimed_time(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
+    """A producer's time: what is blank is none, and what lies beyond every calendar is a time all the same.
+
+    Whether a time can be right is not asked here but where it is used.
+    """
+    if isinstance(value, str) and not value.strip():
+        return None
+    try:
+        moment: datetime | None = read(value)
+        return moment and _as_utc(moment)
+    except ValidationError:
+        if _is_number(value):
+            return UNREPRESENTABLE
+        raise
+    except ValueError:
+        return UNREPRESENTABLE
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().removeprefix("-").isdecimal()
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 ShortText = Annotated[StrictStr, Field(max_length=1024)]
+Name = Annotated[
+    str,
+    Field(max_length=1024, coerce_numbers_to_str=True),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 1024}, {"type": "number"}]}),
+]
+"""What a producer calls something: text, or a number, which is taken as its digits."""
+ClaimedTime = Annotated[datetime | None, WrapValidator(_claimed_time)]
+
+
+ReplacedTime = Annotated[
+    Literal["message", "broker"] | None,
+    Field(description="Whose time could not be right, so that ``ts`` is Kafka's, or that of labelling."),
+]
 
 
 class WireType(BaseModel):
@@ -39,11 +93,11 @@ class Message(WireType):
     """What producers send. Only ``text`` is required."""
 
     text: StrictStr = Field(description="What the person wrote.")
-    id: ShortText | None = Field(None, description="The producer's own id of the message.")
-    author: ShortText | None = Field(None, description="Who wrote it; published only as a keyed hash.")
-    channel: ShortText | None = Field(None, description="Where it was written: the unit of counting.")
-    conversation: ShortText | None = Field(None, description="The thread or ticket it belongs to.")
-    ts: UtcTime | None = Field(None, description="When it was written (ISO 8601 or Unix time).")
+    id: Name | None = Field(None, description="The producer's own id of the message.")
+    author: Name | None = Field(None, description="Who wrote it; published only as a keyed hash.")
+    channel: Name | None = Field(None, description="Where it was written: the unit of counting.")
+    conversation: Name | None = Field(None, description="The thread or ticket it belongs to.")
+    ts: ClaimedTime = Field(None, description="When it was written (ISO 8601 or Unix time).")
     meta: dict[str, Any] | None = Field(None, description="For the producer's own use; not published.")
 
 
@@ -108,6 +162,7 @@ class EmotionEvent(WireType):
     channel: str | None = None
     conversation: str | None = None
     ts: UtcTime = Field(description="When the message was written, else when Kafka took it.")
+    ts_replaced: ReplacedTime = None
     labelled_at: UtcTime
     model: ModelRef
     source: Source
@@ -128,6 +183,7 @@ class DistressSignal(WireType):
     distress: DistressReading
     phrases: tuple[str, ...] = Field((), description="Names of the operator's phrase lists that matched.")
     ts: UtcTime
+    ts_replaced: ReplacedTime = None
     model: ModelRef
     source: Source
     text: str | None = Field(None, description="Only with ``include_text``.")
@@ -162,7 +218,8 @@ class DeadLetter(WireType):
     """Why a message was not labelled: the ``dlq_*`` headers of a record in ``emotions.dlq``.
 
     The record's key and value are the original bytes. Original headers are kept; those whose names we
-    use ourselves (``ce_*``, ``content-type``, ``dlq_*``) carry the prefix ``original_``.
+    use ourselves (``ce_*``, ``dlq_*``) carry the prefix ``original_``. Of a message that the topic has no
+    room for, ``cut`` names the parts that are missing here; the whole lies at ``source`` while it is kept.
     """
 
     id: str
@@ -170,3 +227,7 @@ class DeadLetter(WireType):
     error: str = Field(description="What was wrong, without message content.")
     source: Source
     failed_at: UtcTime
+    timestamp_ms: int | None = Field(None, description="Kafka's time stamp of the message, as it was.")
+    cut: tuple[str, ...] = Field((), description="Of value, headers and key, what is cut; mostly nothing.")
+    size: Count | None = Field(None, description="Bytes of the whole value; only where something is cut.")
+    sha256: str | None = Field(None, description="SHA-256 of the whole value; only where something is cut.")

@@ -24,6 +24,12 @@ class Metrics:
         self.dead_letters = Counter(
             "emotion_dead_letters", "Dead letters, by cause.", ["cause"], registry=registry
         )
+        self.replaced_times = Counter(
+            "emotion_replaced_times",
+            "Messages whose time could not be right, by whose it was: message or broker.",
+            ["clock"],
+            registry=registry,
+        )
         self.tokens = Counter(
             "emotion_tokens", "Tokens given to the model, without padding.", registry=registry
         )

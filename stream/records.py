@@ -1,5 +1,6 @@
 """Records on their way to Kafka. Pure."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -8,8 +9,22 @@ class Record(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
     timestamp_ms: int
+    offset: int = -1
+    """Of the message whose outcome it is, or of the last one; -1 where it is nobody's."""
+
+
+_FRAME_BYTES = 100
+_HEADER_FRAME_BYTES = 10
+
+
+def size_bytes(record: Record) -> int:
+    """Most bytes that a record takes in a batch of its own, not compressed."""
+    size = _FRAME_BYTES + len(record.key or b"") + len(record.value or b"")
+    for name, value in record.headers:
+        size += _HEADER_FRAME_BYTES + len(name.encode()) + len(value or b"")
+    return size
 
 
 Output = dict[tuple[str, int], list[Record]]

@@ -21,7 +21,7 @@ from stream.errors import SettingsError
 from stream.mapping import checked_place
 from stream.sources import Origin
 from stream.text import TextParts
-from stream.topics import TopicNames, TopicSpec, largest_record_bytes, topic_specs
+from stream.topics import TopicNames, TopicSpec, largest_record_bytes, published_bytes, topic_specs
 
 Positive = Annotated[int, Gt(0)]
 PositiveFloat = Annotated[float, Gt(0)]
@@ -132,6 +132,10 @@ class AnnotateSettings(BaseModel):
         100.0, description="Finished messages are committed this often."
     )
     max_message_bytes: Positive = Field(262_144, description="Larger messages go to the dead letters.")
+    max_ahead_s: Annotated[float, Ge(0)] = Field(
+        300.0,
+        description="A message from further ahead of the clock than this counts for when Kafka took it.",
+    )
     session_timeout_ms: Positive = Field(
         10_000, description="Silence after which the group gives our partitions away."
     )
@@ -266,6 +270,11 @@ class Settings(
     def largest_record_bytes(self) -> int:
         """Most that one record we publish can have."""
         return largest_record_bytes(self.max_message_bytes)
+
+    @property
+    def published_bytes(self) -> int:
+        """Most that a batch in the topics we publish to can have, as ``topics create`` makes them."""
+        return published_bytes(self.max_message_bytes)
 
     def topic_specs(self) -> tuple[TopicSpec, ...]:
         """All topics as ``topics create`` makes them."""

@@ -84,6 +84,11 @@ def largest_record_bytes(max_message_bytes: int) -> int:
     return max(KAFKA_MAX_MESSAGE_BYTES, 6 * max_message_bytes) + 65_536
 
 
+def published_bytes(max_message_bytes: int) -> int:
+    """The limit of the topics that we publish to: whatever we publish fits twice."""
+    return 2 * largest_record_bytes(max_message_bytes)
+
+
 def topic_specs(
     names: TopicNames, *, partitions: int, retention_days: float, max_message_bytes: int
 ) -> tuple[TopicSpec, ...]:
@@ -97,7 +102,7 @@ def topic_specs(
     retention_ms = int(retention_days * DAY_MS)
     compacted = "compact,delete"
     accepted = max(KAFKA_MAX_MESSAGE_BYTES, 4 * max_message_bytes)
-    published = 2 * largest_record_bytes(max_message_bytes)
+    published = published_bytes(max_message_bytes)
 
     def topic(name: str, purpose: str, **policy: object) -> TopicSpec:
         settings = {"partitions": partitions, "retention_ms": retention_ms, **policy}

@@ -13,12 +13,23 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import CommitFailedError, InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import (
+    CommitFailedError,
+    InvalidProducerEpoch,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    ProducerFenced,
+    RecordTooLargeError,
+    UnsupportedForMessageFormatError,
+)
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
 from stream.ids import transactional_id
-from stream.records import LastOffsets, Output, Record
+from stream.limits import OutputLimits
+from stream.records import LastOffsets, Output, Record, size_bytes
 
 _log = structlog.get_logger(__name__)
 
@@ -33,12 +44,26 @@ class PublishError(Exception):
     """The commit failed. Joining the group again starts over from the offsets that Kafka has."""
 
 
+class RefusedError(PublishError):
+    """A broker refuses a record for what it is, and will refuse it again."""
+
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
+_REFUSED = (*_TOO_LARGE, InvalidTimestampError, PolicyViolationError, UnsupportedForMessageFormatError)
+
+
 class Transactions:
     """Commits the output of one input partition together with its offset."""
 
     def __init__(
-        self, partition: TopicPartition, group_id: str, timeout_s: float, producer: AIOKafkaProducer
+        self,
+        partition: TopicPartition,
+        group_id: str,
+        timeout_s: float,
+        producer: AIOKafkaProducer,
+        limits: OutputLimits | None = None,
     ) -> None:
+        self._limits = limits or OutputLimits()
         self._partition = partition
         self._group_id = group_id
         self._timeout_s = timeout_s
@@ -46,7 +71,12 @@ class Transactions:
 
     @classmethod
     async def start(
-        cls, partition: TopicPartition, group_id: str, transaction_timeout_ms: int, arguments: dict[str, Any]
+        cls,
+        partition: TopicPartition,
+        group_id: str,
+        transaction_timeout_ms: int,
+        arguments: dict[str, Any],
+        limits: OutputLimits | None = None,
     ) -> "Transactions":
         """Take over the transactional id: its old owner is fenced, its open transaction aborted.
 
@@ -60,7 +90,7 @@ class Transactions:
         )
         timeout_s = transaction_timeout_ms / 1000
         await start_producer(producer, timeout_s)
-        return cls(partition, group_id, timeout_s, producer)
+        return cls(partition, group_id, timeout_s, producer, limits)
 
     async def commit(self, output: Output, next_offset: int, note: str = "") -> LastOffsets:
         """Publish ``output`` and the offset to go on from, all or nothing.
@@ -70,6 +100,7 @@ class Transactions:
         Raises:
             FencedError: the partition belongs to somebody else.
             PublishError: it could not be done, and this object is of no more use.
+            RefusedError: nor will it ever be.
         """
         producer = self._producer
         with kafka_errors_translated():
@@ -77,7 +108,7 @@ class Transactions:
                 # 1. Begin: from here on, all or nothing.
                 await producer.begin_transaction()
                 # 2. Hand over the records and 3. wait until the brokers have them.
-                last_offsets = await send(producer, output)
+                last_offsets = await send(producer, output, self._partition, self._limits)
                 # 4. The offset, in the same transaction.
                 await producer.send_offsets_to_transaction(
                     {self._partition: OffsetAndMetadata(next_offset, note)}, self._group_id
@@ -94,7 +125,7 @@ class Transactions:
 def producer_arguments(connection: dict[str, Any], largest_record_bytes: int) -> dict[str, Any]:
     """Arguments of every producer here. Batches are built by us, so nothing lingers.
 
-    A batch is closed at half a megabyte, or holds one larger record; either fits into the output topics.
+    A batch has at most half a megabyte, and what its topic takes, or holds one larger record.
     """
     return {
         **connection,
@@ -105,11 +136,19 @@ def producer_arguments(connection: dict[str, Any], largest_record_bytes: int) ->
     }
 
 
-async def send(producer: AIOKafkaProducer, output: Output) -> LastOffsets:
-    """Send everything and wait for the acknowledgements; on an error all of them are looked at."""
+async def send(
+    producer: AIOKafkaProducer, output: Output, partition: TopicPartition, limits: OutputLimits
+) -> LastOffsets:
+    """Send everything and wait for the acknowledgements; on an error all of them are looked at.
+
+    Raises:
+        RefusedError: a broker does not take a record, for what it is; names the message of ``partition``
+            whose outcome that is.
+        PublishError: a topic takes less than was known: ``limits`` are lowered, and the next try may succeed.
+    """
     pending = [
-        asyncio.ensure_future(_send_records(producer, topic, partition, records))
-        for (topic, partition), records in output.items()
+        asyncio.ensure_future(_send_records(producer, place, records, partition, limits))
+        for place, records in output.items()
     ]
     results = await asyncio.gather(*pending, return_exceptions=True)
     last_offsets: LastOffsets = {}
@@ -167,35 +206,58 @@ def kafka_errors_translated() -> Iterator[None]:
         raise PublishError(f"{type(error).__name__}: {error}") from error
 
 
-async def _send_records(producer: AIOKafkaProducer, topic: str, partition: int, records: list[Record]) -> int:
+async def _send_records(
+    producer: AIOKafkaProducer,
+    place: tuple[str, int],
+    records: list[Record],
+    source: TopicPartition,
+    limits: OutputLimits,
+) -> int:
     """The offset of the last record; -1 where there is none."""
+    topic, number = place
     last_offset = -1
-    for batch in _batches(producer, records):
-        acknowledged = await producer.send_batch(batch, topic, partition=partition)
-        last_offset = (await acknowledged).offset + batch.record_count() - 1
+    for together in _batches(records, min(_BATCH_BYTES, limits.of(topic))):
+        batch = producer.create_batch()
+        for record in together:
+            added = batch.append(
+                timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
+            )
+            assert added is not None, "the producer's batches are smaller than ours"
+        acknowledged = await producer.send_batch(batch, topic, partition=number)
+        try:
+            last_offset = (await acknowledged).offset + len(together) - 1
+        except _REFUSED as error:
+            size = sum(map(size_bytes, together))
+            if isinstance(error, _TOO_LARGE) and limits.lower(topic, size):
+                raise PublishError(
+                    f"topic {topic} refused {size} bytes: from now on it gets {limits.of(topic)} at most"
+                ) from None
+            raise RefusedError(_refused(error, topic, number, together, source)) from error
     return last_offset
 
 
-def _batches(producer: AIOKafkaProducer, records: list[Record]) -> Iterator[Any]:
-    """Kafka record batches, built by us: a future a record would cost more than the record."""
-    batch, filled = producer.create_batch(), 0
-    for record in records:
-        if filled >= _BATCH_BYTES:
-            yield batch
-            batch, filled = producer.create_batch(), 0
-        if not _appended(batch, record):
-            yield batch
-            batch, filled = producer.create_batch(), 0
-            if not _appended(batch, record):
-                raise PublishError(f"a record of {len(record.value or b'')} bytes does not fit into a batch")
-        filled += len(record.value or b"") + 256
-    yield batch
-
-
-def _appended(batch: Any, record: Record) -> bool:
+def _refused(
+    error: KafkaError, topic: str, number: int, together: list[Record], source: TopicPartition
+) -> str:
+    largest = max(together, key=size_bytes)
+    first, last = together[0].offset, together[-1].offset
+    offsets = f"offset {largest.offset}" if isinstance(error, _TOO_LARGE) else f"offsets {first} to {last}"
     return (
-        batch.append(
-            timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
-        )
-        is not None
+        f"topic {topic}, partition {number}, refused {size_bytes(largest)} bytes ({type(error).__name__}), "
+        f"the outcome of topic {source.topic}, partition {source.partition}, {offsets}"
     )
+
+
+def _batches(records: list[Record], most_bytes: int) -> Iterator[list[Record]]:
+    """Records in lists of at most so many bytes; one that is larger goes alone."""
+    together: list[Record] = []
+    filled = 0
+    for record in records:
+        size = size_bytes(record)
+        if together and filled + size > most_bytes:
+            yield together
+            together, filled = [], 0
+        together.append(record)
+        filled += size
+    if together:
+        yield together

@@ -12,7 +12,7 @@ from aiokafka.structs import ConsumerRecord, RecordMetadata, TopicPartition
 from stream.admin import check_topics
 from stream.settings import KafkaSettings
 
-Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 Records: TypeAlias = "list[ConsumerRecord[bytes | None, bytes | None]]"
 
 

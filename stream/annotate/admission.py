@@ -1,80 +1,110 @@
-"""From a polled record to an entry: decoded, and its author asked for before anything is read."""
+"""From a polled record to an entry: decoded, and its author asked for before anything is read.
+
+The one place where an exception becomes a dead letter: whatever a record holds, it leaves here as an entry.
+"""
 
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+import structlog
+
 from stream.annotate.ledger import Entry, Silent
-from stream.codec import InputFormat, decode_message
-from stream.errors import MessageError
+from stream.annotate.times import message_time
+from stream.codec import Headers, InputFormat, decode_message
+from stream.deadletters import written_at_ms
+from stream.errors import Cause, MessageError
 from stream.events import Message
 from stream.mapping import MessageMapping
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms, as_name, without_author
 from stream.text import TextParts, text_to_read
 
+_log = structlog.get_logger(__name__)
+
 
 class Admission:
-    """Decides for each record whether the model gets to see it."""
+    """Decides for each record whether the model gets to see it. ``clock`` gives Unix seconds."""
 
     def __init__(
         self,
         *,
         input_format: InputFormat,
         max_message_bytes: int,
+        max_ahead_s: float,
         pseudonyms: Pseudonyms,
         optout: OptOut,
         phrases: PhraseLists | None,
         text_parts: TextParts = "new",
         mapping: MessageMapping | None = None,
         publish_keys: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._input_format = input_format
         self._max_message_bytes = max_message_bytes
+        self._max_ahead_ms = int(max_ahead_s * 1000)
         self._pseudonyms = pseudonyms
         self._optout = optout
         self._phrases = phrases
         self._text_parts: TextParts = text_parts
         self._mapping = mapping
         self._publish_keys = publish_keys
+        self._clock = clock
 
     def admit(self, record: Any) -> Entry:
         """The entry of a ``ConsumerRecord``; its outcome is already known if it is not for the model."""
         entry = Entry(
             offset=record.offset,
-            timestamp_ms=max(0, record.timestamp),
+            timestamp_ms=record.timestamp,
             key=record.key,
             value=record.value,
             headers=record.headers,
             admitted_at=time.monotonic(),
         )
-        if record.value is None:
-            entry.outcome = Silent.TOMBSTONE
-            return entry
+        self._date(entry, record.timestamp)
         try:
-            message = self._decoded(record)
+            self._read(entry, record.timestamp)
         except MessageError as error:
-            # A dead letter keeps what was written, so here too nothing of who opted out may stay.
-            entry.outcome = Silent.OPTED_OUT if self._opted_out(None, record.key) else error
-            return entry
-        if self._opted_out(message.author, record.key):
+            self._refuse(entry, error)
+        except Exception as error:  # its words may quote the message, so only its type is told
+            kind = type(error).__name__
+            _log.warning(
+                "a record cannot be read", partition=record.partition, offset=record.offset, error=kind
+            )
+            self._refuse(entry, MessageError(Cause.UNREADABLE, f"reading it raised {kind}"))
+        return entry
+
+    def _refuse(self, entry: Entry, error: MessageError) -> None:
+        """A dead letter keeps what was written, so here too nothing of who opted out may stay."""
+        entry.outcome = Silent.OPTED_OUT if self._opted_out(None, entry.key) else error
+
+    def _read(self, entry: Entry, record_ms: int) -> None:
+        if entry.value is None:
+            entry.outcome = Silent.TOMBSTONE
+            return
+        message = self._decoded(entry, entry.value)
+        if self._opted_out(message.author, entry.key):
             entry.outcome = Silent.OPTED_OUT
-            return entry
-        entry.message = message
+            return
+        if message.ts is not None:
+            self._date(entry, record_ms, message.ts)
         entry.text = text_to_read(message.text, self._text_parts)
         if message.author is not None and self._pseudonyms.canonical(message.author):
             entry.author = self._pseudonyms.of(message.author)
-            entry.message = without_author(message, entry.author)
+            message = without_author(message, entry.author)
         entry.published_key = (
-            record.key if self._publish_keys else self._pseudonyms.of_key(record.key, entry.author)
+            entry.key if self._publish_keys else self._pseudonyms.of_key(entry.key, entry.author)
         )
         if self._phrases is not None:
             entry.phrases = self._phrases.match(entry.text)
-        return entry
+        entry.message = message
 
-    def _decoded(self, record: Any) -> Message:
-        value, headers, input_format = record.value, record.headers, self._input_format
+    def _decoded(self, entry: Entry, value: bytes) -> Message:
+        headers: Headers = entry.headers
+        input_format = self._input_format
         if self._mapping is not None and len(value) <= self._max_message_bytes:
-            value, headers, input_format = self._mapping.mapped(value, record.key, headers, input_format)
+            value, headers, input_format = self._mapping.mapped(value, entry.key, headers, input_format)
         return decode_message(value, headers, input_format, self._max_message_bytes)
 
     def _opted_out(self, author: str | None, key: bytes | None) -> bool:
@@ -82,3 +112,9 @@ class Admission:
         if author is None and key is not None and self._optout:
             author = as_name(key)
         return author in self._optout
+
+    def _date(self, entry: Entry, record_ms: int, claimed: datetime | None = None) -> None:
+        written_ms = written_at_ms(entry.headers) if entry.headers else None
+        times = message_time(claimed, record_ms, int(self._clock() * 1000), self._max_ahead_ms, written_ms)
+        entry.timestamp_ms, entry.event_ms, entry.wrong_clock = times.taken_ms, times.event_ms, times.wrong
+        entry.original_ms = record_ms if written_ms is None else written_ms

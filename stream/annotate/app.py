@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from model.contract import Model
-from stream.admin import check_topics
+from stream.admin import batch_limits, check_topics
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
 from stream.annotate.optouts import following
@@ -33,6 +33,7 @@ from stream.classifier import load_classifier
 from stream.deadline import Deadline
 from stream.errors import SettingsError, StalledError, StreamError
 from stream.kafka import connection
+from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
 from stream.metrics import Metrics
 from stream.phrases import PhraseLists
@@ -63,6 +64,7 @@ class Annotator:
         self._model = model
         self._tracing = open_tracing(settings.tracing)
         self._stop = asyncio.Event()
+        self._limits = OutputLimits(assumed=settings.published_bytes)
         self._pipeline: Pipeline | None = None
         self._pseudonyms = Pseudonyms(
             settings.author_key.get_secret_value().encode() if settings.author_key else None,
@@ -88,6 +90,9 @@ class Annotator:
         """
         settings = self._settings
         partitions = await self.check()
+        self._limits = OutputLimits(
+            await batch_limits(settings, partitions), assumed=settings.published_bytes
+        )
         threads = (Worker("tokenize"), Worker("model"))
         try:
             async with contextlib.AsyncExitStack() as around:
@@ -221,7 +226,7 @@ class Annotator:
         if settings.guarantee == "exactly_once":
 
             async def transactional(tp: TopicPartition) -> Publisher:
-                return await Transactions.start(tp, settings.group_id, timeout_ms, arguments)
+                return await Transactions.start(tp, settings.group_id, timeout_ms, arguments, self._limits)
 
             yield transactional
             return
@@ -229,7 +234,7 @@ class Annotator:
         producer = await start_shared_producer(timeout_ms / 1000, arguments)
 
         async def plain(tp: TopicPartition) -> Publisher:
-            return AtLeastOnce(tp, consumer, producer, timeout_ms / 1000)
+            return AtLeastOnce(tp, consumer, producer, timeout_ms / 1000, self._limits)
 
         try:
             yield plain
@@ -255,7 +260,7 @@ class Annotator:
         return PartitionContext(
             consumer=consumer,
             open_publisher=open_publisher,
-            encoder=OutcomeEncoder(policy),
+            encoder=OutcomeEncoder(policy, self._limits),
             metrics=self.metrics,
             tracing=self._tracing,
             commit_interval_s=settings.commit_interval_ms / 1000 if exactly_once else 0.0,
@@ -268,6 +273,7 @@ class Annotator:
         return Admission(
             input_format=settings.input_format,
             max_message_bytes=settings.max_message_bytes,
+            max_ahead_s=settings.max_ahead_s,
             pseudonyms=self._pseudonyms,
             optout=self._optout,
             phrases=self._phrases,

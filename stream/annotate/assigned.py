@@ -186,6 +186,7 @@ def _count(prefix: list[Entry], metrics: Metrics) -> None:
     by_outcome: dict[str, int] = {}
     by_label: dict[str, int] = {}
     by_cause: dict[str, int] = {}
+    by_clock: dict[str, int] = {}
     for entry in prefix:
         outcome = entry.outcome
         if isinstance(outcome, Emotion):
@@ -198,10 +199,13 @@ def _count(prefix: list[Entry], metrics: Metrics) -> None:
             assert outcome is not None
             name = outcome.value
         by_outcome[name] = by_outcome.get(name, 0) + 1
+        if entry.wrong_clock is not None:
+            by_clock[entry.wrong_clock] = by_clock.get(entry.wrong_clock, 0) + 1
     for counter, counts in (
         (metrics.messages, by_outcome),
         (metrics.labels, by_label),
         (metrics.dead_letters, by_cause),
+        (metrics.replaced_times, by_clock),
     ):
         for label, count in counts.items():
             counter.labels(label).inc(count)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from model.contract import Emotion, Encoded
+from stream.annotate.times import Clock
 from stream.errors import MessageError
 from stream.events import Message
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 class Silent(Enum):
@@ -33,6 +34,10 @@ class Entry:
 
     ``text`` is what the model reads of the message's own. ``key`` is the record's own, for its dead letter;
     ``author`` and ``published_key`` are pseudonyms.
+
+    ``timestamp_ms`` is when Kafka took it, ``event_ms`` the moment that it counts for; both can be right
+    (``stream.annotate.times``), and ``wrong_clock`` names the clock that was not. ``original_ms`` is Kafka's
+    time stamp as it was.
     """
 
     offset: int
@@ -41,6 +46,9 @@ class Entry:
     value: bytes | None
     headers: Headers
     admitted_at: float
+    event_ms: int = 0
+    original_ms: int | None = None
+    wrong_clock: Clock | None = None
     message: Message | None = None
     text: str = ""
     author: str | None = None
@@ -58,7 +66,10 @@ class Entry:
 
     @property
     def size_bytes(self) -> int:
-        return len(self.value or b"") + len(self.key or b"")
+        size = len(self.value or b"") + len(self.key or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value or b"")
+        return size
 
     @property
     def names(self) -> tuple[bytes, ...]:

@@ -17,15 +17,15 @@ from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.ledger import Entry, Silent
 from stream.codec import (
     CloudEventHeaders,
-    encode_dead_letter,
-    event_time_ms,
     to_json,
     utc,
 )
-from stream.errors import MessageError
+from stream.deadletters import dead_letter_record
+from stream.errors import Cause, MessageError
 from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Message, Source
 from stream.ids import delta_id, event_id
-from stream.records import Output, Record
+from stream.limits import OutputLimits
+from stream.records import Output, Record, size_bytes
 from stream.topics import TopicNames, partition_of
 from stream.tracecontext import trace_headers
 
@@ -69,6 +69,10 @@ class _Cell:
         }
 
 
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
 def _counted_as(channel: str | None) -> str:
     """The channel's name in the counts; a message may not count itself into the total."""
     return NO_CHANNEL if channel is None or channel == ALL_CHANNELS else channel
@@ -77,8 +81,9 @@ def _counted_as(channel: str | None) -> str:
 class OutcomeEncoder:
     """Makes the records of a commit, for the messages of one input topic."""
 
-    def __init__(self, policy: OutcomePolicy) -> None:
+    def __init__(self, policy: OutcomePolicy, limits: OutputLimits | None = None) -> None:
         self._policy = policy
+        self._limits = limits or OutputLimits()
         topic = policy.topics.messages
         self._source = f"/emotion-stream/{topic}"
         self._emotion_headers = CloudEventHeaders("EmotionEvent", self._source)
@@ -89,26 +94,30 @@ class OutcomeEncoder:
         self._signal_from = _LEVELS.index(policy.signal_min_level)
 
     def encode(self, partition: int, entries: Sequence[Entry], now: datetime) -> Output:
-        """Records of finished entries of one partition, in the order of their offsets."""
+        """Records of finished entries of one partition, in the order of their offsets.
+
+        Their time stamps are ``now``, since retention counts from there: what was written long ago is kept
+        as long as anything else. An entry whose event its topic has no room for becomes a dead letter.
+        """
         output: Output = defaultdict(list)
         cells: dict[tuple[str, int], _Cell] = defaultdict(_Cell)
-        time = now.isoformat().encode()
         window_ms = self._policy.count_window_s * 1000
         for entry in entries:
             outcome = entry.outcome
-            at_ms = entry.timestamp_ms
+            start_ms = entry.event_ms - entry.event_ms % window_ms
             if isinstance(outcome, Emotion):
                 assert entry.message is not None
-                at_ms = event_time_ms(entry.message, at_ms)
-                self._add_emotion(output, partition, entry, entry.message, outcome, at_ms, now, time)
-                start_ms = at_ms - at_ms % window_ms
+                if refused := self._add_emotion(output, partition, entry, entry.message, outcome, now):
+                    entry.outcome = outcome = refused
+            if isinstance(outcome, Emotion):
+                assert entry.message is not None
                 for channel in (ALL_CHANNELS, _counted_as(entry.message.channel)):
                     cell = cells[channel, start_ms]
                     cell.labels[outcome.label] = cell.labels.get(outcome.label, 0) + 1
                     cell.confidence_sum += outcome.confidence
                 continue
             # Whom these belong to is not known or not to be said, so only the total has them.
-            cell = cells[ALL_CHANNELS, at_ms - at_ms % window_ms]
+            cell = cells[ALL_CHANNELS, start_ms]
             if isinstance(outcome, MessageError):
                 self._add_dead_letter(output, partition, entry, outcome, now)
                 cell.dead_lettered += 1
@@ -116,7 +125,7 @@ class OutcomeEncoder:
                 cell.opted_out += 1
             else:
                 cell.tombstones += 1
-        self._add_deltas(output, partition, entries, cells, time)
+        self._add_deltas(output, partition, entries, cells, now)
         return output
 
     def _add_emotion(
@@ -126,11 +135,12 @@ class OutcomeEncoder:
         entry: Entry,
         message: Message,
         emotion: Emotion,
-        at_ms: int,
         now: datetime,
-        time: bytes,
-    ) -> None:
+    ) -> MessageError | None:
+        """Add the event, and the signal if there is one; or neither, and say what stands against it."""
         policy = self._policy
+        written = utc(entry.event_ms)
+        time, now_ms = written.isoformat().encode(), _ms(now)
         identity = event_id(policy.topics.messages, partition, entry.offset, policy.epoch)
         shared = {
             "id": identity,
@@ -141,7 +151,7 @@ class OutcomeEncoder:
             "author": entry.author,
             "channel": message.channel,
             "conversation": message.conversation,
-            "ts": utc(at_ms),
+            "ts": written,
             "model": self._model,
             "source": {
                 "topic": policy.topics.messages,
@@ -150,6 +160,8 @@ class OutcomeEncoder:
                 **self._epoch,
             },
         }
+        if entry.wrong_clock is not None:
+            shared["ts_replaced"] = entry.wrong_clock
         if policy.include_text:
             shared["text"] = message.text
         passed = trace_headers(entry.headers, never=entry.names)
@@ -161,37 +173,46 @@ class OutcomeEncoder:
             "windows": emotion.windows,
         }
         topic = policy.topics.emotions
-        output[topic, partition % policy.partitions[topic]].append(
-            Record(
-                entry.published_key, to_json(event), self._emotion_headers.of(identity, time, passed), at_ms
+        headers = self._emotion_headers.of(identity, time, passed)
+        records = {
+            (topic, partition % policy.partitions[topic]): Record(
+                entry.published_key, to_json(event), headers, now_ms, entry.offset
             )
-        )
+        }
         if self._is_signal(entry, emotion):
-            self._add_signal(output, partition, entry, shared, time, passed, at_ms)
+            place, signal = self._signal(partition, entry, shared, time, passed, now_ms)
+            records[place] = signal
+        for (topic, _), record in records.items():
+            if (size := size_bytes(record)) > self._limits.of(topic):
+                return MessageError(
+                    Cause.TOO_LARGE,
+                    f"its outcome has {size} bytes, topic {topic} takes {self._limits.of(topic)}",
+                )
+        for place, record in records.items():
+            output[place].append(record)
+        return None
 
     def _is_signal(self, entry: Entry, emotion: Emotion) -> bool:
         if entry.phrases:
             return True
         return entry.author is not None and _LEVELS.index(emotion.distress.level) >= self._signal_from
 
-    def _add_signal(
+    def _signal(
         self,
-        output: Output,
         partition: int,
         entry: Entry,
         shared: dict[str, Any],
         time: bytes,
         passed: list[tuple[str, bytes]],
-        at_ms: int,
-    ) -> None:
+        now_ms: int,
+    ) -> tuple[tuple[str, int], Record]:
         topic = self._policy.topics.signals
         key = entry.author.encode() if entry.author else None
         partitions = self._policy.partitions[topic]
         place = partition % partitions if key is None else partition_of(key, partitions)
         value = to_json({**shared, "phrases": entry.phrases})
-        output[topic, place].append(
-            Record(key, value, self._signal_headers.of(shared["id"], time, passed), at_ms)
-        )
+        headers = self._signal_headers.of(shared["id"], time, passed)
+        return (topic, place), Record(key, value, headers, now_ms, entry.offset)
 
     def _add_dead_letter(
         self, output: Output, partition: int, entry: Entry, error: MessageError, now: datetime
@@ -203,10 +224,19 @@ class OutcomeEncoder:
             error=error.detail,
             source=Source(topic=topics.messages, partition=partition, offset=entry.offset, epoch=epoch),
             failed_at=now,
+            timestamp_ms=entry.original_ms,
         )
-        headers = encode_dead_letter(letter, entry.headers, self._source)
+        record = dead_letter_record(
+            letter,
+            entry.key,
+            entry.value,
+            entry.headers,
+            source=self._source,
+            max_bytes=self._limits.of(topics.dlq),
+            at_ms=_ms(now),
+        )
         output[topics.dlq, partition % self._policy.partitions[topics.dlq]].append(
-            Record(entry.key, entry.value, headers, entry.timestamp_ms)
+            record._replace(offset=entry.offset)
         )
 
     def _add_deltas(
@@ -215,12 +245,13 @@ class OutcomeEncoder:
         partition: int,
         entries: Sequence[Entry],
         cells: Mapping[tuple[str, int], _Cell],
-        time: bytes,
+        now: datetime,
     ) -> None:
         by_channel: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for (channel, start_ms), cell in sorted(cells.items()):
             by_channel[channel].append(cell.as_json(start_ms))
         topic, name = self._policy.topics.counts, self._policy.topics.messages
+        time = now.isoformat().encode()
         first, last = entries[0], entries[-1]
         for channel, windows in by_channel.items():
             identity = delta_id(name, partition, first.offset, last.offset, channel, self._policy.epoch)
@@ -239,5 +270,5 @@ class OutcomeEncoder:
             }
             key = channel.encode()
             output[topic, partition_of(key, self._policy.partitions[topic])].append(
-                Record(key, to_json(delta), self._delta_headers.of(identity, time), last.timestamp_ms)
+                Record(key, to_json(delta), self._delta_headers.of(identity, time), _ms(now), last.offset)
             )

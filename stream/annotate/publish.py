@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
+from stream.limits import OutputLimits
 from stream.records import LastOffsets, Output
 from stream.transactions import kafka_errors_translated, send, start_producer
 
@@ -20,6 +21,7 @@ class Publisher(Protocol):
         Raises:
             FencedError: the partition belongs to somebody else.
             PublishError: it could not be done.
+            RefusedError: nor will it ever be.
         """
         ...
 
@@ -35,7 +37,9 @@ class AtLeastOnce:
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
         timeout_s: float,
+        limits: OutputLimits,
     ) -> None:
+        self._limits = limits
         self._partition = partition
         self._consumer = consumer
         self._producer = producer
@@ -44,7 +48,7 @@ class AtLeastOnce:
     async def commit(self, output: Output, next_offset: int, note: str = "") -> LastOffsets:
         with kafka_errors_translated():
             async with asyncio.timeout(self._timeout_s):
-                last_offsets = await send(self._producer, output)
+                last_offsets = await send(self._producer, output, self._partition, self._limits)
                 await self._consumer.commit({self._partition: OffsetAndMetadata(next_offset, note)})
         return last_offsets
 

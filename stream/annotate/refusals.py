@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from aiokafka import errors
 
-from stream.errors import BrokerError, SettingsError, StreamError
+from stream.errors import BrokerError, RecordError, SettingsError, StreamError
+from stream.transactions import RefusedError
 
 _REMEDIES: dict[type[errors.KafkaError], tuple[type[StreamError], str]] = {
     errors.InvalidSessionTimeoutError: (
@@ -37,10 +38,20 @@ _REMEDIES: dict[type[errors.KafkaError], tuple[type[StreamError], str]] = {
 def refusal(error: BaseException) -> StreamError | None:
     """What to tell a person about ``error``, if it is one that stays."""
     for cause in _chain(error):
+        if isinstance(cause, RefusedError):
+            return RecordError(f"{cause}: {_remedy_of_record(cause)}")
         for kind, (made, remedy) in _REMEDIES.items():
             if isinstance(cause, kind):
                 return made(f"the cluster refused ({kind.__name__}): {remedy}")
     return None
+
+
+def _remedy_of_record(error: RefusedError) -> str:
+    if isinstance(error.__cause__, errors.InvalidTimestampError):
+        return "it bears the time of now, so set the clock of this machine, or of the broker"
+    if isinstance(error.__cause__, errors.MessageSizeTooLargeError):
+        return "raise max.message.bytes of that topic"
+    return "see the broker's log, and the configuration of that topic"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -10,10 +10,12 @@ sent in one transaction a cause. One replay at a time: a second one fences the f
 """
 
 import asyncio
+import gzip
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import click
@@ -22,13 +24,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, InvalidProducerEpoch, ProducerFenced
 from aiokafka.structs import TopicPartition
 
-from stream.admin import TIMEOUT_S, check_topics, connected
-from stream.codec import decode_dead_letter
+from stream.admin import TIMEOUT_S, batch_limits, check_topics, connected, partition_counts
 from stream.commands.clients import broker_errors, chunks_until, consuming, producing
 from stream.commands.options import SettingsCommand, settings_options
+from stream.deadletters import TIMESTAMP_HEADER, decode_dead_letter, is_original
 from stream.errors import Cause, StreamError
-from stream.events import Source
-from stream.settings import Settings
+from stream.events import DeadLetter
+from stream.records import Record, size_bytes
+from stream.settings import KafkaSettings, Settings
 
 REPLAYS_HEADER: Final = "dlq_replays"
 """How often a message was sent back: a header of the message, kept when it fails again."""
@@ -39,6 +42,9 @@ OTHER: Final = "other"
 CAUSES: Final = (*(cause.value for cause in Cause), OTHER)
 CHUNK: Final = 500
 """Most dead letters in memory, and in one transaction."""
+
+_LARGE_BYTES: Final = 1 << 20
+_NO_LIMIT: Final = 1 << 30
 
 
 @click.command(cls=SettingsCommand)
@@ -79,23 +85,37 @@ class Letter:
     """A dead letter, with the headers that its message had."""
 
     record: Any
-    source: Source
+    told: DeadLetter
     cause: str
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
     @classmethod
     def of(cls, record: Any) -> "Letter":
         """Raises ValueError where the record is no dead letter."""
         letter, headers = decode_dead_letter(record.headers)
         cause = letter.cause if letter.cause in CAUSES else OTHER
-        return cls(record, letter.source, cause, tuple(headers))
+        return cls(record, letter, cause, tuple(headers))
 
-    def headers_to_send(self) -> list[tuple[str, bytes]]:
-        """The message's headers, with this replay counted."""
-        counts = [value for name, value in self.headers if name == REPLAYS_HEADER and value.isdigit()]
-        replays = int(counts[-1]) + 1 if counts else 1
-        kept = [(name, value) for name, value in self.headers if name != REPLAYS_HEADER]
-        return [*kept, (REPLAYS_HEADER, str(replays).encode())]
+    def message(self, now_ms: int) -> Record:
+        """The message as it was, with this replay counted.
+
+        Its time stamp is that of the replay, or retention could take it before it is read; the first one,
+        which dates a message without a time of its own, goes along as a header.
+        """
+        counts = [value for name, value in self.headers if name == REPLAYS_HEADER and value is not None]
+        replays = int(counts[-1]) + 1 if counts and counts[-1].isdigit() else 1
+        kept = [header for header in self.headers if header[0] not in (REPLAYS_HEADER, TIMESTAMP_HEADER)]
+        first_ms = self.told.timestamp_ms
+        if first_ms is None:
+            first_ms = self.record.timestamp
+        ours = [(REPLAYS_HEADER, str(replays).encode()), (TIMESTAMP_HEADER, str(first_ms).encode())]
+        return Record(self.record.key, self.record.value, [*kept, *ours], now_ms)
+
+    def restored(self, original: Any) -> "Letter":
+        """The letter of a message that was cut, with what it had."""
+        told = self.told.model_copy(update={"cut": ()})
+        record = replace(self.record, key=original.key, value=original.value)
+        return Letter(record, told, self.cause, tuple(original.headers))
 
 
 Positions = dict[TopicPartition, int]
@@ -144,7 +164,9 @@ async def replay_dead_letters(
             progress = await _progress(settings, causes, again=again)
             consumer = await clients.enter_async_context(consuming(settings, dlq, counts[dlq]))
             ends = await _seek(consumer, progress.values())
-            replay = Replay(settings, counts[settings.input_topic], progress, producer, limit)
+            topic = settings.input_topic
+            target = Target(topic, counts[topic], (await batch_limits(settings, [topic])).get(topic))
+            replay = Replay(settings, target, progress, producer, limit)
             async for chunk in chunks_until(consumer, ends, max_records=CHUNK):
                 await replay.send(chunk)
                 if replay.full:
@@ -155,13 +177,30 @@ async def replay_dead_letters(
     return replay.sent
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The topic that messages go back to. ``max_bytes`` of a batch, where the cluster tells it."""
+
+    topic: str
+    partitions: int
+    max_bytes: int | None
+
+    def takes(self, message: Record) -> bool:
+        """Whether a message fits, compressed as the producer does it."""
+        size = size_bytes(message)
+        if self.max_bytes is None or size <= self.max_bytes:
+            return True
+        value = message.value or b""
+        return size - len(value) + len(gzip.compress(value)) <= self.max_bytes
+
+
 class Replay:
     """One run: which dead letters go back, how many, and how far it has come."""
 
     def __init__(
         self,
         settings: Settings,
-        partitions: int,
+        target: Target,
         progress: Mapping[str, Progress],
         producer: AIOKafkaProducer | None,
         limit: int | None,
@@ -169,7 +208,7 @@ class Replay:
         self.sent: Counter[str] = Counter()
         self.positions: Positions = {}
         self._settings = settings
-        self._partitions = partitions
+        self._target = target
         self._progress = progress
         self._producer = producer
         self._limit = limit
@@ -185,9 +224,10 @@ class Replay:
             if self._producer is None:
                 continue
             async with self._producer.transaction():
-                sent = [await self._send_back(self._producer, letter) for letter in letters]
+                sent = [future for letter in letters if (future := await self._send_back(letter))]
                 await asyncio.gather(*sent)
                 await self._commit(self._producer, cause)
+            self.sent[cause] -= len(letters) - len(sent)
 
     async def keep_positions(self) -> None:
         """Commit how far each cause has come, also past dead letters of others, so none is read again."""
@@ -208,26 +248,44 @@ class Replay:
             try:
                 letter = Letter.of(record)
             except ValueError as error:
-                where = f"{record.topic} {record.partition}, offset {record.offset}"
-                click.echo(f"{where}: not a dead letter: {error}", err=True)
+                click.echo(f"{_where(record)}: not a dead letter: {error}", err=True)
                 continue
             if letter.cause in self._progress and self._progress[letter.cause].wants(letter):
                 chosen[letter.cause].append(letter)
                 self.sent[letter.cause] += 1
         return chosen
 
-    async def _send_back(self, producer: AIOKafkaProducer, letter: Letter) -> asyncio.Future[Any]:
-        """To the partition it came from, where that is still there, so that it meets its key's others."""
-        source, topic = letter.source, self._settings.input_topic
-        known = source.topic == topic and source.partition < self._partitions
-        future: asyncio.Future[Any] = await producer.send(
-            topic,
-            letter.record.value,
-            key=letter.record.key,
+    async def _send_back(self, letter: Letter) -> asyncio.Future[Any] | None:
+        """To the partition it came from, where that is still there, so that it meets its key's others.
+
+        None, and a line that says why, where the message is gone or has no room.
+        """
+        assert self._producer is not None
+        source, target = letter.told.source, self._target
+        if letter.told.cut:
+            original = await find_original(self._settings, letter.told)
+            if original is None:
+                place = f"{source.topic} {source.partition}, offset {source.offset}"
+                _not_sent(letter, f"it was cut, and its original is gone from {place}")
+                return None
+            letter = letter.restored(original)
+        message = letter.message(int(time.time() * 1000))
+        if not target.takes(message):
+            needed = f"{size_bytes(message)} bytes do not fit into {target.topic}"
+            remedy = f"raise its max.message.bytes ({target.max_bytes}) and replay with --again"
+            _not_sent(letter, f"{needed}: {remedy}")
+            return None
+        known = source.topic == target.topic and source.partition < target.partitions
+        future: asyncio.Future[Any] = await self._producer.send(
+            target.topic,
+            message.value,
+            key=message.key,
             partition=source.partition if known else None,
-            timestamp_ms=letter.record.timestamp,
-            headers=letter.headers_to_send(),
+            timestamp_ms=message.timestamp_ms,
+            headers=message.headers,
         )
+        if size_bytes(message) > _LARGE_BYTES:  # one of these in memory at a time
+            await asyncio.wait([future])
         return future
 
     async def _commit(self, producer: AIOKafkaProducer, cause: str) -> None:
@@ -238,12 +296,44 @@ class Replay:
             progress.committed |= ahead
 
 
+async def find_original(settings: KafkaSettings, letter: DeadLetter) -> Any | None:
+    """The message that a cut letter stands for, where it still lies; None where it is gone.
+
+    A record that lies there now and is not of the size and hash told is another one: the topic was made anew.
+    """
+    source = letter.source
+    place = TopicPartition(source.topic, source.partition)
+    partitions = (await partition_counts(settings, [source.topic])).get(source.topic, 0)
+    if source.partition >= partitions:
+        return None
+    async with consuming(settings, source.topic, partitions) as consumer:
+        begin = (await consumer.beginning_offsets([place]))[place]
+        end = (await consumer.end_offsets([place]))[place]
+        if not begin <= source.offset < end:
+            return None
+        consumer.seek(place, source.offset)
+        async for chunk in chunks_until(consumer, {place: source.offset + 1}, max_records=1):
+            for record in chunk:
+                if record.offset == source.offset and is_original(letter, record.value):
+                    return record
+    return None
+
+
+def _not_sent(letter: Letter, why: str) -> None:
+    click.echo(f"{_where(letter.record)}: not sent back: {why}", err=True)
+
+
+def _where(record: Any) -> str:
+    return f"{record.topic} {record.partition}, offset {record.offset}"
+
+
 def _producer(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaProducer]:
     return producing(
         settings,
         transactional_id=f"{settings.group_id}:replay",
         transaction_timeout_ms=settings.transaction_timeout_ms,
-        max_request_size=5 * settings.max_message_bytes + (1 << 20),
+        max_request_size=_NO_LIMIT,  # what is too much is the topic's to say
+        compression_type="gzip",  # what came compressed may fit no other way
     )
 
 

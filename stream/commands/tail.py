@@ -13,14 +13,15 @@ from typing import Any, Final
 import click
 import orjson
 from aiokafka import AIOKafkaConsumer
+from pydantic_core import from_json
 from rich.console import Console
 from rich.text import Text
 
 from stream.admin import check_topics
-from stream.codec import decode_dead_letter
 from stream.commands.clients import broker_errors, chunks_until, consuming
-from stream.commands.lines import LINES, deleted
+from stream.commands.lines import LINES, deleted, fields
 from stream.commands.options import SettingsCommand, settings_options
+from stream.deadletters import decode_dead_letter
 from stream.settings import Settings
 
 Show = Callable[[Any], None]
@@ -101,8 +102,8 @@ def _event(record: Any) -> dict[str, Any]:
     if record.value is None:
         return {"key": key, "deleted": True}
     try:
-        event = orjson.loads(record.value)
-    except orjson.JSONDecodeError:
+        event = from_json(record.value)  # nests no deeper than what can be written again
+    except ValueError:
         event = None
     if isinstance(event, dict):
         return event
@@ -119,7 +120,10 @@ def _dead_letter(show_value: bool) -> Callable[[Any], dict[str, Any]]:
             return place | {"error": f"not a dead letter: {error}"}
         shown: dict[str, Any] = letter.model_dump(mode="json") | {"bytes": len(value)} | place
         if show_value:
-            shown["headers"] = {name: content.decode(errors="replace") for name, content in headers}
+            shown["headers"] = {
+                name: None if content is None else content.decode(errors="replace")
+                for name, content in headers
+            }
             shown |= _readable(value)
         return shown
 
@@ -141,7 +145,14 @@ def _human_lines(console: Console, name: str) -> Show:
     line_of = LINES[name]
 
     def show(event: dict[str, Any]) -> None:
-        line: Text = deleted(event) if event.get("deleted") else line_of(event)
-        console.print(line)
+        console.print(deleted(event) if event.get("deleted") else _line(line_of, event))
 
     return show
+
+
+def _line(line_of: Callable[[dict[str, Any]], Text], event: dict[str, Any]) -> Text:
+    """The line of an event; of what somebody else has written there, its fields."""
+    try:
+        return line_of(event)
+    except (AttributeError, TypeError, ValueError):
+        return fields(event)

@@ -20,7 +20,7 @@ from model.contract import Model
 from stream.admin import create_topics
 from stream.annotate.app import Annotator
 from stream.classifier import load_classifier
-from stream.codec import decode_dead_letter
+from stream.deadletters import decode_dead_letter
 from stream.demo.feed import Record, Sent, send_all
 from stream.demo.monitor_process import MonitorProcess, monitor_of
 from stream.demo.monitoring import MonitorView

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from stream.codec import decode_dead_letter
+from stream.deadletters import decode_dead_letter
 from stream.errors import Cause
 from stream.events import (
     ALL_CHANNELS,

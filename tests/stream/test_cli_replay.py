@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from stream.admin import connected, create_topics, partition_counts
-from stream.codec import encode_dead_letter
 from stream.commands import replay as replay_module
 from stream.commands.replay import CAUSES, Replay, replay_group
+from stream.deadletters import encode_dead_letter
 from stream.errors import StreamError
 from stream.events import DeadLetter, Source
 from stream.settings import Settings
@@ -66,8 +66,8 @@ async def test_a_message_goes_back_as_it_was_to_the_partition_it_came_from(topic
     await replay(settings)
     (record,) = await sent_back(settings)
     assert (record.key, record.value, record.partition) == (b"k", b"\xff\x00", 3)
-    assert record.timestamp == WRITTEN_AT_MS
-    assert sorted(record.headers) == sorted([*original, ("dlq_replays", b"1")])
+    ours = [("dlq_replays", b"1"), ("dlq_timestamp", str(WRITTEN_AT_MS).encode())]
+    assert sorted(record.headers) == sorted([*original, *ours])
 
 
 async def test_a_second_replay_sends_nothing_and_again_sends_all(topics: Topics) -> None:
@@ -134,7 +134,7 @@ async def test_a_message_that_failed_again_carries_how_often_it_was_sent_back(to
         await replay(settings)
         record = (await sent_back(settings))[-1]
         assert header(record, "dlq_replays") == str(replays)
-        assert len(record.headers) == 1
+        assert len(record.headers) == 2
         headers = record.headers
 
 

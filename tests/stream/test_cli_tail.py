@@ -10,8 +10,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from rich.console import Console
 
-from stream.codec import encode_dead_letter, to_json
+from stream.codec import to_json
 from stream.commands.lines import LINES
+from stream.deadletters import encode_dead_letter
 from stream.events import CountDelta, DeadLetter, DistressSignal, EmotionEvent
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.settings import Settings

@@ -15,7 +15,7 @@ from stream.events import Message
 from stream.reading import Format, Line, RefusedLine, format_of, opened, read_lines
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: not text.isspace())
-NAMES = st.text("abcdefg xyz,;\"'ü", min_size=1, max_size=12)
+NAMES = st.text("abcdefg xyz,;\"'ü", min_size=1, max_size=12).filter(str.strip)
 MESSAGES = st.lists(
     st.fixed_dictionaries({"text": TEXTS}, optional={"author": NAMES, "channel": NAMES, "id": NAMES})
 )

@@ -22,6 +22,7 @@ def admit(value: bytes | None = None, key: bytes | None = None, *, optout: str =
     admission = Admission(
         input_format="json",
         max_message_bytes=1000,
+        max_ahead_s=300,
         pseudonyms=PSEUDONYMS,
         optout=refused,
         phrases=None,

@@ -17,7 +17,7 @@ from model.contract import Encoded, Logits
 from model.fake import FakeClassifier
 from stream.annotate.app import Annotator
 from stream.annotate.inference import ModelBrokenError
-from stream.codec import decode_dead_letter
+from stream.deadletters import decode_dead_letter
 from stream.errors import BrokerError, SettingsError, StalledError, TopicError
 from stream.events import CountDelta, DistressSignal, EmotionEvent
 from stream.privacy import Pseudonyms

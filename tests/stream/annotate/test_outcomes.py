@@ -12,7 +12,7 @@ from model.contract import Distress, Emotion, ModelInfo
 from model.labels import EMOTIONS, LABELS
 from stream.annotate.ledger import Entry, Outcome, Silent
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
-from stream.codec import decode_dead_letter
+from stream.deadletters import decode_dead_letter
 from stream.errors import Cause, MessageError
 from stream.events import CountDelta, DistressSignal, EmotionEvent, Message
 from stream.records import Output, Record
@@ -44,6 +44,7 @@ def emotion(label: str = "anger", level: Any = "watch") -> Emotion:
 def entry(offset: int, outcome: Outcome, message: Message | None = None, **fields: Any) -> Entry:
     values: dict[str, Any] = {
         "timestamp_ms": NOON_MS,
+        "event_ms": NOON_MS,
         "key": b"k",
         "value": b"v",
         "headers": (),
@@ -116,7 +117,7 @@ def test_outputs_are_cloudevents_and_carry_the_trace_on() -> None:
     assert by_name["ce_id"] == b"messages-0-7"
     assert by_name["ce_type"] == b"emotion-stream.emotion.v1"
     assert by_name["content-type"] == b"application/json"
-    assert by_name["ce_time"] == b"2026-03-01T12:00:30+00:00"
+    assert by_name["ce_time"] == b"2026-03-01T12:00:00+00:00"
     assert by_name["traceparent"] == trace[1]
     assert "x-internal" not in by_name
     assert "tracestate" not in by_name
@@ -182,7 +183,7 @@ def test_the_deltas_of_a_commit_add_up_to_its_messages(
     outcomes: list[tuple[Outcome, Message | None, int]], partition: int
 ) -> None:
     entries = [
-        entry(offset, outcome, message, timestamp_ms=NOON_MS + shift_s * 1000)
+        entry(offset, outcome, message, event_ms=NOON_MS + shift_s * 1000)
         for offset, (outcome, message, shift_s) in enumerate(outcomes)
     ]
     output = encoder().encode(partition, entries, NOW)
