@@ -97,6 +97,21 @@ class Metrics:
         self.optout_authors = Gauge(
             "emotion_optout_entries", "Entries on the opt-out list.", registry=registry
         )
+        self.optout_held = Gauge(
+            "emotion_optout_held_entries",
+            "Entries that have gone from the opt-out file and stay in force until it says that it is whole.",
+            registry=registry,
+        )
+        self.optout_refused = Gauge(
+            "emotion_optout_refused",
+            "1 while the opt-out list as it stands is not what is in force.",
+            registry=registry,
+        )
+        self.optout_reload_failures = Counter(
+            "emotion_optout_reload_failures",
+            "Changes of the opt-out list that were not taken as they were.",
+            registry=registry,
+        )
         self.model_info = Gauge(
             "emotion_model_info",
             "Always 1; the model in its labels.",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import SettingsError
+from stream.listfile import says_whole
 
 _WORDS = re.compile(r"\w+")
 _NAMES = "\0"
@@ -37,13 +38,14 @@ class PhraseLists:
 
     @classmethod
     def load(cls, path: Path) -> "PhraseLists":
-        """Lists from a TOML file.
+        """Lists from a TOML file. One that was cut short is told by its end line (``stream.listfile``).
 
         Raises:
-            SettingsError: the file cannot be read, or holds something else than lists of phrases.
+            SettingsError: the file cannot be read, is not whole, or holds something else than such lists.
         """
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            text = path.read_text(encoding="utf-8-sig")
+            content = tomllib.loads(text)
         except OSError as error:
             raise SettingsError(f"phrase lists cannot be read ({error}): see phrases_file") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -54,6 +56,10 @@ class PhraseLists:
         for name, phrases in lists.items():
             if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
                 raise SettingsError(f"{path}: lists.{name} must be a list of phrases in quotes")
+        try:
+            says_whole(text, len(lists))
+        except SettingsError as error:
+            raise SettingsError(f"{path}: {error}") from None
         return cls(lists)
 
     def match(self, text: str) -> tuple[str, ...]:

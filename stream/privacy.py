@@ -9,7 +9,6 @@ import hmac
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import structlog
 from stream.authors import AuthorCase, canonical_author
 from stream.errors import SettingsError
 from stream.events import Message
+from stream.listfile import Stamp, end_line, says_whole, stamp_of
 
 PSEUDONYM_HEX_DIGITS = 32
 """128 bits: two of a billion authors share a pseudonym with a probability below 1e-20."""
@@ -121,16 +121,26 @@ def _hidden(value: str, author: str, pseudonym: str) -> str:
 
 
 class OptOut:
-    """Authors who must not be read. Holds names as given in the file, and pseudonyms from the topic."""
+    """Authors who must not be read. Holds names as given in the file, and pseudonyms from the topic.
+
+    ``problem`` says why the file as it stands is not what is in force, and ``held`` counts the entries that
+    have gone from it and stay in force until ``stream.listfile`` knows the file to be whole.
+    ``topic_problem`` says the same of the topic.
+    """
 
     def __init__(self, pseudonyms: Pseudonyms, file: Path | None = None) -> None:
+        self.problem: str | None = None
+        self.topic_problem: str | None = None
+        self.held = 0
         self._pseudonyms = pseudonyms
         self._file = file
-        self._seen: tuple[int, int] | None = None
+        self._seen: Stamp | None = None
+        self._whole = False
+        self._accepted: frozenset[str] = frozenset()
         self._from_file: frozenset[str] = frozenset()
         self._from_topic: set[str] = set()
         if file is not None:
-            self._read(file)
+            self._start(file)
 
     def __len__(self) -> int:
         return len(self._from_file) + len(self._from_topic)
@@ -153,35 +163,82 @@ class OptOut:
         else:
             self._from_topic.discard(pseudonym)
 
-    def reload(self) -> None:
-        """Read the file again if it changed; one that has gone keeps its last list in force."""
-        if self._file is None:
-            return
-        try:
-            if self._stamp(self._file) != self._seen:
-                self._read(self._file)
-        except SettingsError as error:
-            _log.warning("the opt-out list cannot be read; the last one stays in force", reason=str(error))
-            self._seen = None
+    def reload(self) -> bool:
+        """Read the file again if it changed; False where it has become one that is not taken as it is.
 
-    def _read(self, file: Path) -> None:
+        Who is new in it is opted out at once. Who has gone from it stays opted out, unless the file says
+        that it is whole; so does everybody where it cannot be read.
+        """
+        if self._file is None:
+            return True
+        before = self.problem
         try:
-            self._seen = self._stamp(file)
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
+            stamp = stamp_of(self._file)
+            if stamp == self._seen:
+                return True
+            self._take(_read(self._file))
+            self._seen = stamp
+        except (OSError, UnicodeDecodeError) as error:
+            self.problem, self._seen = f"it cannot be read ({error})", None
+        if self.problem is None or self.problem == before:
+            return True
+        _log.warning(
+            "the opt-out list is not taken as it is: whoever has gone from it stays opted out",
+            reason=self.problem,
+            held=self.held,
+            in_force=len(self._from_file),
+        )
+        return False
+
+    def _start(self, file: Path) -> None:
+        """The first list, which has none before it to be compared with."""
+        try:
+            self._seen = stamp_of(file)
+            text = _read(file)
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"optout_file {file} cannot be read ({error}): one author a line") from error
-        self._from_file = frozenset(map(self._pseudonyms.canonical, _entries(lines)))
-        _log.info("opt-out list read", authors=len(self._from_file))
-
-    @staticmethod
-    def _stamp(file: Path) -> tuple[int, int]:
+        lines = _entries(text)
         try:
-            status = file.stat()
-        except OSError as error:
-            raise SettingsError(f"optout_file {file} cannot be read ({error}): one author a line") from error
-        return status.st_mtime_ns, status.st_size
+            self._whole = says_whole(text, len(lines))
+        except SettingsError as error:
+            raise SettingsError(f"optout_file {file}: {error}") from None
+        if not lines and not self._whole:
+            raise SettingsError(
+                f"optout_file {file} names nobody: if nobody has opted out, let it say {end_line(0)!r}"
+            )
+        self._accept(frozenset(map(self._pseudonyms.canonical, lines)))
+
+    def _take(self, text: str) -> None:
+        lines = _entries(text)
+        found = frozenset(map(self._pseudonyms.canonical, lines))
+        gone = len(self._accepted - found)
+        try:
+            whole = says_whole(text, len(lines))
+        except SettingsError as error:
+            self._keep(found, gone, str(error))
+            return
+        if whole or not (gone or self._whole):
+            self._whole = whole
+            self._accept(found)
+        else:
+            what = f"{gone} of {len(self._accepted)} entries have gone" if gone else "its end line has gone"
+            self._keep(found, gone, f"{what}: if that is meant, end the file with {end_line(len(lines))!r}")
+
+    def _accept(self, found: frozenset[str]) -> None:
+        self._accepted = self._from_file = found
+        self.problem, self.held = None, 0
+        _log.info("opt-out list read", authors=len(found))
+
+    def _keep(self, found: frozenset[str], gone: int, problem: str) -> None:
+        """The last list stays in force, and whom this one adds."""
+        self._from_file = self._accepted | found
+        self.problem, self.held = problem, gone
 
 
-def _entries(lines: Iterable[str]) -> Iterable[str]:
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8-sig")
+
+
+def _entries(text: str) -> list[str]:
     """One author or pseudonym a line; empty lines and lines that start with # say nothing."""
-    return (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

@@ -270,6 +270,7 @@ class Annotator:
 
     def _admission(self) -> Admission:
         settings = self._settings
+        self._reload_optout()
         return Admission(
             input_format=settings.input_format,
             max_message_bytes=settings.max_message_bytes,
@@ -286,10 +287,16 @@ class Annotator:
         """Lag and age as metrics, the opt-out file on change, and the stall watchdog."""
         while True:
             await asyncio.sleep(_OBSERVE_S)
-            self._optout.reload()
-            self.metrics.optout_authors.set(len(self._optout))
+            self._reload_optout()
             await self._observe_lag(pipeline)
             self._raise_if_stalled()
+
+    def _reload_optout(self) -> None:
+        if not self._optout.reload():
+            self.metrics.optout_reload_failures.inc()
+        self.metrics.optout_authors.set(len(self._optout))
+        self.metrics.optout_held.set(self._optout.held)
+        self.metrics.optout_refused.set(bool(self._optout.problem or self._optout.topic_problem))
 
     async def _observe_lag(self, pipeline: Pipeline) -> None:
         now_ms = time.time() * 1000

@@ -47,6 +47,17 @@ class MonitorMetrics:
             ["receiver", "result"],
             registry=registry,
         )
+        self.rules = Gauge("emotion_monitor_rules", "Alert rules in force.", registry=registry)
+        self.rules_refused = Gauge(
+            "emotion_monitor_rules_refused",
+            "1 while the rules file as it stands is not what is in force.",
+            registry=registry,
+        )
+        self.rules_reload_failures = Counter(
+            "emotion_monitor_rules_reload_failures",
+            "Changes of the rules file that were not taken.",
+            registry=registry,
+        )
         self.precision = Gauge(
             "emotion_alert_precision_ratio",
             "Confirmed over reviewed alerts; bound: estimate, lower or upper (95 % Wilson interval).",
@@ -68,6 +79,10 @@ class MonitorMetrics:
             ["channel"],
             registry=registry,
         )
+
+    def show_rules(self, in_force: int, problem: str | None) -> None:
+        self.rules.set(in_force)
+        self.rules_refused.set(problem is not None)
 
     def show_precision(self, by_rule: dict[str, Precision]) -> None:
         for rule, precision in by_rule.items():

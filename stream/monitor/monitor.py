@@ -218,9 +218,12 @@ class Monitor:
 
     async def _rules_loop(self) -> None:
         while True:
+            self.metrics.show_rules(self._rules.in_force, self._rules.problem)
             await asyncio.sleep(RULES_INTERVAL_S)
+            failures = self._rules.failures
             if await asyncio.to_thread(self._rules.reload):
                 self.partitions.use(self._rules.rules)
+            self.metrics.rules_reload_failures.inc(self._rules.failures - failures)
 
     async def _watch_loop(self) -> None:
         """Look for what dies or hangs quietly."""

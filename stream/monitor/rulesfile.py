@@ -8,6 +8,7 @@ import structlog
 from pydantic import ValidationError
 
 from stream.errors import SettingsError
+from stream.listfile import Stamp, end_line, says_whole, stamp_of
 from stream.monitor.rules import RuleSet, rule_set
 
 SHIPPED_RULES: Final = Path(__file__).with_name("rules.toml")
@@ -21,8 +22,14 @@ def load_rules(path: Path, *, base_s: int = 60) -> RuleSet:
     Raises:
         SettingsError: one line that names the file, the rule, the field and what is allowed.
     """
+    return _parsed(path, base_s)[0]
+
+
+def _parsed(path: Path, base_s: int) -> tuple[RuleSet, bool]:
+    """The rules, and whether the file says that it is whole (``stream.listfile``)."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        tables = tomllib.loads(text)
     except OSError as error:
         raise SettingsError(f"the rules cannot be read ({error}): see rules_file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -37,17 +44,29 @@ def load_rules(path: Path, *, base_s: int = 60) -> RuleSet:
                 f"{path}: rule {rule.name}: its window of {rule.window_s} s is not made of whole count "
                 f"windows of {base_s} s; change it, or count_window_s"
             )
-    return rules
+    try:
+        return rules, says_whole(text, len(rules.rules))
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
 
 
 class RulesFile:
-    """Rules that follow their file: a change is taken over, a mistake leaves the last rules in force."""
+    """Rules that follow their file: a change is taken over, a mistake leaves the last rules in force.
+
+    A rule that goes would end its alerts as if all were well, so it goes only from a file that says that it
+    is whole (``stream.listfile``); ``enabled = false`` turns one off without that. ``problem`` says why the
+    file as it stands is not what is in force.
+    """
 
     def __init__(self, path: Path | None, *, base_s: int = 60) -> None:
         self.path = path or SHIPPED_RULES
+        self.problem: str | None = None
+        self.failures = 0
         self._base_s = base_s
         self._stamp = self._modified()
-        self.rules = load_rules(self.path, base_s=base_s)
+        self.rules, self._whole = _parsed(self.path, base_s)
+        if not self.rules.rules and not self._whole:
+            raise SettingsError(f"{self.path} has no rules: if that is meant, let it say {end_line(0)!r}")
 
     def reload(self) -> bool:
         """Read the file again if it has changed; whether there are new rules."""
@@ -56,19 +75,38 @@ class RulesFile:
             return False
         self._stamp = stamp
         try:
-            self.rules = load_rules(self.path, base_s=self._base_s)
+            rules, whole = _parsed(self.path, self._base_s)
+            if not whole:
+                self._refuse_what_may_be_cut(rules)
         except SettingsError as error:
-            _log.warning("the changed rules are not used; the last ones stay in force", reason=str(error))
+            self.problem = str(error)
+            self.failures += 1
+            _log.warning("the changed rules are not used; the last ones stay in force", reason=self.problem)
             return False
+        self.rules, self._whole, self.problem = rules, whole, None
         _log.info("rules read again", rules=len(self.rules.rules))
         return True
 
-    def _modified(self) -> tuple[int, int] | None:
+    @property
+    def in_force(self) -> int:
+        """Rules that are enabled."""
+        return sum(rule.enabled for rule in self.rules.rules)
+
+    def _refuse_what_may_be_cut(self, rules: RuleSet) -> None:
+        gone = {rule.name for rule in self.rules.rules} - {rule.name for rule in rules.rules}
+        if not gone and not self._whole:
+            return
+        what = f"{', '.join(sorted(gone))} would go" if gone else "its end line has gone"
+        raise SettingsError(
+            f"{self.path}: {what}: if that is meant, end the file with {end_line(len(rules.rules))!r}; "
+            "to turn a rule off, write enabled = false"
+        )
+
+    def _modified(self) -> Stamp | None:
         try:
-            status = self.path.stat()
+            return stamp_of(self.path)
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_size
 
 
 def _explain(error: ValidationError, tables: dict[str, Any]) -> str:

@@ -74,3 +74,12 @@ def test_a_wrong_file_gets_one_clear_line(tmp_path: Path, content: str, complain
 def test_a_missing_file_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="phrases_file"):
         PhraseLists.load(tmp_path / "none.toml")
+
+
+def test_a_file_that_is_cut_short_is_told_by_its_end_line(tmp_path: Path) -> None:
+    file = tmp_path / "phrases.toml"
+    file.write_text('[lists]\na = ["x"]\nb = ["y"]\n# end: 2\n')
+    assert PhraseLists.load(file).names == ("a", "b")
+    file.write_text('[lists]\na = ["x"]\n# end: 2\n')
+    with pytest.raises(SettingsError, match="cut short"):
+        PhraseLists.load(file)

@@ -1,6 +1,8 @@
 """Authors leave as pseudonyms, and whoever opted out is not read."""
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,71 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert "lee" in optout
 
 
+def optout_of(tmp_path: Path, text: str) -> tuple[OptOut, Callable[[str], bool]]:
+    """A list, and a way to write its file anew and have it read."""
+    file = tmp_path / "optout.txt"
+    file.write_text(text)
+    optout = OptOut(Pseudonyms(b"key"), file)
+
+    def rewrite(text: str) -> bool:
+        file.write_text(text)
+        os.utime(file, ns=(time.time_ns(), time.time_ns()))
+        return optout.reload()
+
+    return optout, rewrite
+
+
+@pytest.mark.parametrize("torn", ["", "ki", "kim\n", "kim\nlee\n", "lee\nada\n# end: 3\n", "# end: 3\n"])
+def test_while_a_file_is_rewritten_nobody_is_opted_in(tmp_path: Path, torn: str) -> None:
+    whole = "kim\nlee\nada\n"
+    optout, rewrite = optout_of(tmp_path, whole)
+    assert not rewrite(torn)
+    assert all(author in optout for author in ("kim", "lee", "ada"))
+    assert optout.problem is not None
+    assert rewrite(whole)
+    assert (optout.problem, optout.held, len(optout)) == (None, 0, 3)
+
+
+def test_who_goes_from_the_list_is_opted_in_once_the_file_says_that_it_is_whole(tmp_path: Path) -> None:
+    optout, rewrite = optout_of(tmp_path, "kim\nlee\n")
+    assert not rewrite("lee\nada\n")
+    assert "kim" in optout
+    assert "ada" in optout, "who is added is opted out at once"
+    assert optout.held == 1
+    assert "'# end: 2'" in (optout.problem or "")
+    assert rewrite("lee\nada\n# end: 2\n")
+    assert "kim" not in optout
+    assert rewrite("# nobody any more\n# End: 0\n")
+    assert len(optout) == 0
+
+
+def test_a_file_that_said_that_it_is_whole_must_go_on_saying_so(tmp_path: Path) -> None:
+    optout, rewrite = optout_of(tmp_path, "kim\n# end: 1\n")
+    assert not rewrite("kim\nlee\n")
+    assert "lee" in optout
+    assert not rewrite("kim\n# end: 1\nlee\n")
+    assert "lines follow" in (optout.problem or "")
+    assert rewrite("kim\nlee\n# end: 2\n")
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "kim\n# end: 2\n"])
+def test_a_start_on_a_list_that_may_be_cut_short_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="# end: "):
+        optout_of(tmp_path, text)
+
+
+def test_a_problem_is_said_once_and_what_cannot_be_read_leaves_the_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optout, rewrite = optout_of(tmp_path, "kim\n")
+    (tmp_path / "optout.txt").unlink()
+    assert [optout.reload() for _ in range(3)] == [False, True, True]
+    assert "kim" in optout
+    assert rewrite("kim\n")
+    assert optout.problem is None
+    assert capsys.readouterr().out.count("stays opted out") == 1
+
+
 def test_a_file_that_has_gone_leaves_its_last_list_in_force(tmp_path: Path) -> None:
     file = tmp_path / "optout.txt"
     file.write_text("kim\n")
@@ -55,7 +122,7 @@ def test_a_file_that_has_gone_leaves_its_last_list_in_force(tmp_path: Path) -> N
     file.unlink()
     optout.reload()
     assert "kim" in optout
-    file.write_text("lee\n")
+    file.write_text("lee\n# end: 1\n")
     optout.reload()
     assert "lee" in optout
     assert "kim" not in optout

@@ -12,9 +12,11 @@ import aiohttp
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewPartitions
 
 from model.contract import Encoded, Logits
 from model.fake import FakeClassifier
+from stream.admin import connected
 from stream.annotate.app import Annotator
 from stream.annotate.inference import ModelBrokenError
 from stream.deadletters import decode_dead_letter
@@ -209,6 +211,39 @@ async def test_quoted_mail_is_read_only_where_that_is_asked_for(
     (event,) = await events(settings)
     assert event.label == label
     assert event.text == text, "published as it was written"
+
+
+async def test_a_list_that_is_rewritten_opens_no_hole(topics: Topics, tmp_path: Path) -> None:
+    file = tmp_path / "optout.txt"
+    file.write_text("kim\n")
+    settings = await topics(optout_file=file, partitions=1)
+    servers = str(settings.bootstrap_servers)
+    async with annotating(settings) as annotator:
+        await until(lambda: annotator.unready() is None)
+        file.write_text("")
+        await until(lambda: annotator.metrics.optout_refused._value.get() == 1)
+        values = [message("joy: x", author=author) for author in ("kim", "lee") for _ in range(20)]
+        await produce(servers, settings.input_topic, values)
+        await until(lambda: annotator.metrics.messages.labels("labelled")._value.get() == 20)
+    assert annotator.metrics.messages.labels("opted_out")._value.get() == 20
+    assert annotator.metrics.optout_held._value.get() == 1
+    assert annotator.metrics.optout_reload_failures._value.get() == 1
+
+
+async def test_opt_outs_in_a_partition_that_the_topic_gets_later_hold_too(topics: Topics) -> None:
+    settings = await topics(optout_topic=True, partitions=1)
+    servers = str(settings.bootstrap_servers)
+    kim = Pseudonyms(b"a key for tests").of("kim").encode()
+    async with annotating(settings) as annotator:
+        await until(lambda: annotator.unready() is None)
+        async with connected(settings) as admin:
+            await admin.create_partitions({settings.topics.optout: NewPartitions(2)})
+        async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+            while len(await producer.partitions_for(settings.topics.optout)) < 2:
+                await asyncio.sleep(0.1)
+                await producer.client.force_metadata_update()
+            await producer.send_and_wait(settings.topics.optout, b"1", key=kim, partition=1)
+        await until(lambda: annotator.metrics.optout_authors._value.get() == 1)
 
 
 async def test_an_opt_out_topic_without_a_key_is_refused(topics: Topics) -> None:

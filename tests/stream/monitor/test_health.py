@@ -141,5 +141,9 @@ async def test_changed_rules_are_in_force_without_a_restart(
     settings: Settings = await with_rules(monitor_topics, tmp_path)
     async with running(settings) as started:
         assert settings.rules_file is not None
-        settings.rules_file.write_text("[[rule]]\nname = 'drift'\nkind = 'drift'\n")
+        settings.rules_file.write_text("")
+        metrics = started.monitor.metrics
+        await eventually(lambda: metrics.rules_reload_failures._value.get() == 1)
+        assert (metrics.rules._value.get(), metrics.rules_refused._value.get()) == (1, 1)
+        settings.rules_file.write_text("[[rule]]\nname = 'drift'\nkind = 'drift'\n# end: 1\n")
         await eventually(lambda: [rule.name for rule in started.monitor.partitions.rules.rules] == ["drift"])

@@ -68,7 +68,7 @@ def test_a_change_is_taken_over_and_a_mistake_is_not(tmp_path: Path) -> None:
     path = write(tmp_path / "rules.toml", "[[rule]]\nname = 'a'\nkind = 'drift'")
     file = RulesFile(path)
     assert not file.reload()
-    write(path, "[[rule]]\nname = 'b'\nkind = 'drift'")
+    write(path, "[[rule]]\nname = 'b'\nkind = 'drift'\n# end: 1\n")
     os.utime(path, ns=(1, 1))
     assert file.reload()
     assert file.rules.rules[0].name == "b"
@@ -79,3 +79,46 @@ def test_a_change_is_taken_over_and_a_mistake_is_not(tmp_path: Path) -> None:
     path.unlink()
     assert not file.reload()
     assert file.rules.rules[0].name == "b"
+
+
+RULE = "[[rule]]\nname = '{}'\nkind = 'drift'\n"
+
+
+@pytest.mark.parametrize("torn", ["", "# a comment", RULE.format("a"), RULE.format("b") + "# end: 2\n"])
+def test_a_rule_does_not_go_because_a_file_is_cut_short(tmp_path: Path, torn: str) -> None:
+    path = write(tmp_path / "rules.toml", RULE.format("a") + RULE.format("b"))
+    file = RulesFile(path)
+    write(path, torn)
+    assert not file.reload()
+    assert [rule.name for rule in file.rules.rules] == ["a", "b"]
+    assert (file.failures, file.in_force) == (1, 2)
+    assert "# end: " in (file.problem or "")
+
+
+def test_a_rule_goes_where_the_file_says_that_it_is_whole_or_is_turned_off(tmp_path: Path) -> None:
+    path = write(tmp_path / "rules.toml", RULE.format("a") + RULE.format("b"))
+    file = RulesFile(path)
+    write(path, RULE.format("a") + RULE.format("b") + "enabled = false\n")
+    assert file.reload()
+    assert file.in_force == 1
+    write(path, RULE.format("a") + "# end: 1\n")
+    assert file.reload()
+    assert [rule.name for rule in file.rules.rules] == ["a"]
+    write(path, "# end: 0\n")
+    assert file.reload()
+    assert file.in_force == 0
+
+
+def test_a_rule_whose_last_lines_are_cut_off_is_told_where_the_file_had_an_end_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "rules.toml", RULE.format("a") + "enabled = false\n# end: 1\n")
+    file = RulesFile(path)
+    write(path, RULE.format("a"))
+    assert not file.reload()
+    assert file.in_force == 0
+    assert "its end line has gone" in (file.problem or "")
+
+
+def test_a_start_without_any_rule_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"has no rules.*'# end: 0'"):
+        RulesFile(write(tmp_path / "rules.toml", ""))
+    assert RulesFile(write(tmp_path / "rules.toml", "# end: 0")).in_force == 0
