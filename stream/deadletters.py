@@ -37,10 +37,11 @@ def dead_letter_record(
     whole = Record(key, value, encode_dead_letter(letter, headers, source), at_ms)
     if size_bytes(whole) <= max_bytes:
         return whole
-    value = value or b""
+    content = value or b""
     cut = []
-    if len(value) > CUT_BYTES:
+    if len(content) > CUT_BYTES:
         cut.append("value")
+        value = content[:CUT_BYTES]
     if size_bytes(Record(None, None, list(headers), 0)) > CUT_BYTES:
         cut.append("headers")
         headers = ()
@@ -48,9 +49,9 @@ def dead_letter_record(
         cut.append("key")
         key = None
     letter = letter.model_copy(
-        update={"cut": tuple(cut), "size": len(value), "sha256": hashlib.sha256(value).hexdigest()}
+        update={"cut": tuple(cut), "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     )
-    return Record(key, value[:CUT_BYTES], encode_dead_letter(letter, headers, source), at_ms)
+    return Record(key, value, encode_dead_letter(letter, headers, source), at_ms)
 
 
 def encode_dead_letter(letter: DeadLetter, original: Headers, source: str) -> list[tuple[str, bytes | None]]:

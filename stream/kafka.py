@@ -7,8 +7,11 @@ from typing import Any
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.helpers import create_ssl_context
 
+from stream.batches import read_any_header_name
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
+
+read_any_header_name()
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types for it

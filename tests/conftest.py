@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import NewTopic
 
-from stream.admin import create_topics
+from stream.admin import connected, create_topics
 from stream.settings import Settings
 from tests.brokers import Broker, broker_of_kind, is_real, kinds_of
 
@@ -111,6 +112,28 @@ def topics(make_settings: MakeSettings) -> Topics:
     async def make(**overrides: Any) -> Settings:
         settings = make_settings(**overrides)
         await create_topics(settings)
+        return settings
+
+    return make
+
+
+@pytest.fixture
+def configured(make_settings: MakeSettings, broker: Broker) -> Topics:
+    """Topics of one partition, some configured: ``await configured(messages={"max.message.bytes": 1000})``.
+
+    Settings come as a dictionary before. Only a real broker holds itself to the configuration.
+    """
+    if broker.kind == "embedded":
+        pytest.skip("the embedded broker takes any time stamp and size")
+
+    async def make(overrides: dict[str, Any] | None = None, **config: dict[str, object]) -> Settings:
+        settings = make_settings(partitions=1, **overrides or {})
+        names = {getattr(settings.topics, name): values for name, values in config.items()}
+        async with connected(settings) as admin:
+            await admin.create_topics(
+                [NewTopic(name, 1, 1, topic_configs=values) for name, values in names.items()]
+            )
+        await create_topics(settings, [spec for spec in settings.topic_specs() if spec.name not in names])
         return settings
 
     return make

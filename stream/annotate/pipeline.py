@@ -21,6 +21,7 @@ from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.batcher import Batch, Batcher
 from stream.annotate.ledger import Entry
 from stream.annotate.partition import PartitionState
+from stream.annotate.polling import poll
 from stream.annotate.worker import Worker
 from stream.deadline import Deadline
 from stream.errors import MessageError
@@ -124,9 +125,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def _poll_loop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            polled: dict[TopicPartition, list[Any]] = await self._consumer.getmany(
-                timeout_ms=_POLL_TIMEOUT_MS, max_records=_POLL_MESSAGES
-            )
+            polled = await poll(self._consumer, timeout_ms=_POLL_TIMEOUT_MS, max_records=_POLL_MESSAGES)
             # Admitting can wait, and a rebalance can put a new owner's object in a partition's place
             # meanwhile; what was polled is the old one's and must not count as fetched by the new one.
             owners = {tp: self.partitions.get(tp) for tp in polled}

@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiokafka.admin import RecordsToDelete
+from aiokafka.structs import TopicPartition
 
+from model.fake import FakeClassifier
 from stream.admin import connected, create_topics, partition_counts
+from stream.annotate.app import Annotator
 from stream.commands import replay as replay_module
 from stream.commands.replay import CAUSES, Replay, replay_group
 from stream.deadletters import encode_dead_letter
@@ -243,6 +248,61 @@ async def test_what_failed_in_the_annotator_is_labelled_once_the_fault_is_mended
     assert await annotate("fake?fail_on=boom") == Counter(["joy"])
     await replay(settings, "--cause", "model_failed")
     assert await annotate("fake") == Counter(["joy", "fear, boom"])
+
+
+async def annotate_all(settings: Settings) -> None:
+    await Annotator(settings.model_copy(update={"drain": True}), FakeClassifier()).run()
+
+
+async def test_a_message_that_was_cut_goes_back_whole_or_is_said_to_be_gone(configured: Topics) -> None:
+    settings = await configured(
+        messages={"max.message.bytes": 20_000_000}, dlq={"max.message.bytes": 100_000}
+    )
+    value, headers = random.Random(7).randbytes(2_000_000), [("tenant", b"7"), ("none", None)]
+    await produce(settings.bootstrap_servers or "", settings.input_topic, [Record(value, b"k", headers)])
+    await annotate_all(settings)
+    [letter] = await read_committed_all(settings.bootstrap_servers or "", settings.topics.dlq)
+    assert len(letter.value or b"") < 100_000
+    assert "1  dead letters sent back" in await replay(settings)
+    original, back = await sent_back(settings)
+    assert (back.key, back.value, back.headers[:2]) == (b"k", value, original.headers)
+    assert header(back, "dlq_timestamp") == str(original.timestamp)
+
+    async with connected(settings) as admin:
+        await admin.delete_records(
+            {TopicPartition(settings.input_topic, 0): RecordsToDelete(before_offset=2)}
+        )
+    result = await run_beside("replay", "--again", settings=settings)
+    assert "0  dead letters sent back" in result.stdout
+    assert f"its original is gone from {settings.input_topic} 0, offset 0" in result.stderr
+
+
+async def test_a_message_that_came_compressed_fits_when_it_goes_back(configured: Topics) -> None:
+    settings = await configured(messages={}, dlq={"max.message.bytes": 20_000_000})
+    value = b'{"text": "%s"}' % (b"the parcel " * 300_000)
+    await write(settings, [dead(settings, "too_large", value)])
+    assert "1  dead letters sent back" in await replay(settings)
+    assert await values_sent_back(settings) == Counter([value])
+
+
+async def test_a_message_that_does_not_fit_is_named_and_does_not_hold_up_others(configured: Topics) -> None:
+    settings = await configured(messages={}, dlq={"max.message.bytes": 20_000_000})
+    large = random.Random(7).randbytes(2_000_000)
+    await write(settings, [dead(settings, "too_large", value) for value in (b"1", large, b"2")])
+    result = await run_beside("replay", settings=settings)
+    assert "2  dead letters sent back" in result.stdout
+    assert "0, offset 1: not sent back" in result.stderr
+    assert "max.message.bytes" in result.stderr
+    assert await values_sent_back(settings) == Counter([b"1", b"2"])
+
+
+async def test_a_replayed_message_counts_for_the_time_that_it_was_first_taken(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    await write(settings, [dead(settings, "model_failed", b'{"text": "joy"}')])
+    await replay(settings)
+    await annotate_all(settings)
+    [event] = await read_committed_all(settings.bootstrap_servers or "", settings.topics.emotions)
+    assert json.loads(event.value or b"")["ts"] == WHEN.isoformat().replace("+00:00", "Z")
 
 
 def test_each_cause_has_a_consumer_group_of_its_own() -> None:

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.codec import decode_message
-from stream.deadletters import decode_dead_letter, encode_dead_letter
 from stream.errors import Cause, MessageError
-from stream.events import DeadLetter, Message, Source
+from stream.events import UNREPRESENTABLE, Message
 
 MAX_BYTES = 1000
 
@@ -54,6 +53,69 @@ def test_bad_input_is_refused_with_its_cause(value: bytes, cause: Cause) -> None
     with pytest.raises(MessageError) as refused:
         decode(value)
     assert refused.value.cause is cause
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b'\xef\xbb\xbf{"text": "hello"}', "hello"),
+        (b'\x00\x00\x00\x00\x2a{"text": "hello"}', "hello"),
+        (b'\x00\x7b\x7b\x7b\x7b {"text": "hello"}', "hello"),
+        (rb'{"text": "cut \ud83d"}', "cut \ufffd"),
+        (rb'{"text": "\udc4d and \ud83d\udc4d"}', "\ufffd and \U0001f44d"),
+        (rb'{"text": "\\ud83d \ud83d\n"}', "\\ud83d \ufffd\n"),
+    ],
+)
+def test_what_other_writers_leave_in_a_value_is_read(value: bytes, text: str) -> None:
+    assert decode(value).text == text
+    event = b'{"specversion": "1.0", "data": %s}' % value[value.index(b'{"') :]
+    assert decode(event, [("content-type", b"application/cloudevents+json")]).text == text
+
+
+def test_bare_text_may_begin_with_a_byte_order_mark() -> None:
+    assert decode(b"\xef\xbb\xbfhello", input_format="text").text == "hello"
+
+
+def test_a_number_is_a_name() -> None:
+    value = b'{"text": "x", "id": 17, "author": 9007199254740993, "channel": 0, "conversation": -1}'
+    expected = Message(text="x", id="17", author="9007199254740993", channel="0", conversation="-1")
+    assert decode(value) == expected
+    event = b'{"specversion": "1.0", "id": 17, "data": %s}' % value
+    assert decode(event, [("content-type", b"application/cloudevents+json")]) == expected
+
+
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_a_blank_field_is_no_field(blank: str | None) -> None:
+    fields = dict.fromkeys(["id", "author", "channel", "conversation", "ts"], blank)
+    assert decode(orjson.dumps({"text": "x", **fields})) == Message(text="x")
+    headers = [("ce_specversion", b"1.0"), ("ce_id", (blank or "").encode()), ("ce_time", b" ")]
+    assert decode(b'{"text": "x"}', headers) == Message(text="x")
+
+
+@pytest.mark.parametrize(
+    ("value", "cause", "advice"),
+    [
+        (b"", Cause.EMPTY_TEXT, "the value is empty"),
+        (b" \n", Cause.EMPTY_TEXT, "the value is empty"),
+        (b"hello", Cause.NOT_JSON, "set input_format to text"),
+        (b'{"text": "a\nb"}', Cause.NOT_JSON, "control character"),
+        (b'{"text": "x"', Cause.NOT_JSON, "EOF while parsing"),
+        (b"[" * 500, Cause.TOO_DEEP, "nests too deeply"),
+        (b'{"text": "x", "meta": {"a": %s}}' % (b"[" * 300), Cause.TOO_DEEP, "nests too deeply"),
+        (b"\x00\x00\x00\x00\x01\x08hello", Cause.NOT_JSON, "no JSON follows its prefix"),
+        (b"\x00\x00\x00\x00\x01\xff\xfe", Cause.NOT_UTF8, "no JSON follows its prefix"),
+    ],
+)
+def test_the_advice_fits_the_cause(value: bytes, cause: Cause, advice: str) -> None:
+    with pytest.raises(MessageError, match=advice) as refused:
+        decode(value)
+    assert refused.value.cause is cause
+    assert ("input_format" in str(refused.value)) == ("input_format" in advice)
+
+
+def test_a_time_beyond_every_calendar_is_a_time() -> None:
+    for claimed in ('"0001-01-01T00:00:00+14:00"', "1700000000000000", '"1700000000000000"', "-1e30"):
+        assert decode(b'{"text": "x", "ts": %s}' % claimed.encode()).ts == UNREPRESENTABLE
 
 
 @given(st.binary(max_size=200))
@@ -127,23 +189,3 @@ def test_a_malformed_cloudevent_is_refused(event: dict[str, object]) -> None:
     with pytest.raises(MessageError) as refused:
         decode(orjson.dumps(event), [("Content-Type", b"application/cloudevents+json")])
     assert refused.value.cause is Cause.BAD_CLOUDEVENT
-
-
-header_names = st.text("abcdlq_e-orginal", min_size=1, max_size=20)
-
-
-@given(st.lists(st.tuples(header_names, st.binary(max_size=10)), max_size=8))
-def test_the_headers_of_a_dead_letter_come_back_as_they_were(original: list[tuple[str, bytes]]) -> None:
-    letter = DeadLetter(
-        id="messages-0-1",
-        cause="not_json",
-        error="no",
-        source=Source(topic="messages", partition=0, offset=1),
-        failed_at=datetime(2026, 3, 1, tzinfo=UTC),
-    )
-    assert decode_dead_letter(encode_dead_letter(letter, original, "/x")) == (letter, original)
-
-
-def test_a_record_that_is_no_dead_letter_is_refused() -> None:
-    with pytest.raises(ValueError, match="dlq_cause"):
-        decode_dead_letter([("ce_id", b"x")])

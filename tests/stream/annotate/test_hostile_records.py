@@ -12,17 +12,16 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import NewTopic
+from aiokafka.producer import message_accumulator
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from model.fake import FakeClassifier
-from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
 from stream.deadletters import CUT_BYTES, decode_dead_letter
 from stream.errors import RecordError
 from stream.events import CountDelta, DeadLetter, EmotionEvent
 from stream.settings import Settings
-from tests.brokers import Broker
-from tests.conftest import MakeSettings, Topics
+from tests.conftest import Topics
 from tests.records import Record, Records, header, produce, read_committed_all
 
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
@@ -53,29 +52,6 @@ async def send(settings: Settings, *records: Record | bytes | None) -> None:
     await produce(str(settings.bootstrap_servers), settings.input_topic, [GOOD, *records, GOOD])
 
 
-@pytest.fixture
-def make(make_settings: MakeSettings, broker: Broker) -> Topics:
-    """Topics of one partition, some configured: ``await make(messages={"max.message.bytes": 1000})``.
-
-    Only a real broker holds itself to it.
-    """
-    if broker.kind == "embedded":
-        pytest.skip("the embedded broker takes any time stamp and size")
-
-    async def created(overrides: dict[str, Any] | None = None, **config: dict[str, object]) -> Settings:
-        settings = make_settings(partitions=1, **overrides or {})
-        names = {getattr(settings.topics, name): values for name, values in config.items()}
-        async with connected(settings) as admin:
-            await admin.create_topics(
-                [NewTopic(name, 1, 1, topic_configs=values) for name, values in names.items()]
-            )
-        missing = [spec for spec in settings.topic_specs() if spec.name not in names]
-        await create_topics(settings, missing)
-        return settings
-
-    return created
-
-
 async def test_a_time_outside_the_calendar_is_replaced_and_marked(topics: Topics) -> None:
     settings = await topics(partitions=1)
     times = ['"0001-01-01T00:00:00+14:00"', '"9999-12-31T23:59:59-14:00"', "1700000000000000", "1e300"]
@@ -101,8 +77,8 @@ async def test_deeply_nested_data_is_a_dead_letter(topics: Topics) -> None:
 
 
 @pytest.mark.parametrize("scale", ["seconds", "microseconds", "years ahead"])
-async def test_a_record_time_stamp_that_cannot_be_right_is_replaced(make: Topics, scale: str) -> None:
-    settings = await make(messages={"message.timestamp.after.max.ms": 2**63 - 1})
+async def test_a_record_time_stamp_that_cannot_be_right_is_replaced(configured: Topics, scale: str) -> None:
+    settings = await configured(messages={"message.timestamp.after.max.ms": 2**63 - 1})
     now_ms = int(time.time() * 1000)
     wrong = {
         "seconds": now_ms // 1000,
@@ -123,9 +99,9 @@ async def test_a_record_time_stamp_that_cannot_be_right_is_replaced(make: Topics
     assert all(abs(start - NOW) < timedelta(minutes=5) for start in starts)
 
 
-async def test_a_message_ahead_of_the_brokers_limit_for_outputs_is_labelled(make: Topics) -> None:
+async def test_a_message_ahead_of_the_brokers_limit_for_outputs_is_labelled(configured: Topics) -> None:
     limit = {"message.timestamp.after.max.ms": 60_000}
-    settings = await make(emotions=limit, counts=limit, signals=limit, dlq=limit)
+    settings = await configured(emotions=limit, counts=limit, signals=limit, dlq=limit)
     ahead = (NOW + timedelta(minutes=4)).replace(microsecond=0)
     message = orjson.dumps({"text": "joy: x", "author": "kim", "ts": ahead})
     await send(settings, Record(message, timestamp_ms=int(ahead.timestamp() * 1000)))
@@ -136,10 +112,10 @@ async def test_a_message_ahead_of_the_brokers_limit_for_outputs_is_labelled(make
 OLD = int((NOW - timedelta(days=30)).timestamp() * 1000)
 
 
-async def test_labels_of_a_backfill_live_for_their_retention(make: Topics) -> None:
+async def test_labels_of_a_backfill_live_for_their_retention(configured: Topics) -> None:
     """Kafka drops a segment by its newest time stamp: under those of the messages, all would go at once."""
     brief = {"retention.ms": 3_600_000, "segment.bytes": 1_048_576}
-    settings = await make(emotions=brief, counts=brief, signals=brief, dlq=brief)
+    settings = await configured(emotions=brief, counts=brief, signals=brief, dlq=brief)
     messages = [orjson.dumps({"text": f"joy: {n}", "author": f"a{n % 7}"}) for n in range(500)]
     old = [Record(value, timestamp_ms=OLD + n) for n, value in enumerate([*messages, b"{oops"])]
     await produce(str(settings.bootstrap_servers), settings.input_topic, old)
@@ -160,9 +136,9 @@ async def test_labels_of_a_backfill_live_for_their_retention(make: Topics) -> No
     assert header(first, "ce_time") == events[0].ts.isoformat()
 
 
-async def test_what_does_not_fit_the_dead_letters_is_cut_and_told(make: Topics) -> None:
+async def test_what_does_not_fit_the_dead_letters_is_cut_and_told(configured: Topics) -> None:
     """A larger limit of the input than of the dead letters, known to the annotator."""
-    settings = await make(messages={"max.message.bytes": 20_000_000}, dlq={"max.message.bytes": 200_000})
+    settings = await configured(messages={"max.message.bytes": 20_000_000}, dlq={"max.message.bytes": 99_000})
     value = json.dumps({"text": "x" * 5_000_000}).encode()
     await send(settings, Record(value, key=b"k", headers=[("tenant", b"7"), ("none", None)]))
     await annotate_all(settings)
@@ -177,10 +153,10 @@ async def test_what_does_not_fit_the_dead_letters_is_cut_and_told(make: Topics) 
 
 
 async def test_a_dead_letter_topic_that_takes_less_than_was_known_gets_less(
-    make: Topics, monkeypatch: pytest.MonkeyPatch
+    configured: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where this user may not read the configuration, or it was changed meanwhile."""
-    settings = await make(
+    settings = await configured(
         {"guarantee": "at_least_once"},
         messages={"max.message.bytes": 5_000_000},
         dlq={"max.message.bytes": 100_000},
@@ -198,9 +174,9 @@ async def untold(*_: object) -> dict[str, int]:
 
 
 async def test_three_compressible_megabytes_in_a_batch_that_passes_go_to_the_dead_letters(
-    make: Topics,
+    configured: Topics,
 ) -> None:
-    settings = await make(messages={})
+    settings = await configured(messages={})
     value = json.dumps({"text": "the parcel " * 300_000}).encode()
     async with AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers, compression_type="gzip", max_request_size=1 << 30
@@ -214,8 +190,8 @@ async def test_three_compressible_megabytes_in_a_batch_that_passes_go_to_the_dea
 
 
 @pytest.mark.parametrize("part", ["key", "headers"])
-async def test_a_huge_key_or_header_goes_to_the_dead_letters_without_it(make: Topics, part: str) -> None:
-    settings = await make(messages={"max.message.bytes": 20_000_000})
+async def test_a_huge_key_or_header_is_left_out_of_the_dead_letter(configured: Topics, part: str) -> None:
+    settings = await configured(messages={"max.message.bytes": 20_000_000})
     large = b"x" * 8_000_000
     bad = Record(GOOD, key=large) if part == "key" else Record(b"{oops", headers=[("h", large)])
     await send(settings, bad)
@@ -225,8 +201,8 @@ async def test_a_huge_key_or_header_goes_to_the_dead_letters_without_it(make: To
     assert letter.cut == (part,)
 
 
-async def test_an_event_that_its_topic_has_no_room_for_is_a_dead_letter(make: Topics) -> None:
-    settings = await make({"include_text": True}, emotions={"max.message.bytes": 50_000})
+async def test_an_event_that_its_topic_has_no_room_for_is_a_dead_letter(configured: Topics) -> None:
+    settings = await configured({"include_text": True}, emotions={"max.message.bytes": 50_000})
     await send(settings, b'{"text": "joy %s"}' % (b"x" * 100_000))
     await annotate_all(settings)
     assert len(await labelled(settings)) == 2
@@ -235,8 +211,10 @@ async def test_an_event_that_its_topic_has_no_room_for_is_a_dead_letter(make: To
     assert settings.topics.emotions in letter.error
 
 
-async def test_what_cannot_be_written_at_all_ends_the_process_and_names_the_record(make: Topics) -> None:
-    settings = await make(dlq={"max.message.bytes": 400})
+async def test_what_cannot_be_written_at_all_ends_the_process_and_is_named(
+    configured: Topics,
+) -> None:
+    settings = await configured(dlq={"max.message.bytes": 400})
     await send(settings, b"{oops" * 100)
     with pytest.raises(RecordError, match=r"partition 0, offset 1: .*max\.message\.bytes") as ended:
         await annotate_all(settings)
@@ -251,11 +229,50 @@ async def test_batches_of_every_codec_are_read(topics: Topics, codec: str) -> No
     assert len(await labelled(settings)) == 20
 
 
-async def test_a_topic_that_the_broker_compresses_is_read(make: Topics) -> None:
-    settings = await make(messages={"compression.type": "zstd"})
+async def test_a_topic_that_the_broker_compresses_is_read(configured: Topics) -> None:
+    settings = await configured(messages={"compression.type": "zstd"})
     await compressed(settings, None)
     await annotate_all(settings)
     assert len(await labelled(settings)) == 20
+
+
+@pytest.mark.parametrize("codec", [None, "gzip"])
+async def test_a_header_whose_name_is_not_utf8_stops_nobody(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch, codec: str | None
+) -> None:
+    settings = await topics(partitions=1)
+    with monkeypatch.context() as sending:
+        sending.setattr(message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+        async with AIOKafkaProducer(
+            bootstrap_servers=settings.bootstrap_servers, compression_type=codec
+        ) as producer:
+            batch = producer.create_batch()
+            for value, name in ((GOOD, "a"), (GOOD, RawName()), (b"{oops", RawName()), (GOOD, "b")):
+                headers = [(name, b"1"), ("tenant", b"7")]
+                batch.append(timestamp=None, key=None, value=value, headers=headers)
+            await (await producer.send_batch(batch, settings.input_topic, partition=0))
+    await annotate_all(settings)
+    assert len(await labelled(settings)) == 3
+    [record] = await dead(settings)
+    assert decode_dead_letter(record.headers)[1] == [("???", b"1"), ("tenant", b"7")]
+
+
+class RawName(str):
+    """The name of a header as a client sends it that takes any bytes."""
+
+    def encode(self, *_: Any) -> bytes:
+        return b"\xff?\xfe"
+
+
+async def test_a_batch_that_cannot_be_read_ends_the_process_and_is_named(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=1)
+    await send(settings)
+    await compressed(settings, "zstd")
+    monkeypatch.setattr("aiokafka.codec.has_zstd", lambda: False)
+    with pytest.raises(RecordError, match=r"partition 0: what lies at offset 2 cannot be read.*zstd"):
+        await annotate_all(settings)
 
 
 async def compressed(settings: Settings, codec: str | None) -> None:

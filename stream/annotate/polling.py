@@ -1,0 +1,58 @@
+"""Polling a consumer, with what cannot be read told by its place."""
+
+import asyncio
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
+
+from stream.errors import RecordError
+
+_SEARCH_S: Final = 10.0
+_FETCH_MS: Final = 1000
+
+
+async def poll(
+    consumer: AIOKafkaConsumer, *, timeout_ms: int, max_records: int
+) -> dict[TopicPartition, list[Any]]:
+    """``getmany`` of all partitions.
+
+    Raises:
+        RecordError: a batch cannot be read, and was not when it was fetched again; names its place. Passing
+            over it would lose records without a word.
+        KafkaError: anything else; joining the group again may help.
+    """
+    try:
+        polled: dict[TopicPartition, list[Any]] = await consumer.getmany(
+            timeout_ms=timeout_ms, max_records=max_records
+        )
+    except Exception as error:
+        if isinstance(error, KafkaError) and not _is_unreadable(error):
+            raise
+        raise await _placed(consumer, error) from error
+    return polled
+
+
+def _is_unreadable(error: Exception) -> bool:
+    return isinstance(error, CorruptRecordException | UnsupportedCodecError)
+
+
+async def _placed(consumer: AIOKafkaConsumer, error: Exception) -> Exception:
+    """The error with the place of the batch that raises it again; reads on, so nothing may follow it."""
+    try:
+        async with asyncio.timeout(_SEARCH_S):
+            for place in sorted(consumer.assignment() - consumer.paused()):
+                try:
+                    while await consumer.getmany(place, timeout_ms=_FETCH_MS, max_records=1):
+                        pass
+                except Exception as again:
+                    return RecordError(
+                        f"topic {place.topic}, partition {place.partition}: what lies at offset "
+                        f"{await consumer.position(place)} cannot be read ({type(again).__name__}: {again}): "
+                        "see the broker's log; to go on behind it, set the group's offset there "
+                        "(kafka-consumer-groups.sh --reset-offsets)"
+                    )
+    except TimeoutError:
+        pass
+    passing: Exception = KafkaError(f"a fetch could not be read, and now can ({type(error).__name__})")
+    return passing

@@ -1,0 +1,77 @@
+"""Record batches as aiokafka reads them, whatever the names of their headers.
+
+Kafka takes any bytes for a header's name, and some clients (librdkafka) send any; aiokafka decodes them as
+UTF-8 and raises, which stops the partition for good. ``read_any_header_name`` lets its consumers read such a
+batch with every byte of the name that is not ASCII as a question mark. Batches without such a name are read
+as before, by aiokafka's compiled code.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.memory_records import _MemoryRecordsPy
+from aiokafka.record.util import decode_varint
+
+_QUESTION_MARK = ord("?")
+
+
+def read_any_header_name() -> None:
+    """From now on, all consumers of this process can."""
+    fetcher.MemoryRecords = _Records
+
+
+class _Records(_MemoryRecordsPy):  # type: ignore[misc]  # aiokafka ships no types for it
+    """The batches of a fetched partition."""
+
+    def next_batch(self) -> Any:
+        raw = self._next_slice
+        batch = super().next_batch()
+        if batch is None or raw[self.MAGIC_OFFSET] < 2 or batch.is_control_batch:
+            return batch
+        return _Batch(batch, raw)
+
+
+class _Batch:
+    """A batch that is decoded at once when its records are asked for."""
+
+    def __init__(self, batch: Any, raw: memoryview) -> None:
+        self._batch = batch
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            records = list(self._batch)
+        except UnicodeDecodeError:
+            records = list(_with_readable_names(self._raw))
+        return iter(records)
+
+
+def _with_readable_names(raw: memoryview) -> Any:
+    """The batch, with header names of ASCII alone. Layout of a record: KIP-98, "Message Format"."""
+    batch = _DefaultRecordBatchPy(raw)
+    batch._maybe_uncompress()
+    buffer, position = batch._buffer, batch._pos
+    for _ in range(batch._num_records):
+        length, position = decode_varint(buffer, position)
+        end = position + length
+        position += 1  # attributes
+        for _ in ("time stamp", "offset"):
+            _, position = decode_varint(buffer, position)
+        for _ in ("key", "value"):
+            length, position = decode_varint(buffer, position)
+            position += max(length, 0)
+        headers, position = decode_varint(buffer, position)
+        for _ in range(headers):
+            length, position = decode_varint(buffer, position)
+            name = slice(position, position + length)
+            buffer[name] = bytes(byte if byte < 128 else _QUESTION_MARK for byte in buffer[name])
+            position += length
+            length, position = decode_varint(buffer, position)
+            position += max(length, 0)
+        position = end
+    return batch
