@@ -100,6 +100,19 @@ def _from_json(value: bytes) -> Message:
         raise _explained(error, value) from None
 
 
+def parsed_json(value: bytes) -> Any:
+    """The JSON in a value, read as leniently as a message.
+
+    Raises:
+        ValueError: there is none.
+    """
+    document = _document(value)
+    try:
+        return from_json(document)
+    except ValueError:
+        return from_json(_with_whole_characters(document))
+
+
 def _document(value: bytes) -> bytes:
     """The JSON in a value: without a byte order mark, and without a schema registry's prefix."""
     if value.startswith(b"\x00") and value[_REGISTRY_PREFIX_BYTES:].lstrip()[:1] in (b"{", b"["):

@@ -70,6 +70,8 @@ class Cause(StrEnum):
     UNMAPPED = "unmapped"
     TOO_DEEP = "too_deep"
     UNREADABLE = "unreadable"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    SCHEMA_MISMATCH = "schema_mismatch"
     BAD_CLOUDEVENT = "bad_cloudevent"
     MODEL_FAILED = "model_failed"
 

@@ -19,16 +19,14 @@ from typing import Any, Final, Literal, Protocol
 import jmespath
 import orjson
 from jmespath.exceptions import JMESPathError
-from pydantic_core import from_json
 
-from stream.codec import Headers, InputFormat
+from stream.codec import Headers, InputFormat, parsed_json
 from stream.errors import Cause, MessageError, SettingsError
 
 FIELDS: Final = ("text", "author", "channel", "conversation", "id", "ts")
 _SETTING_OF: Final = {field: f"{'time' if field == 'ts' else field}_from" for field in FIELDS}
 
 _STRUCTURED: Final = b"application/cloudevents+json"
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,7 @@ class MessageMapping:
             others = [(name, content) for name, content in headers if name.lower() != "content-type"]
             return _as_json(fields), others, "json"
         try:
-            document = from_json(value.removeprefix(_BOM))
+            document = parsed_json(value)
         except ValueError:
             return value, headers, input_format
         if structured:
@@ -177,7 +175,7 @@ class MessageMapping:
         data = event.pop("data", None)
         if "data_base64" in event:
             try:
-                data = from_json(base64.b64decode(event.pop("data_base64"), validate=True))
+                data = parsed_json(base64.b64decode(event.pop("data_base64"), validate=True))
             except (TypeError, ValueError):
                 return value
         if not isinstance(data, dict):
@@ -219,7 +217,7 @@ class MessageMapping:
             if record.key is None or not place.path:
                 return None if record.key is None else _decoded(record.key, where)
             try:
-                document = from_json(record.key)
+                document = parsed_json(record.key)
             except ValueError:
                 raise MessageError(Cause.UNMAPPED, f"{where}: the key is not JSON") from None
         try:

@@ -91,6 +91,9 @@ class Metrics:
             "emotion_paused_partitions", "Partitions paused because the bound is reached.", registry=registry
         )
         self.assigned = Gauge("emotion_assigned_partitions", "Partitions that are ours.", registry=registry)
+        self.waiting = Gauge(
+            "emotion_waiting_partitions", "Partitions that wait for the schema registry.", registry=registry
+        )
         self.rejoins = Counter(
             "emotion_rejoins", "Times the group was left and joined again after a failure.", registry=registry
         )

@@ -92,6 +92,19 @@ class MappingSettings(BaseModel):
     )
 
 
+class RegistrySettings(BaseModel):
+    """A Confluent-compatible schema registry, for Avro, Protobuf and JSON Schema (extra registry)."""
+
+    registry_url: str | None = Field(
+        None, description="The schema registry, http://host:8081; several by commas. None: values are JSON."
+    )
+    registry_username: str | None = Field(None, description="User, or API key, at the registry.")
+    registry_password: SecretStr | None = Field(None, description="Its password, or API secret.")
+    registry_cafile: Path | None = Field(
+        None, description="CA certificates (PEM) of the registry; the system's if not given."
+    )
+
+
 class AnnotateSettings(BaseModel):
     """The annotator."""
 
@@ -244,6 +257,7 @@ class Settings(
     PrivacySettings,
     MonitorSettings,
     AnnotateSettings,
+    RegistrySettings,
     MappingSettings,
     TopicSettings,
     KafkaSettings,
@@ -290,6 +304,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "kafka": KafkaSettings,
     "topics": TopicSettings,
     "mapping": MappingSettings,
+    "registry": RegistrySettings,
     "annotate": AnnotateSettings,
     "monitor": MonitorSettings,
     "privacy": PrivacySettings,

@@ -6,7 +6,7 @@ The one place where an exception becomes a dead letter: whatever a record holds,
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -20,6 +20,9 @@ from stream.mapping import MessageMapping
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms, as_name, without_author
 from stream.text import TextParts, text_to_read
+
+if TYPE_CHECKING:
+    from stream.registry.client import SchemaRegistry
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +41,7 @@ class Admission:
         phrases: PhraseLists | None,
         text_parts: TextParts = "new",
         mapping: MessageMapping | None = None,
+        registry: "SchemaRegistry | None" = None,
         publish_keys: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -49,6 +53,7 @@ class Admission:
         self._phrases = phrases
         self._text_parts: TextParts = text_parts
         self._mapping = mapping
+        self._registry = registry
         self._publish_keys = publish_keys
         self._clock = clock
 
@@ -103,7 +108,12 @@ class Admission:
     def _decoded(self, entry: Entry, value: bytes) -> Message:
         headers: Headers = entry.headers
         input_format = self._input_format
-        if self._mapping is not None and len(value) <= self._max_message_bytes:
+        fits = len(value) <= self._max_message_bytes
+        if self._registry is not None and fits:
+            document = self._registry.json_of(value)
+            if document is not value:
+                value, input_format = document, "json"
+        if self._mapping is not None and fits:
             value, headers, input_format = self._mapping.mapped(value, entry.key, headers, input_format)
         return decode_message(value, headers, input_format, self._max_message_bytes)
 

@@ -38,6 +38,7 @@ from stream.mapping import MessageMapping
 from stream.metrics import Metrics
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
+from stream.registry import open_registry
 from stream.settings import Settings
 from stream.transactions import (
     FencedError,
@@ -71,6 +72,7 @@ class Annotator:
             author_case=settings.author_case,
         )
         self._optout = OptOut(self._pseudonyms, settings.optout_file)
+        self._registry = open_registry(settings)
         self._mapping = MessageMapping.of(settings)
         self._phrases = PhraseLists.load(settings.phrases_file) if settings.phrases_file else None
         info = model.info
@@ -114,6 +116,8 @@ class Annotator:
                     await around.enter_async_context(
                         following(connection(settings), topic, partitions[topic], self._optout)
                     )
+                if self._registry is not None:
+                    await around.enter_async_context(self._registry)
                 await self._memberships(partitions, threads)
         finally:
             for thread in threads:
@@ -131,6 +135,9 @@ class Annotator:
         """Why we are not labelling at the moment, if we are not."""
         if self._pipeline is None:
             return "not in the consumer group"
+        held = [tp.partition for tp, partition in self._pipeline.partitions.items() if partition.held]
+        if held and self._registry is not None and self._registry.failing:
+            return f"partitions {held} wait for the schema registry: {self._registry.failing}"
         return self.unhealthy()
 
     async def check(self) -> dict[str, int]:
@@ -198,6 +205,7 @@ class Annotator:
                     self._context(consumer, open_publisher, partitions),
                     self.metrics,
                     threads,
+                    self._registry,
                 )
                 await self._run_pipeline(self._pipeline, consumer, partitions[settings.input_topic])
         except TimeoutError:
@@ -280,6 +288,7 @@ class Annotator:
             phrases=self._phrases,
             text_parts=settings.text_parts,
             mapping=self._mapping,
+            registry=self._registry,
             publish_keys=settings.publish_keys,
         )
 
@@ -337,7 +346,7 @@ class Annotator:
         partition = pipeline.partitions.get(tp)
         if partition is not None and partition.state.admits:
             # The position passes transaction markers, which nobody commits.
-            return not partition.ledger and await consumer.position(tp) >= end
+            return not partition.ledger and not partition.held and await consumer.position(tp) >= end
         return end == 0 or (await consumer.committed(tp) or 0) >= end
 
 

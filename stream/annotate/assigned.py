@@ -51,6 +51,8 @@ class AssignedPartition:
         self._publisher: Publisher | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self.held = 0
+        """Records that were fetched and wait for their schema."""
         self.ledger = Ledger(next_offset=0, on_finished=self._wake.set)
         self._hurry = asyncio.Event()
         self._ended = asyncio.Event()

@@ -9,7 +9,7 @@ What is in flight is bounded: a partition at its share of the bound is paused an
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -22,11 +22,15 @@ from stream.annotate.batcher import Batch, Batcher
 from stream.annotate.ledger import Entry
 from stream.annotate.partition import PartitionState
 from stream.annotate.polling import poll
+from stream.annotate.schemagate import SchemaGate
 from stream.annotate.worker import Worker
 from stream.deadline import Deadline
 from stream.errors import MessageError
 from stream.metrics import Metrics
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.registry.client import SchemaRegistry
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +52,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         context: PartitionContext,
         metrics: Metrics,
         threads: tuple[Worker, Worker],
+        registry: "SchemaRegistry | None" = None,
     ) -> None:
         self.partitions: dict[TopicPartition, AssignedPartition] = {}
         self._settings = settings
@@ -56,6 +61,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._context = context
         self._consumer: AIOKafkaConsumer = context.consumer
         self._metrics = metrics
+        self._gate = SchemaGate(registry, self._consumer, self._admit) if registry else None
         self._tokenizer_thread, self._model_thread = threads
         self._batcher: Batcher[Entry] = Batcher(settings.max_batch_tokens, settings.max_wait_ms / 1000)
         self._to_tokenize: asyncio.Queue[list[Entry]] = asyncio.Queue(maxsize=8)
@@ -116,6 +122,8 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def _give_up(self, deadline: Deadline) -> None:
         """Finish and close all partitions within one budget."""
+        if self._gate is not None:
+            self._gate.give_up()
         partitions = list(self.partitions.values())
         await asyncio.gather(*(partition.drain(deadline) for partition in partitions))
         self.partitions.clear()
@@ -136,6 +144,8 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._regulate()
 
     async def _admit(self, partition: AssignedPartition, records: Sequence[Any]) -> None:
+        if self._gate is not None and self._tasks is not None:
+            records = self._gate.readable(partition, records, self._tasks)
         readable = []
         for record in records:
             entry = self._admission.admit(record)
@@ -152,7 +162,10 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         share = max(1, self._settings.max_in_flight_messages // len(self.partitions))
         share_bytes = self._settings.max_in_flight_bytes // len(self.partitions)
         paused = 0
+        self._metrics.waiting.set(sum(partition.held > 0 for partition in self.partitions.values()))
         for partition in self.partitions.values():
+            if partition.held:
+                continue
             messages, size_bytes = len(partition.ledger), partition.ledger.size_bytes
             if partition.state is PartitionState.RUNNING:
                 if messages >= share or size_bytes >= share_bytes:

@@ -10,7 +10,7 @@ from stream.settings import Settings
 
 @click.command(cls=SettingsCommand)
 @click.option("--check", is_flag=True, help="Try settings, broker, topics and model; label nothing.")
-@settings_options("kafka", "topics", "mapping", "annotate", "privacy", "observe")
+@settings_options("kafka", "topics", "mapping", "registry", "annotate", "privacy", "observe")
 def annotate(settings: Settings, check: bool) -> None:
     """Label the messages of the input topic, until stopped.
 
@@ -29,10 +29,16 @@ async def _check(settings: Settings) -> None:
     from stream.annotate.app import Annotator
     from stream.classifier import load_classifier
     from stream.kafka import connection
+    from stream.registry import open_registry
 
     connection(settings)
     model = load_classifier(settings)
     partitions = await Annotator(settings, model).check()
+    if registry := open_registry(settings):
+        async with registry:
+            await registry.check()
     click.echo(f"broker   {settings.bootstrap_servers}")
     click.echo(f"topics   {', '.join(f'{name} ({partitions[name]})' for name in sorted(partitions))}")
+    if registry:
+        click.echo(f"registry {', '.join(registry.urls)}")
     click.echo(f"model    {model.info.name} {model.info.revision} on {model.info.device}")

@@ -26,6 +26,7 @@ _TITLES: Final = {
     "kafka": "Kafka",
     "topics": "Topics",
     "mapping": "Shape of the messages",
+    "registry": "Schema registry",
     "annotate": "Annotator",
     "privacy": "Privacy",
     "observe": "Logs, metrics and health",

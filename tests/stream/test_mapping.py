@@ -63,6 +63,18 @@ def test_fields_without_a_setting_stand_under_their_own_names() -> None:
     assert (message.text, message.channel, message.author) == ("hello", "c", "kim")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b'\xef\xbb\xbf{"body": "hi"}', "hi"),
+        (b'\x00\x00\x00\x00\x07{"body": "hi"}', "hi"),
+        (rb'{"body": "hi \ud83d"}', "hi \ufffd"),
+    ],
+)
+def test_a_mapped_value_is_read_as_leniently_as_any_other(value: bytes, text: str) -> None:
+    assert read(value, text_from="body").text == text
+
+
 def test_several_texts_are_joined_and_missing_ones_left_out() -> None:
     assert read({"a": "one", "c": ["two", "three"]}, text_from="[a, b, c[1]]").text == "one\nthree"
 

@@ -1,0 +1,216 @@
+"""Schemas by their id over HTTP, each asked for once.
+
+An outage is no fault of a message: whoever needs a schema waits until the registry answers. An id that the
+registry does not know is one; it is asked for again some times, since registries copy schemas among
+themselves, and is remembered as unknown for a while only.
+"""
+
+import asyncio
+import base64
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from ssl import SSLContext, SSLError, create_default_context
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import structlog
+
+from stream.errors import BrokerError, Cause, MessageError, SettingsError
+from stream.registry.formats import PREFIX_BYTES, Read, Schema, UnusableSchemaError, reader_of, schema_id
+
+_log = structlog.get_logger(__name__)
+
+_ACCEPT: Final = "application/vnd.schemaregistry.v1+json, application/json"
+_NOT_FOUND_CODES: Final = frozenset({40401, 40402, 40403})
+"""Subject, version, schema not found; a 404 without one of them comes from something else than a registry."""
+_UNKNOWN_TRIES: Final = 3
+_UNKNOWN_PAUSE_S: Final = 0.5
+_UNKNOWN_FOR_S: Final = 60.0
+_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+_MOST_REFERENCES: Final = 200
+
+
+class RegistryUnavailableError(BrokerError):
+    """No registry answered, or not as a registry does. Passes, as far as messages are concerned."""
+
+
+class _UnknownSchemaError(Exception):
+    """The registry has no such schema."""
+
+
+class SchemaRegistry:
+    """Reads values by the schemas of a registry; use it as an asynchronous context manager."""
+
+    def __init__(
+        self,
+        urls: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        cafile: Path | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """``urls`` by commas; the first that answers is asked.
+
+        Raises:
+            SettingsError: an address is none, or the certificates cannot be read.
+        """
+        self.urls = tuple(url.strip().rstrip("/") for url in urls.split(",") if url.strip())
+        if not self.urls or not all(url.startswith(("http://", "https://")) for url in self.urls):
+            raise SettingsError(
+                f"registry_url: {urls!r} is no address: write http://host:8081, several by commas"
+            )
+        self.failing: str | None = None
+        self._headers = {"Accept": _ACCEPT}
+        if username:
+            login = f"{username}:{password or ''}".encode()
+            self._headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+        self._ssl = _certificates(cafile)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._session: aiohttp.ClientSession | None = None
+        self._readers: dict[int, Read | MessageError] = {}
+        self._unknown_until: dict[int, float] = {}
+        self._fetching: dict[int, asyncio.Task[None]] = {}
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=self._timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for task in self._fetching.values():
+            task.cancel()
+        assert self._session is not None
+        await self._session.close()
+
+    def missing(self, value: bytes | None) -> int | None:
+        """The id of the schema that must be fetched before this value can be read, if there is one."""
+        number = None if value is None else schema_id(value)
+        if number is None or (number in self._readers and not self._is_stale(number)):
+            return None
+        return number
+
+    def json_of(self, value: bytes) -> bytes:
+        """The value as JSON; one without a schema's prefix as it is.
+
+        Raises:
+            MessageError: the registry has no such schema, or the value does not fit it.
+        """
+        number = schema_id(value)
+        if number is None:
+            return value
+        reader = self._readers[number]
+        if isinstance(reader, MessageError):
+            raise reader
+        return reader(value[PREFIX_BYTES:])
+
+    async def fetch(self, number: int) -> None:
+        """Have the schema of this id at hand, however long the registry is away."""
+        if number not in self._fetching:
+            task = asyncio.create_task(self._fetch(number), name=f"schema-{number}")
+            self._fetching[number] = task
+            task.add_done_callback(lambda _: self._fetching.pop(number, None))
+        await asyncio.shield(self._fetching[number])
+
+    async def check(self) -> None:
+        """Ask the registry what it can.
+
+        Raises:
+            RegistryUnavailableError: it does not answer as a registry.
+        """
+        await self._get("/schemas/types", {})
+
+    def _is_stale(self, number: int) -> bool:
+        return self._unknown_until.get(number, float("inf")) < time.monotonic()
+
+    async def _fetch(self, number: int) -> None:
+        outages = unknown = 0
+        while True:
+            try:
+                reader: Read | MessageError = reader_of(await self._schema(number))
+            except _UnknownSchemaError:
+                unknown += 1
+                if unknown < _UNKNOWN_TRIES:
+                    await asyncio.sleep(_UNKNOWN_PAUSE_S)
+                    continue
+                reader = MessageError(
+                    Cause.UNKNOWN_SCHEMA, f"the registry has no schema with the id {number}"
+                )
+                self._unknown_until[number] = time.monotonic() + _UNKNOWN_FOR_S
+            except UnusableSchemaError as error:
+                reader = MessageError(Cause.UNKNOWN_SCHEMA, f"schema {number}: {error}")
+            except RegistryUnavailableError as error:
+                self.failing = str(error)
+                _log.warning("the schema registry does not answer", schema=number, reason=str(error))
+                await asyncio.sleep(_PAUSES_S[min(outages, len(_PAUSES_S) - 1)])
+                outages += 1
+                continue
+            else:
+                self._unknown_until.pop(number, None)
+                _log.info("schema read", schema=number)
+            self.failing = None
+            self._readers[number] = reader
+            return
+
+    async def _schema(self, number: int) -> Schema:
+        path = f"/schemas/ids/{number}"
+        answer = await self._get(path, {})
+        kind = str(answer.get("schemaType") or "AVRO")
+        if kind == "PROTOBUF":
+            answer = await self._get(path, {"format": "serialized"})
+        references: dict[str, str] = {}
+        await self._add_references(answer, kind, references)
+        return Schema(kind, str(answer.get("schema")), references)
+
+    async def _add_references(self, answer: Mapping[str, Any], kind: str, found: dict[str, str]) -> None:
+        """Depth first, so that each schema stands after those that it needs."""
+        for reference in answer.get("references") or ():
+            name = str(reference["name"])
+            if name in found:
+                continue
+            if len(found) > _MOST_REFERENCES:
+                raise UnusableSchemaError("it refers to too many others")
+            path = f"/subjects/{reference['subject']}/versions/{reference['version']}"
+            referred = await self._get(path, {"format": "serialized"} if kind == "PROTOBUF" else {})
+            await self._add_references(referred, kind, found)
+            found[name] = str(referred.get("schema"))
+
+    async def _get(self, path: str, query: Mapping[str, str]) -> Any:
+        problems = []
+        for url in self.urls:
+            try:
+                return await self._ask(f"{url}{path}", query)
+            except RegistryUnavailableError as error:
+                problems.append(str(error))
+        raise RegistryUnavailableError(f"no schema registry (registry_url): {'; '.join(problems)}")
+
+    async def _ask(self, url: str, query: Mapping[str, str]) -> Any:
+        assert self._session is not None
+        try:
+            async with self._session.get(url, params=query, ssl=self._ssl, allow_redirects=False) as response:
+                status = response.status
+                content = await response.json(content_type=None) if status in (200, 404) else None
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            raise RegistryUnavailableError(f"{_host(url)}: {type(error).__name__}") from None
+        if status == 200 and isinstance(content, dict | list):
+            return content
+        if status == 404 and isinstance(content, dict) and content.get("error_code") in _NOT_FOUND_CODES:
+            raise _UnknownSchemaError
+        hint = ": see registry_username and registry_password" if status in (401, 403) else ""
+        raise RegistryUnavailableError(f"{_host(url)} answered {status}{hint}")
+
+
+def _host(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _certificates(cafile: Path | None) -> SSLContext | bool:
+    if cafile is None:
+        return True
+    try:
+        return create_default_context(cafile=str(cafile))
+    except (OSError, SSLError) as error:
+        raise SettingsError(f"registry_cafile {cafile} cannot be read ({error}): name a PEM file") from error

@@ -1,0 +1,102 @@
+"""A schema registry that speaks Confluent's protocol over HTTP, as far as readers and writers need it.
+
+    POST /subjects/S/versions          {"schema", "schemaType", "references"}  ->  {"id"}
+    GET  /schemas/ids/N[?format=serialized]     GET /subjects/S/versions/V[?format=serialized]
+
+Schemas of Protobuf are registered as serialized file descriptors in base64, which the protocol allows.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+_CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
+
+
+class RegistryServer:
+    """Keeps schemas; ``away`` makes it answer 503, ``login`` makes it ask for a user."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.away = False
+        self.login: tuple[str, str] | None = None
+        self.asked: list[str] = []
+        self._schemas: list[dict[str, Any]] = []
+        self._subjects: dict[str, list[int]] = {}
+
+    def add(self, subject: str, schema: str, kind: str = "AVRO", references: Any = ()) -> int:
+        """Register a schema; the same one again has the same id."""
+        entry = {"schema": schema, "schemaType": kind, "references": list(references)}
+        if entry not in self._schemas:
+            self._schemas.append(entry)
+        number = self._schemas.index(entry) + 1
+        versions = self._subjects.setdefault(subject, [])
+        if number not in versions:
+            versions.append(number)
+        return number
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path_qs)
+        if self.away:
+            return web.Response(status=503, text="<html>gateway</html>", content_type="text/html")
+        if self.login and request.headers.get("Authorization") != _basic(*self.login):
+            return _answer({"error_code": 401, "message": "Unauthorized"}, 401)
+        match request.path.strip("/").split("/"):
+            case ["schemas", "types"]:
+                return _answer(["JSON", "PROTOBUF", "AVRO"])
+            case ["schemas", "ids", number]:
+                return self._schema(int(number), request, {})
+            case ["subjects", subject, "versions"] if request.method == "POST":
+                body = await request.json()
+                number = self.add(
+                    subject, body["schema"], body.get("schemaType", "AVRO"), body.get("references", ())
+                )
+                return _answer({"id": number})
+            case ["subjects", subject, "versions", version]:
+                numbers = self._subjects.get(subject, [])
+                if not numbers:
+                    return _answer({"error_code": 40401, "message": "Subject not found"}, 404)
+                place = len(numbers) if version == "latest" else int(version)
+                return self._schema(numbers[place - 1], request, {"subject": subject, "version": place})
+        return _answer({"error_code": 404, "message": "HTTP 404 Not Found"}, 404)
+
+    def _schema(self, number: int, request: web.Request, more: Mapping[str, Any]) -> web.Response:
+        if not 0 < number <= len(self._schemas):
+            return _answer({"error_code": 40403, "message": f"Schema {number} not found"}, 404)
+        entry = {name: content for name, content in self._schemas[number - 1].items() if content}
+        if entry["schemaType"] == "AVRO":
+            del entry["schemaType"]  # as the real one does
+        elif entry["schemaType"] == "PROTOBUF" and request.query.get("format") != "serialized":
+            described = FileDescriptorProto.FromString(base64.b64decode(entry["schema"]))
+            entry["schema"] = f'syntax = "{described.syntax}"; // shown as text to whoever asks for text'
+        return _answer({**entry, **more, "id": number} if more else entry)
+
+
+def _answer(content: Any, status: int = 200) -> web.Response:
+    return web.json_response(content, status=status, content_type=_CONTENT_TYPE)
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@asynccontextmanager
+async def registry_server() -> AsyncIterator[RegistryServer]:
+    """A registry that runs until the block is left."""
+    server = RegistryServer()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server._handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        server.url = "http://{}:{}".format(*runner.addresses[0][:2])
+        yield server
+    finally:
+        await runner.cleanup()
+        await asyncio.sleep(0)

@@ -1,0 +1,248 @@
+"""Messages with a schema: read by it, dead-lettered where it is unknown, waited for in an outage."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from model.fake import FakeClassifier
+from stream.annotate.app import Annotator
+from stream.errors import Cause, MessageError, SettingsError
+from stream.registry.client import RegistryUnavailableError, SchemaRegistry
+from stream.settings import Settings
+from tests.conftest import Topics
+from tests.records import Record, produce, read_committed_all
+from tests.registry import RegistryServer, registry_server
+from tests.stream.commands import run_beside
+from tests.stream.registry import written
+
+TICKET = {"body": "joy", "user": {"id": 7}, "sent_at": 1762164000000, "queue": "post"}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RegistryServer]:
+    async with registry_server() as server:
+        yield server
+
+
+async def read(server: RegistryServer, value: bytes, **arguments: Any) -> Any:
+    async with SchemaRegistry(server.url, **arguments) as registry:
+        if (number := registry.missing(value)) is not None:
+            await registry.fetch(number)
+        return json.loads(registry.json_of(value))
+
+
+def with_protobuf(server: RegistryServer) -> int:
+    server.add("user", written.proto_text(written.proto_user()), "PROTOBUF")
+    reference = {"name": "user.proto", "subject": "user", "version": 1}
+    return server.add("ticket", written.proto_text(written.proto_ticket()), "PROTOBUF", [reference])
+
+
+async def test_avro_is_read_by_the_schema_it_was_written_with(server: RegistryServer) -> None:
+    number = server.add("ticket", written.avro_text())
+    assert await read(server, written.avro(number, TICKET)) == {
+        **TICKET,
+        "sent_at": "2025-11-03T10:00:00+00:00",
+    }
+
+
+async def test_avro_schemas_may_name_others(server: RegistryServer) -> None:
+    user = written.AVRO["fields"][1]["type"]  # type: ignore[index]
+    server.add("user", json.dumps(user))
+    schema = {"type": "record", "name": "T", "fields": [{"name": "user", "type": "User"}]}
+    number = server.add(
+        "t", json.dumps(schema), references=[{"name": "User", "subject": "user", "version": 1}]
+    )
+    inline = {"type": "record", "name": "T", "fields": [{"name": "user", "type": user}]}
+    assert await read(server, written.avro(number, {"user": {"id": 7}}, inline)) == {"user": {"id": 7}}
+
+
+@pytest.mark.parametrize(
+    ("path", "type_name", "content"),
+    [
+        (b"\x00", "desk.Other", {"text": "first type, abbreviated"}),
+        (b"\x02\x00", "desk.Other", {"text": "first type, in full"}),
+        (b"\x02\x02", "desk.Ticket", {"body": "b", "user": {"id": "7"}, "sent_at": "2025-11-03T10:00:00Z"}),
+        (b"\x04\x02\x00", "desk.Ticket.Inner", {"text": "a type inside another"}),
+    ],
+)
+async def test_protobuf_is_read_by_the_type_that_its_indexes_name(
+    server: RegistryServer, path: bytes, type_name: str, content: dict[str, Any]
+) -> None:
+    number = with_protobuf(server)
+    assert await read(server, written.proto(number, path, type_name, content)) == content
+
+
+async def test_json_schema_is_read_as_json(server: RegistryServer) -> None:
+    number = server.add("ticket", '{"type": "object"}', "JSON")
+    assert await read(server, written.prefixed(number, json.dumps(TICKET).encode())) == TICKET
+
+
+async def test_a_value_without_a_prefix_is_left_alone(server: RegistryServer) -> None:
+    assert await read(server, b'{"text": "x"}') == {"text": "x"}
+    assert server.asked == []
+
+
+async def test_a_schema_is_asked_for_once(server: RegistryServer) -> None:
+    number = server.add("ticket", written.avro_text())
+    async with SchemaRegistry(server.url) as registry:
+        await asyncio.gather(*(registry.fetch(number) for _ in range(5)))
+        assert registry.missing(written.avro(number, TICKET)) is None
+    assert server.asked == [f"/schemas/ids/{number}"]
+
+
+async def test_an_unknown_schema_and_one_that_is_none_are_dead_letters(server: RegistryServer) -> None:
+    with pytest.raises(MessageError, match="no schema with the id 99") as raised:
+        await read(server, written.prefixed(99, b"x"))
+    assert raised.value.cause is Cause.UNKNOWN_SCHEMA
+    number = server.add("broken", '{"type": "recordd"}')
+    with pytest.raises(MessageError, match=f"schema {number}: not a schema") as raised:
+        await read(server, written.prefixed(number, b"x"))
+    assert raised.value.cause is Cause.UNKNOWN_SCHEMA
+
+
+async def test_a_schema_that_arrives_a_moment_later_is_no_dead_letter(server: RegistryServer) -> None:
+    async def register() -> None:
+        await asyncio.sleep(0.3)
+        server.add("ticket", written.avro_text())
+
+    _, found = await asyncio.gather(register(), read(server, written.avro(1, TICKET)))
+    assert found["body"] == "joy"
+
+
+@pytest.mark.parametrize("kind", ["AVRO", "PROTOBUF"])
+@pytest.mark.parametrize("payload", [b"", b"\x80", b"\xff" * 40, b"\x02\x02\xff\xff\xff", b"\x06\x01"])
+async def test_bytes_that_do_not_fit_their_schema_are_a_dead_letter(
+    server: RegistryServer, kind: str, payload: bytes
+) -> None:
+    number = server.add("ticket", written.avro_text()) if kind == "AVRO" else with_protobuf(server)
+    with pytest.raises(MessageError, match=f"(?i){kind}") as raised:
+        await read(server, written.prefixed(number, payload))
+    assert raised.value.cause is Cause.SCHEMA_MISMATCH
+
+
+async def test_what_is_left_behind_a_value_of_avro_is_a_dead_letter(server: RegistryServer) -> None:
+    number = server.add("ticket", written.avro_text())
+    with pytest.raises(MessageError, match="2 bytes are left"):
+        await read(server, written.avro(number, TICKET) + b"ab")
+
+
+async def test_an_outage_is_waited_for(server: RegistryServer) -> None:
+    number = server.add("ticket", written.avro_text())
+    server.away = True
+    async with SchemaRegistry(server.url) as registry:
+        waiting = asyncio.create_task(registry.fetch(number))
+        await until(lambda: registry.failing is not None)
+        assert "503" in str(registry.failing)
+        server.away = False
+        await asyncio.wait_for(waiting, 10)
+        assert registry.failing is None
+
+
+async def test_the_next_address_is_asked_where_one_is_silent(server: RegistryServer) -> None:
+    number = server.add("ticket", written.avro_text())
+    async with SchemaRegistry(f"http://127.0.0.1:9, {server.url}/") as registry:
+        await registry.fetch(number)
+        assert registry.missing(written.avro(number, TICKET)) is None
+
+
+async def test_a_login_is_used_and_a_refusal_named(server: RegistryServer) -> None:
+    server.login = ("kim", "secret")
+    async with SchemaRegistry(server.url) as registry:
+        with pytest.raises(RegistryUnavailableError, match="answered 401: see registry_username"):
+            await registry.check()
+    async with SchemaRegistry(server.url, username="kim", password="secret") as registry:
+        await registry.check()
+
+
+@pytest.mark.parametrize("wrong", ["registry:8081", "", "ftp://x"])
+def test_a_wrong_address_is_refused(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="registry_url"):
+        SchemaRegistry(wrong)
+
+
+async def drained(settings: Settings) -> Annotator:
+    annotator = Annotator(settings.model_copy(update={"drain": True}), FakeClassifier())
+    await annotator.run()
+    return annotator
+
+
+def values(server: RegistryServer) -> list[bytes]:
+    number, ticket = server.add("ticket", written.avro_text()), with_protobuf(server)
+    plain = server.add("plain", '{"type": "object"}', "JSON")
+    return [
+        written.avro(number, {**TICKET, "body": "joy: avro"}),
+        written.prefixed(plain, b'{"body": "fear: json schema", "user": {"id": 7}, "queue": "post"}'),
+        written.proto(ticket, b"\x02\x02", "desk.Ticket", {"body": "anger: protobuf", "user": {"id": 7}}),
+        b'{"body": "love: no schema", "user": {"id": 7}}',
+        written.prefixed(9999, b"unknown"),
+        written.prefixed(number, b"\xff"),
+    ]
+
+
+async def test_messages_of_all_kinds_are_labelled_side_by_side(
+    topics: Topics, server: RegistryServer
+) -> None:
+    settings = await topics(
+        partitions=1, registry_url=server.url, text_from="body", author_from="user.id", include_text=True
+    )
+    servers = str(settings.bootstrap_servers)
+    await produce(servers, settings.input_topic, values(server))
+    await drained(settings)
+    events = [
+        json.loads(one.value or b"") for one in await read_committed_all(servers, settings.topics.emotions)
+    ]
+    assert [event["text"].split(":")[0] for event in events] == ["joy", "fear", "anger", "love"]
+    assert len({event["author"] for event in events}) == 1
+    dead = await read_committed_all(servers, settings.topics.dlq)
+    assert [dict(one.headers)["dlq_cause"] for one in dead] == [b"unknown_schema", b"schema_mismatch"]
+    assert dead[0].value == written.prefixed(9999, b"unknown")
+
+
+async def test_a_partition_waits_for_the_registry_and_says_so(topics: Topics, server: RegistryServer) -> None:
+    settings = await topics(partitions=2, registry_url=server.url, text_from="body")
+    servers = str(settings.bootstrap_servers)
+    server.away = True
+    number = server.add("ticket", written.avro_text())
+    avro = Record(written.avro(number, TICKET), partition=0)
+    plain = [Record(b'{"body": "joy"}', partition=0), Record(b'{"body": "fear"}', partition=1)]
+    await produce(servers, settings.input_topic, [*plain, avro])
+    annotator = Annotator(settings, FakeClassifier())
+    running = asyncio.create_task(annotator.run())
+    try:
+        await until(lambda: "wait for the schema registry" in (annotator.unready() or ""))
+        await until(lambda: labelled(annotator) == 2)
+        assert annotator.unhealthy() is None
+        server.away = False
+        await until(lambda: labelled(annotator) == 3)
+        await until(lambda: annotator.unready() is None)
+        await produce(servers, settings.input_topic, [avro] * 3)
+        await until(lambda: labelled(annotator) == 6)
+    finally:
+        annotator.stop()
+        await running
+    assert await read_committed_all(servers, settings.topics.dlq) == []
+
+
+def labelled(annotator: Annotator) -> float:
+    return annotator.metrics.registry.get_sample_value("emotion_messages_total", {"outcome": "labelled"}) or 0
+
+
+async def until(condition: Any, timeout_s: float = 30.0) -> None:
+    give_up_at = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up_at
+        await asyncio.sleep(0.02)  # what is waited for has no event
+
+
+async def test_the_check_before_a_start_asks_the_registry(topics: Topics, server: RegistryServer) -> None:
+    settings = await topics()
+    arguments = ("annotate", "--check", "--model", "fake", "--registry-url", server.url)
+    assert server.url in (await run_beside(*arguments, settings=settings)).stdout
+    server.away = True
+    failed = await run_beside(*arguments, settings=settings)
+    assert failed.exit_code == 3
+    assert f"no schema registry (registry_url): {server.url} answered 503" in failed.stderr
