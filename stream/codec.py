@@ -9,7 +9,8 @@ model for each would take half of the time a message may cost; tests hold every 
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -34,7 +35,6 @@ CE_TYPES: Final = {
 }
 
 _STRUCTURED = b"application/cloudevents+json"
-_CONTENT_TYPE = ("content-type", b"application/json")
 SPEC_VERSION: Final = ("ce_specversion", b"1.0")
 _JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
@@ -248,15 +248,26 @@ def to_json(value: Any) -> bytes:
     return orjson.dumps(value, option=_JSON_OPTIONS)
 
 
+@dataclass(frozen=True, slots=True)
+class ValueFormat:
+    """How the values of an output are written, and what their header ``content-type`` calls it."""
+
+    content_type: bytes
+    write: Callable[[Mapping[str, Any]], bytes]
+
+
+JSON_VALUES: Final = ValueFormat(b"application/json", to_json)
+
+
 class CloudEventHeaders:
     """Headers of one type of output, the constant part encoded once."""
 
-    def __init__(self, type_name: str, source: str) -> None:
+    def __init__(self, type_name: str, source: str, values: ValueFormat = JSON_VALUES) -> None:
         self._constant: tuple[tuple[str, bytes], ...] = (
             SPEC_VERSION,
             ("ce_type", CE_TYPES[type_name].encode()),
             ("ce_source", source.encode()),
-            _CONTENT_TYPE,
+            ("content-type", values.content_type),
         )
 
     def of(

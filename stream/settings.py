@@ -98,6 +98,9 @@ class RegistrySettings(BaseModel):
     registry_url: str | None = Field(
         None, description="The schema registry, http://host:8081; several by commas. None: values are JSON."
     )
+    output_schema: Literal["none", "avro", "json"] = Field(
+        "none", description="Write labelled events as Avro, or JSON with a schema, with their schema's id."
+    )
     registry_username: str | None = Field(None, description="User, or API key, at the registry.")
     registry_password: SecretStr | None = Field(None, description="Its password, or API secret.")
     registry_cafile: Path | None = Field(

@@ -1,6 +1,6 @@
 """A schema registry that speaks Confluent's protocol over HTTP, as far as readers and writers need it.
 
-    POST /subjects/S/versions          {"schema", "schemaType", "references"}  ->  {"id"}
+    POST /subjects/S[/versions]        {"schema", "schemaType", "references"}  ->  {"id"}
     GET  /schemas/ids/N[?format=serialized]     GET /subjects/S/versions/V[?format=serialized]
 
 Schemas of Protobuf are registered as serialized file descriptors in base64, which the protocol allows.
@@ -19,11 +19,11 @@ _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
 class RegistryServer:
-    """Keeps schemas; ``away`` makes it answer 503, ``login`` makes it ask for a user."""
+    """Keeps schemas. ``away``: it answers 503; ``incompatible``: it refuses; ``login``: it asks who it is."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.away = False
+        self.away = self.incompatible = False
         self.login: tuple[str, str] | None = None
         self.asked: list[str] = []
         self._schemas: list[dict[str, Any]] = []
@@ -51,6 +51,21 @@ class RegistryServer:
                 return _answer(["JSON", "PROTOBUF", "AVRO"])
             case ["schemas", "ids", number]:
                 return self._schema(int(number), request, {})
+            case ["subjects", subject] if request.method == "POST":
+                body = await request.json()
+                entry = {
+                    "schema": body["schema"],
+                    "schemaType": body.get("schemaType", "AVRO"),
+                    "references": [],
+                }
+                known = [
+                    number for number in self._subjects.get(subject, []) if self._schemas[number - 1] == entry
+                ]
+                if not known:
+                    return _answer({"error_code": 40403, "message": "Schema not found"}, 404)
+                return _answer({"subject": subject, "id": known[0], "schema": body["schema"]})
+            case ["subjects", _, "versions"] if request.method == "POST" and self.incompatible:
+                return _answer({"error_code": 409, "message": "Schema being registered is incompatible"}, 409)
             case ["subjects", subject, "versions"] if request.method == "POST":
                 body = await request.json()
                 number = self.add(

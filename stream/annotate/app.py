@@ -30,6 +30,7 @@ from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.classifier import load_classifier
+from stream.codec import JSON_VALUES
 from stream.deadline import Deadline
 from stream.errors import SettingsError, StalledError, StreamError
 from stream.kafka import connection
@@ -38,7 +39,7 @@ from stream.mapping import MessageMapping
 from stream.metrics import Metrics
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
-from stream.registry import open_registry
+from stream.registry import labelled_events, open_registry
 from stream.settings import Settings
 from stream.transactions import (
     FencedError,
@@ -73,6 +74,7 @@ class Annotator:
         )
         self._optout = OptOut(self._pseudonyms, settings.optout_file)
         self._registry = open_registry(settings)
+        self._events = JSON_VALUES
         self._mapping = MessageMapping.of(settings)
         self._phrases = PhraseLists.load(settings.phrases_file) if settings.phrases_file else None
         info = model.info
@@ -118,6 +120,7 @@ class Annotator:
                     )
                 if self._registry is not None:
                     await around.enter_async_context(self._registry)
+                self._events = await labelled_events(self._registry, settings)
                 await self._memberships(partitions, threads)
         finally:
             for thread in threads:
@@ -268,7 +271,7 @@ class Annotator:
         return PartitionContext(
             consumer=consumer,
             open_publisher=open_publisher,
-            encoder=OutcomeEncoder(policy, self._limits),
+            encoder=OutcomeEncoder(policy, self._limits, self._events),
             metrics=self.metrics,
             tracing=self._tracing,
             commit_interval_s=settings.commit_interval_ms / 1000 if exactly_once else 0.0,

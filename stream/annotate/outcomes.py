@@ -15,11 +15,7 @@ from typing import Any, get_args
 
 from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.ledger import Entry, Silent
-from stream.codec import (
-    CloudEventHeaders,
-    to_json,
-    utc,
-)
+from stream.codec import JSON_VALUES, CloudEventHeaders, ValueFormat, to_json, utc
 from stream.deadletters import dead_letter_record
 from stream.errors import Cause, MessageError
 from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Message, Source
@@ -81,12 +77,18 @@ def _counted_as(channel: str | None) -> str:
 class OutcomeEncoder:
     """Makes the records of a commit, for the messages of one input topic."""
 
-    def __init__(self, policy: OutcomePolicy, limits: OutputLimits | None = None) -> None:
+    def __init__(
+        self,
+        policy: OutcomePolicy,
+        limits: OutputLimits | None = None,
+        events: ValueFormat = JSON_VALUES,
+    ) -> None:
         self._policy = policy
+        self._events = events
         self._limits = limits or OutputLimits()
         topic = policy.topics.messages
         self._source = f"/emotion-stream/{topic}"
-        self._emotion_headers = CloudEventHeaders("EmotionEvent", self._source)
+        self._emotion_headers = CloudEventHeaders("EmotionEvent", self._source, events)
         self._signal_headers = CloudEventHeaders("DistressSignal", self._source)
         self._delta_headers = CloudEventHeaders("CountDelta", self._source)
         self._model = {"name": policy.model.name, "revision": policy.model.revision}
@@ -176,7 +178,7 @@ class OutcomeEncoder:
         headers = self._emotion_headers.of(identity, time, passed)
         records = {
             (topic, partition % policy.partitions[topic]): Record(
-                entry.published_key, to_json(event), headers, now_ms, entry.offset
+                entry.published_key, self._events.write(event), headers, now_ms, entry.offset
             )
         }
         if self._is_signal(entry, emotion):

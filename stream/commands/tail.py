@@ -7,8 +7,9 @@ the record's JSON. Dead letters show why they failed; what people wrote is shown
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import orjson
@@ -22,7 +23,12 @@ from stream.commands.clients import broker_errors, chunks_until, consuming
 from stream.commands.lines import LINES, deleted, fields
 from stream.commands.options import SettingsCommand, settings_options
 from stream.deadletters import decode_dead_letter
+from stream.errors import MessageError
+from stream.registry import open_registry
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.registry.client import SchemaRegistry
 
 Show = Callable[[Any], None]
 
@@ -36,7 +42,7 @@ TOPICS: Final = ("emotions", "counts", "signals", "counters", "alerts", "reviews
 @click.option("-n", "limit", type=click.IntRange(min=1), help="Stop after so many records.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines also at a terminal.")
 @click.option("--show-value", is_flag=True, help="With dlq: print also what was received.")
-@settings_options("kafka", "topic_prefix")
+@settings_options("kafka", "topic_prefix", "registry")
 def tail(
     settings: Settings,
     name: str,
@@ -70,11 +76,14 @@ async def _tail(
     with broker_errors(settings):
         async with consuming(settings, topic, counts[topic]) as consumer:
             await (consumer.seek_to_beginning() if from_beginning else consumer.seek_to_end())
-            async with aclosing(_chunks(consumer, to_end=to_end)) as chunks:
+            async with (
+                _registry(settings, topic) as registry,
+                aclosing(_chunks(consumer, to_end=to_end)) as chunks,
+            ):
                 shown = 0
                 async for chunk in chunks:
                     for record in chunk:
-                        show(record)
+                        show(await _with_schema(record, registry) if registry else record)
                         shown += 1
                         if shown == limit:
                             return
@@ -90,6 +99,19 @@ async def _chunks(consumer: AIOKafkaConsumer, *, to_end: bool) -> AsyncGenerator
         while True:
             batches = await consumer.getmany(timeout_ms=500)
             yield _in_order([record for batch in batches.values() for record in batch])
+
+
+def _registry(settings: Settings, topic: str) -> "AbstractAsyncContextManager[SchemaRegistry | None]":
+    """The registry, for the topic whose values can have a schema."""
+    return (open_registry(settings) if topic == settings.topics.emotions else None) or nullcontext()
+
+
+async def _with_schema(record: Any, registry: "SchemaRegistry") -> Any:
+    """The record with its value as JSON, where it was written with a schema that is known."""
+    try:
+        return replace(record, value=await registry.read(record.value)) if record.value else record
+    except MessageError:
+        return record
 
 
 def _in_order(records: list[Any]) -> list[Any]:

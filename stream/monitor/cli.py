@@ -5,6 +5,7 @@ import getpass
 import heapq
 import json
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stream.errors import SettingsError
 from stream.events import DistressSignal
 from stream.monitor.board import Board
 from stream.monitor.events import Review, Verdict
+from stream.registry import open_registry
 from stream.settings import Settings
 
 _MONITOR = (
@@ -148,7 +150,7 @@ _verdict_command("dismiss", "dismissed", "Say that an alert was wrong: it ends f
     help="Reviews as JSON lines. [default: those of the reviews topic]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object an alert, instead of a table.")
-@settings_options(*_TOPICS, "count_window_s", "allowed_lateness_s", "judge_delay_s")
+@settings_options(*_TOPICS, "registry", "count_window_s", "allowed_lateness_s", "judge_delay_s")
 def backtest(
     settings: Settings, rules_files: tuple[Path, ...], source: str, reviews: Path | None, as_json: bool
 ) -> None:
@@ -232,13 +234,17 @@ async def _from_topic(settings: Settings, topic: str) -> tuple[list[DistressSign
     partitions = (await check_topics(settings, [topic]))[topic]
     by_partition: dict[int, list[DistressSignal]] = {}
     with broker_errors(settings):
-        async with consuming(settings, topic, partitions) as consumer:
+        async with (
+            consuming(settings, topic, partitions) as consumer,
+            open_registry(settings) or nullcontext() as registry,
+        ):
             ends = await consumer.end_offsets(consumer.assignment())
             async for chunk in chunks_until(consumer, ends):
                 for record in chunk:
                     if record.value is not None:
                         where = f"{topic}, partition {record.partition}, offset {record.offset}"
-                        by_partition.setdefault(record.partition, []).append(event_of(record.value, where))
+                        value = await registry.read(record.value) if registry else record.value
+                        by_partition.setdefault(record.partition, []).append(event_of(value, where))
     board = await current_board(settings)
     reviews = [review for several in board.reviews.values() for review in several]
     return list(heapq.merge(*by_partition.values(), key=lambda event: event.ts)), reviews

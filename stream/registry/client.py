@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 _ACCEPT: Final = "application/vnd.schemaregistry.v1+json, application/json"
 _NOT_FOUND_CODES: Final = frozenset({40401, 40402, 40403})
 """Subject, version, schema not found; a 404 without one of them comes from something else than a registry."""
+_TOLD: Final = frozenset({200, 404, 409, 422})
+"""Statuses whose body says something; 409 is a schema that is not compatible with the one before."""
 _UNKNOWN_TRIES: Final = 3
 _UNKNOWN_PAUSE_S: Final = 0.5
 _UNKNOWN_FOR_S: Final = 60.0
@@ -107,6 +109,12 @@ class SchemaRegistry:
             raise reader
         return reader(value[PREFIX_BYTES:])
 
+    async def read(self, value: bytes) -> bytes:
+        """The value as JSON, its schema fetched first where that is needed; raises as ``json_of``."""
+        if (number := self.missing(value)) is not None:
+            await self.fetch(number)
+        return self.json_of(value)
+
     async def fetch(self, number: int) -> None:
         """Have the schema of this id at hand, however long the registry is away."""
         if number not in self._fetching:
@@ -122,6 +130,19 @@ class SchemaRegistry:
             RegistryUnavailableError: it does not answer as a registry.
         """
         await self._get("/schemas/types", {})
+
+    async def register(self, subject: str, kind: str, schema: str) -> int:
+        """The id of a schema under a subject, where it is put if it is not there.
+
+        Raises:
+            RegistryUnavailableError: the registry does not answer as one.
+            SettingsError: it takes no such schema under the subject.
+        """
+        body = {"schema": schema} if kind == "AVRO" else {"schema": schema, "schemaType": kind}
+        try:
+            return int((await self._request(f"/subjects/{subject}", {}, body))["id"])
+        except _UnknownSchemaError:
+            return int((await self._request(f"/subjects/{subject}/versions", {}, body))["id"])
 
     def _is_stale(self, number: int) -> bool:
         return self._unknown_until.get(number, float("inf")) < time.monotonic()
@@ -179,26 +200,36 @@ class SchemaRegistry:
             found[name] = str(referred.get("schema"))
 
     async def _get(self, path: str, query: Mapping[str, str]) -> Any:
+        return await self._request(path, query, None)
+
+    async def _request(self, path: str, query: Mapping[str, str], body: Any) -> Any:
         problems = []
         for url in self.urls:
             try:
-                return await self._ask(f"{url}{path}", query)
+                return await self._ask(f"{url}{path}", query, body)
             except RegistryUnavailableError as error:
                 problems.append(str(error))
         raise RegistryUnavailableError(f"no schema registry (registry_url): {'; '.join(problems)}")
 
-    async def _ask(self, url: str, query: Mapping[str, str]) -> Any:
+    async def _ask(self, url: str, query: Mapping[str, str], body: Any) -> Any:
         assert self._session is not None
+        method = "GET" if body is None else "POST"
+        arguments: Any = {"params": query, "json": body, "ssl": self._ssl, "allow_redirects": False}
         try:
-            async with self._session.get(url, params=query, ssl=self._ssl, allow_redirects=False) as response:
+            async with self._session.request(method, url, **arguments) as response:
                 status = response.status
-                content = await response.json(content_type=None) if status in (200, 404) else None
+                content = await response.json(content_type=None) if status in _TOLD else None
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise RegistryUnavailableError(f"{_host(url)}: {type(error).__name__}") from None
         if status == 200 and isinstance(content, dict | list):
             return content
         if status == 404 and isinstance(content, dict) and content.get("error_code") in _NOT_FOUND_CODES:
             raise _UnknownSchemaError
+        if status in (409, 422):
+            told = content.get("message") if isinstance(content, dict) else status
+            raise SettingsError(
+                f"the schema registry refuses the schema of labelled events (output_schema): {told}"
+            )
         hint = ": see registry_username and registry_password" if status in (401, 403) else ""
         raise RegistryUnavailableError(f"{_host(url)} answered {status}{hint}")
 

@@ -11,14 +11,16 @@ import pytest
 from model.fake import FakeClassifier
 from stream.annotate.app import Annotator
 from stream.errors import Cause, MessageError, SettingsError
+from stream.events import EmotionEvent
 from stream.registry.client import RegistryUnavailableError, SchemaRegistry
 from stream.settings import Settings
 from tests.conftest import Topics
 from tests.records import Record, produce, read_committed_all
 from tests.registry import RegistryServer, registry_server
-from tests.stream.commands import run_beside
+from tests.stream.commands import ROOT, run_beside
 from tests.stream.registry import written
 
+RULES = ROOT / "stream" / "monitor" / "rules.toml"
 TICKET = {"body": "joy", "user": {"id": 7}, "sent_at": 1762164000000, "queue": "post"}
 
 
@@ -246,3 +248,40 @@ async def test_the_check_before_a_start_asks_the_registry(topics: Topics, server
     failed = await run_beside(*arguments, settings=settings)
     assert failed.exit_code == 3
     assert f"no schema registry (registry_url): {server.url} answered 503" in failed.stderr
+
+
+@pytest.mark.parametrize("kind", ["avro", "json"])
+async def test_labelled_events_are_written_with_their_schema_where_that_is_asked_for(
+    topics: Topics, server: RegistryServer, kind: str
+) -> None:
+    settings = await topics(partitions=1, registry_url=server.url, output_schema=kind)
+    servers = str(settings.bootstrap_servers)
+    await produce(
+        servers, settings.input_topic, [b'{"text": "joy: \xc3\xbc", "author": "kim"}', b'{"text": "fear"}']
+    )
+    await drained(settings)
+    await drained(settings)
+    records = await read_committed_all(servers, settings.topics.emotions)
+    events = [EmotionEvent.model_validate(await read(server, record.value or b"")) for record in records]
+    assert [event.label for event in events] == ["joy", "fear"]
+    assert events[0].author is not None
+    assert events[1].author is None
+    assert sum(path.endswith("-value/versions") for path in server.asked) == 1, "registered once"
+    shown = await run_beside(
+        "tail", "emotions", "--from-beginning", "--to-end", "--registry-url", server.url, settings=settings
+    )
+    assert [json.loads(line)["label"] for line in shown.stdout.splitlines()] == ["joy", "fear"]
+    rules = ("backtest", "--rules", RULES, "--from", settings.topics.emotions, "--registry-url", server.url)
+    tried = await run_beside(*rules, settings=settings)
+    assert tried.exit_code == 0, tried.output
+
+
+async def test_a_schema_that_the_registry_refuses_ends_the_start(
+    topics: Topics, server: RegistryServer
+) -> None:
+    settings = await topics(registry_url=server.url, output_schema="avro")
+    server.incompatible = True
+    with pytest.raises(SettingsError, match=r"output_schema.*incompatible"):
+        await drained(settings)
+    with pytest.raises(SettingsError, match="set registry_url"):
+        Annotator(settings.model_copy(update={"registry_url": None}), FakeClassifier())
