@@ -244,7 +244,16 @@ class PrivacySettings(BaseModel):
 class ObserveSettings(BaseModel):
     """Logs, metrics and health."""
 
-    http_host: str = Field("127.0.0.1", description="Address of /metrics, /healthz and /readyz.")
+    http_host: str = Field(
+        "127.0.0.1",
+        description="Address of /metrics, /healthz and /readyz; off loopback, http_token is needed.",
+    )
+    http_hosts: str | None = Field(
+        None, description="Names, by commas, under which clients reach it (Host); numbers always pass."
+    )
+    http_token: SecretStr | None = Field(
+        None, description="Asked of all but /healthz and /readyz: Bearer, or the password of Basic."
+    )
     http_port: Annotated[int, Ge(0)] | None = Field(
         None, description="Their port; 0: any free one; none: no server."
     )

@@ -103,8 +103,7 @@ class Annotator:
                 if settings.http_port is not None:
                     self.http_port = await around.enter_async_context(
                         endpoints(
-                            settings.http_host,
-                            settings.http_port,
+                            settings,
                             self.metrics.registry,
                             health=self.unhealthy,
                             ready=self.unready,

@@ -19,6 +19,7 @@ from stream.monitor.rulesfile import RulesFile
 from stream.monitor.store import create_changelogs
 from stream.monitor.web import MonitorWeb
 from stream.monitor.webhook import Webhook
+from stream.serving import serving
 from stream.settings import Settings
 
 LAST_RESORT_S: Final = 30.0
@@ -110,10 +111,4 @@ def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmana
 async def _serve(settings: Settings, monitor: Monitor, stack: AsyncExitStack) -> int | None:
     if settings.http_port is None:
         return None
-    web = MonitorWeb(monitor, settings.http_host, settings.http_port)
-    stack.push_async_callback(web.stop)
-    try:
-        await web.start()
-    except OSError as error:
-        raise SettingsError(f"the web server cannot listen ({error}): set http_port") from error
-    return web.port
+    return await stack.enter_async_context(serving(settings, MonitorWeb(monitor).routes))
