@@ -28,6 +28,7 @@ _PLAIN: Final = re.compile(r"[!-%'-;=?-~](?: ?[!-%'-;=?-~])*")
 """One line of ASCII, trimmed, without angle brackets, ampersands or double spaces."""
 _MAY_BE_CUT: Final = re.compile(r"://|www\.|@|\.[a-z]{2,4}/|[.!?] [\w' ]{2,30}, ?[A-Z][\w .'-]*$")
 _ONLY_RULES: Final = re.compile(r"[\s\-_=*~|]*")
+_UNTIDY: Final = re.compile(r"\A\s|\s\Z|[^\S\n ]|\s\s")
 _ROUNDS: Final = 6
 """A cut can bring to light what another one cuts; more rounds than these no real message needs."""
 
@@ -43,22 +44,24 @@ def text_to_read(text: str, parts: TextParts) -> str:
     if _PLAIN.fullmatch(text) and (parts == "all" or not _MAY_BE_CUT.search(text)):
         return text
     for _ in range(_ROUNDS):
-        before, text = text, _read_once(text, parts)
+        plain = tidied(with_plain_characters(text))
+        before, text = plain, _cut(plain, parts) or text
         if text == before:
             break
     return text
 
 
-def _read_once(text: str, parts: TextParts) -> str:
-    seen = tidied(with_plain_characters(text))
+def _cut(text: str, parts: TextParts) -> str:
     for cut in _NEW if parts == "new" else _ALWAYS:
-        left = tidied(cut(seen))
-        if not _ONLY_RULES.fullmatch(left):
-            seen = left
-    return seen or text
+        left = cut(text)
+        if left != text and not _ONLY_RULES.fullmatch(left := tidied(left)):
+            text = left
+    return text
 
 
 def tidied(text: str) -> str:
     """Single spaces, no blank lines: how a text is laid out says nothing that the model reads."""
+    if not _UNTIDY.search(text):
+        return text
     lines = (" ".join(line.split()) for line in text.split("\n"))
     return "\n".join(line for line in lines if line)

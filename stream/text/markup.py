@@ -45,7 +45,7 @@ def without_markup(text: str) -> str:
 
 def without_block_quotes(text: str) -> str:
     """The text without ``<blockquote>``: what a mail client puts the quoted mail into."""
-    return _without_elements(text, _QUOTE)
+    return _without_elements(text, _QUOTE) if "<" in text else text
 
 
 def _without_elements(text: str, tags: re.Pattern[str]) -> str:

@@ -31,6 +31,8 @@ _RULE: Final = re.compile(r"[_-]{5,}")
 
 def without_quoted_replies(text: str) -> str:
     """The text without quoted lines, and without quoted mail below it. Lines must be trimmed."""
+    if "\n" not in text:  # a single line has nothing above or below it
+        return text
     lines = text.split("\n")
     kept: list[str] = []
     number = 0

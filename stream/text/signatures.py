@@ -33,6 +33,8 @@ _FROM_DEVICE: Final = re.compile(rf"(?:{SENT_FROM}) (?:{DEVICES})\b.{{0,60}}", r
 
 def without_signature(text: str) -> str:
     """The text without what stands for its author's name at the end. Lines must be trimmed."""
+    if "\n" not in text:
+        return _AFTER_SENTENCE.sub("", text)
     lines = text.split("\n")
     while lines and _FROM_DEVICE.fullmatch(lines[-1]):
         lines.pop()
