@@ -127,7 +127,7 @@ async def measure(system: System, settings: Settings, messages: int, timeout_s: 
         "EMOTION_INPUT_TOPIC": settings.input_topic,
         "EMOTION_TOPIC_PREFIX": settings.topic_prefix,
         "EMOTION_GROUP_ID": settings.group_id,
-        "EMOTION_AUTHOR_KEY": "benchmark",
+        "EMOTION_AUTHOR_KEY": "the key of a benchmark",
     }
     process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes no time worth yielding
         system.command, env=environment, cwd=HERE.parent, stdout=subprocess.DEVNULL

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stream import sources
 from stream.authors import AuthorCase
 from stream.errors import SettingsError
 from stream.mapping import checked_place
+from stream.secrecy import Key, Password
 from stream.sources import Origin
 from stream.text import TextParts
 from stream.topics import TopicNames, TopicSpec, largest_record_bytes, published_bytes, topic_specs
@@ -41,14 +42,14 @@ class KafkaSettings(BaseModel):
         "PLAIN", description="How to log in, with SASL_PLAINTEXT or SASL_SSL."
     )
     sasl_username: str | None = Field(None, description="User for PLAIN and SCRAM.")
-    sasl_password: SecretStr | None = Field(None, description="Password for PLAIN and SCRAM.")
+    sasl_password: Password | None = Field(None, description="Password for PLAIN and SCRAM.")
     sasl_token_file: Path | None = Field(
         None, description="File with the OAUTHBEARER token, read anew each time."
     )
     ssl_cafile: Path | None = Field(None, description="CA certificates (PEM); the system's if not given.")
     ssl_certfile: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
     ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM).")
-    ssl_password: SecretStr | None = Field(None, description="Password of the key.")
+    ssl_password: Password | None = Field(None, description="Password of the key.")
 
 
 class TopicSettings(BaseModel):
@@ -102,7 +103,7 @@ class RegistrySettings(BaseModel):
         "none", description="Write labelled events as Avro, or JSON with a schema, with their schema's id."
     )
     registry_username: str | None = Field(None, description="User, or API key, at the registry.")
-    registry_password: SecretStr | None = Field(None, description="Its password, or API secret.")
+    registry_password: Password | None = Field(None, description="Its password, or API secret.")
     registry_cafile: Path | None = Field(
         None, description="CA certificates (PEM) of the registry; the system's if not given."
     )
@@ -207,8 +208,10 @@ class MonitorSettings(BaseModel):
     checkpoint_interval_ms: PositiveFloat = Field(
         500.0, description="Counters and alerts are published and committed this often."
     )
-    webhook_url: str | None = Field(None, description="Where alerts are posted to, signed.")
-    webhook_secret: SecretStr | None = Field(
+    webhook_url: str | None = Field(
+        None, description="Where alerts are posted to, signed; with a secret in it, never as a flag."
+    )
+    webhook_secret: Key | None = Field(
         None, description="Key of the webhook's HMAC-SHA-256 signature; needed with webhook_url."
     )
     webhook_give_up_s: PositiveFloat = Field(
@@ -225,7 +228,7 @@ class MonitorSettings(BaseModel):
 class PrivacySettings(BaseModel):
     """Defaults that protect people."""
 
-    author_key: SecretStr | None = Field(
+    author_key: Key | None = Field(
         None, description="Key of the author pseudonyms; without one they change at each start."
     )
     author_case: AuthorCase = Field(
@@ -251,7 +254,7 @@ class ObserveSettings(BaseModel):
     http_hosts: str | None = Field(
         None, description="Names, by commas, under which clients reach it (Host); numbers always pass."
     )
-    http_token: SecretStr | None = Field(
+    http_token: Key | None = Field(
         None, description="Asked of all but /healthz and /readyz: Bearer, or the password of Basic."
     )
     http_port: Annotated[int, Ge(0)] | None = Field(

@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from stream.errors import SettingsError
+from stream.secrecy import secret_in_url
 
 ENV_PREFIX: Final = "EMOTION_"
 CONFIG_VARIABLE: Final = "EMOTION_CONFIG"
@@ -71,8 +72,18 @@ def variable_name(setting: str) -> str:
 
 
 def from_flags(flags: Mapping[str, Any]) -> Values:
-    """Values given on the command line; ``None`` means not given."""
+    """Values given on the command line; ``None`` means not given.
+
+    Raises:
+        SettingsError: a URL has a secret in it, which everybody on the machine could read.
+    """
     given = {name: value for name, value in flags.items() if value is not None}
+    for name, value in given.items():
+        if isinstance(value, str) and (found := secret_in_url(value)):
+            raise SettingsError(
+                f"{flag_name(name)}: its URL has {found}, and a command line can be read by everybody here: "
+                f"set {variable_name(name)}, or {name} in {DEFAULT_FILE}"
+            )
     return Values(given, {name: Origin("flag", flag_name(name)) for name in given})
 
 

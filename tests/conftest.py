@@ -98,7 +98,7 @@ def make_settings(broker: Broker, unique_name: str) -> MakeSettings:
             "group_id": f"{unique_name}.group",
             "partitions": 4,
             "model": "fake",
-            "author_key": "a key for tests",
+            "author_key": "a key for the tests",
         }
         return Settings(**values | overrides)
 

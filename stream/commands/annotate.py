@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from stream.commands.missing import check_access, missing
 from stream.commands.options import SettingsCommand, settings_options
 from stream.settings import Settings
 
@@ -25,13 +26,14 @@ def annotate(settings: Settings, check: bool) -> None:
 
 
 async def _check(settings: Settings) -> None:
-    """Say what is there; the first thing that is not ends it with its own error."""
+    """Say what is there and what is missing; what stops a start ends it with its own error."""
     from stream.annotate.app import Annotator
     from stream.classifier import load_classifier
     from stream.kafka import connection
     from stream.registry import open_registry
 
     connection(settings)
+    check_access(settings)
     model = load_classifier(settings)
     partitions = await Annotator(settings, model).check()
     if registry := open_registry(settings):
@@ -42,3 +44,5 @@ async def _check(settings: Settings) -> None:
     if registry:
         click.echo(f"registry {', '.join(registry.urls)}")
     click.echo(f"model    {model.info.name} {model.info.revision} on {model.info.device}")
+    for line in missing(settings):
+        click.echo(f"missing  {line}", err=True)

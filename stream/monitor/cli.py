@@ -14,6 +14,7 @@ from rich.table import Table
 
 from stream.commands.clients import broker_errors, chunks_until, consuming
 from stream.commands.lines import table_console
+from stream.commands.missing import check_access, check_receivers, missing_receivers
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import SettingsError
 from stream.events import DistressSignal
@@ -47,10 +48,12 @@ def monitor(settings: Settings, check: bool) -> None:
 
 
 async def _check(settings: Settings) -> None:
-    """Say what is there; the first thing that is not ends it with its own error."""
+    """Say what is there and what is missing; what stops a start ends it with its own error."""
     from stream.admin import check_topics
     from stream.monitor.rulesfile import RulesFile
 
+    check_access(settings)
+    check_receivers(settings)
     rules = RulesFile(settings.rules_file, base_s=settings.count_window_s)
     active = [rule.name for rule in rules.rules.rules if rule.enabled]
     click.echo(f"rules    {', '.join(active) or 'none'} ({rules.path})")
@@ -59,6 +62,8 @@ async def _check(settings: Settings) -> None:
     counts = await check_topics(settings, needed)
     click.echo(f"broker   {settings.bootstrap_servers}")
     click.echo(f"topics   {', '.join(f'{name} ({counts[name]})' for name in sorted(counts))}")
+    for line in missing_receivers(settings):
+        click.echo(f"missing  {line}", err=True)
 
 
 @click.group()

@@ -194,7 +194,7 @@ def test_no_option_means_the_other_sources(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_password_as_a_flag_is_refused_with_the_way_to_give_it() -> None:
-    result = run("topics", "list", "--sasl-password", "open sesame")
+    result = run("topics", "list", "--sasl-password", "open sesame, and shut again")
     assert result.exit_code == 2
     assert "set EMOTION_SASL_PASSWORD, or sasl_password in emotion-stream.toml" in result.stderr
     assert "sesame" not in result.stderr
@@ -212,7 +212,7 @@ def test_a_mistyped_variable_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_service_logs_what_differs_from_the_defaults_and_hides_secrets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("EMOTION_AUTHOR_KEY", "open sesame")
+    monkeypatch.setenv("EMOTION_AUTHOR_KEY", "open sesame, and shut again")
     monkeypatch.setenv("EMOTION_MODLE", "fake")
     monkeypatch.setenv("EMOTION_WEBHOOK_URL", "https://user:pass@chat.example:8443/hooks/token")
     result = run("annotate", "--log-format", "json", "--max-wait-ms", "5")
@@ -234,7 +234,7 @@ def test_settings_prints_each_value_with_its_source_and_hides_secrets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EMOTION_MAX_WAIT_MS", "5")
-    monkeypatch.setenv("EMOTION_AUTHOR_KEY", "open sesame")
+    monkeypatch.setenv("EMOTION_AUTHOR_KEY", "open sesame, and shut again")
     monkeypatch.setenv("EMOTION_WEBHOOK_URL", "https://hooks.example.org/sesame/token")
     Path("emotion-stream.toml").write_text("partitions = 3")
     values = json.loads(run("settings", "--json").stdout)

@@ -37,7 +37,7 @@ def settings(kafka: SecureKafka, unique_name: str, **given: Any) -> Settings:
         "topic_prefix": f"{unique_name}.emotions",
         "group_id": unique_name,
         "partitions": 1,
-        "author_key": "a key for tests",
+        "author_key": "a key for the tests",
         "drain": True,
     }
     return Settings(**values | given)

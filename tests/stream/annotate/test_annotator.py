@@ -175,7 +175,7 @@ async def test_opted_out_authors_are_only_counted_in_the_total(topics: Topics, t
     ]
     await produce(str(settings.bootstrap_servers), settings.input_topic, values)
     await annotate_all(settings)
-    pseudonyms = Pseudonyms(b"a key for tests")
+    pseudonyms = Pseudonyms(b"a key for the tests")
     assert {event.author for event in await events(settings)} == {pseudonyms.of("lee")}
     records = await read_committed_all(str(settings.bootstrap_servers), settings.topics.counts)
     deltas = [CountDelta.model_validate_json(record.value or b"") for record in records]
@@ -191,7 +191,7 @@ async def test_opted_out_authors_are_only_counted_in_the_total(topics: Topics, t
 async def test_an_opt_out_on_the_topic_holds_from_the_first_message_on(topics: Topics) -> None:
     settings = await topics(optout_topic=True)
     servers = str(settings.bootstrap_servers)
-    kim = Pseudonyms(b"a key for tests").of("kim").encode()
+    kim = Pseudonyms(b"a key for the tests").of("kim").encode()
     await produce(servers, settings.topics.optout, [Record(b"1", key=kim)])
     await produce(
         servers, settings.input_topic, [message("joy: x", author="kim"), message("joy: y", author="lee")]
@@ -233,7 +233,7 @@ async def test_a_list_that_is_rewritten_opens_no_hole(topics: Topics, tmp_path: 
 async def test_opt_outs_in_a_partition_that_the_topic_gets_later_hold_too(topics: Topics) -> None:
     settings = await topics(optout_topic=True, partitions=1)
     servers = str(settings.bootstrap_servers)
-    kim = Pseudonyms(b"a key for tests").of("kim").encode()
+    kim = Pseudonyms(b"a key for the tests").of("kim").encode()
     async with annotating(settings) as annotator:
         await until(lambda: annotator.unready() is None)
         async with connected(settings) as admin:

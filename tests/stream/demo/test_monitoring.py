@@ -66,7 +66,7 @@ def test_an_alert_is_news_when_it_begins_and_when_it_ends(view: MonitorView) -> 
 def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = Settings(
         bootstrap_servers="127.0.0.1:9092",
-        author_key=SecretStr("a key"),
+        author_key=SecretStr("a key for the tests"),
         include_text=True,
         state_dir=tmp_path,
         partitions=3,

@@ -81,12 +81,12 @@ async def test_forgetting_an_author_opts_out_and_deletes(topics: Topics) -> None
     pseudonym = pseudonym_of(settings, "kim@example.org")
     await publish(settings, alert(author=pseudonym), alert(id="other:b:1", author="b"))
     done = await run_in_thread(
-        settings, "forget", " kim@example.org", "--yes", env={"EMOTION_AUTHOR_KEY": "a key for tests"}
+        settings, "forget", " kim@example.org", "--yes", env={"EMOTION_AUTHOR_KEY": "a key for the tests"}
     )
     assert done.exit_code == 0, done.output
     assert "1 alerts deleted" in done.stdout
     servers, names = settings.bootstrap_servers or "", settings.topics
-    optout = OptOut(Pseudonyms(b"a key for tests"))
+    optout = OptOut(Pseudonyms(b"a key for the tests"))
     for record in await read_committed_all(servers, names.optout):
         optout.update((record.key or b"").decode(), opted_out=record.value is not None)
     assert "kim@example.org" in optout

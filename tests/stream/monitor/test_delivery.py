@@ -82,7 +82,10 @@ async def test_a_webhook_gets_the_life_of_an_alert_signed_and_retried(
 ) -> None:
     async with http_receiver(answer=lambda number: 503 if number == 0 else 204) as receiver:
         settings = await with_rules(
-            monitor_topics, tmp_path, webhook_url=receiver.url, webhook_secret=SecretStr("a shared secret")
+            monitor_topics,
+            tmp_path,
+            webhook_url=receiver.url,
+            webhook_secret=SecretStr("a secret that both share"),
         )
         async with running(settings):
             await send(settings, story(sad=6, calm=8))
@@ -92,7 +95,9 @@ async def test_a_webhook_gets_the_life_of_an_alert_signed_and_retried(
     assert receiver.attempts == 3
     for one in receiver.taken:
         timestamp = one.headers["X-Emotion-Timestamp"]
-        signed = hmac.new(b"a shared secret", timestamp.encode() + b"." + one.body, "sha256").hexdigest()
+        signed = hmac.new(
+            b"a secret that both share", timestamp.encode() + b"." + one.body, "sha256"
+        ).hexdigest()
         assert one.headers["X-Emotion-Signature"] == f"sha256={signed}"
     assert receiver.taken[0].headers["X-Emotion-Delivery"] == f"{alerts[0].id}:1"
 
@@ -102,7 +107,10 @@ async def test_an_alert_that_a_webhook_refuses_goes_to_the_dead_letters(
 ) -> None:
     async with http_receiver(answer=lambda _: 410) as receiver:
         settings = await with_rules(
-            monitor_topics, tmp_path, webhook_url=receiver.url, webhook_secret=SecretStr("secret")
+            monitor_topics,
+            tmp_path,
+            webhook_url=receiver.url,
+            webhook_secret=SecretStr("a secret that both share"),
         )
         async with running(settings):
             await send(settings, story(sad=6, calm=0))
@@ -125,7 +133,10 @@ async def test_a_slow_receiver_does_not_stop_the_stream(
 ) -> None:
     async with http_receiver(holds=True) as receiver:
         settings = await with_rules(
-            monitor_topics, tmp_path, webhook_url=receiver.url, webhook_secret=SecretStr("secret")
+            monitor_topics,
+            tmp_path,
+            webhook_url=receiver.url,
+            webhook_secret=SecretStr("a secret that both share"),
         )
         async with running(settings) as started:
             await send(settings, story(sad=6, calm=0))
