@@ -30,6 +30,7 @@ _TOLD: Final = frozenset({200, 404, 409, 422})
 _UNKNOWN_TRIES: Final = 3
 _UNKNOWN_PAUSE_S: Final = 0.5
 _UNKNOWN_FOR_S: Final = 60.0
+_MOST_UNKNOWN: Final = 10_000
 _PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _MOST_REFERENCES: Final = 200
 
@@ -147,6 +148,12 @@ class SchemaRegistry:
     def _is_stale(self, number: int) -> bool:
         return self._unknown_until.get(number, float("inf")) < time.monotonic()
 
+    def _forget_unknown(self, most: int) -> None:
+        """Forget the oldest unknown ids but ``most``: whoever writes can make up four billion of them."""
+        for number in list(self._unknown_until)[: max(0, len(self._unknown_until) - most)]:
+            if number not in self._fetching:
+                del self._unknown_until[number], self._readers[number]
+
     async def _fetch(self, number: int) -> None:
         outages = unknown = 0
         while True:
@@ -160,6 +167,7 @@ class SchemaRegistry:
                 reader = MessageError(
                     Cause.UNKNOWN_SCHEMA, f"the registry has no schema with the id {number}"
                 )
+                self._forget_unknown(_MOST_UNKNOWN - 1)
                 self._unknown_until[number] = time.monotonic() + _UNKNOWN_FOR_S
             except UnusableSchemaError as error:
                 reader = MessageError(Cause.UNKNOWN_SCHEMA, f"schema {number}: {error}")

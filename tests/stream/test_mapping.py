@@ -3,11 +3,14 @@
 import json
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model.fake import FakeClassifier
 from stream.annotate.app import Annotator
@@ -187,6 +190,45 @@ def test_a_wrong_place_is_refused_at_the_start_with_its_source(wrong: str, said:
 def test_a_path_into_bare_text_is_refused_at_the_start() -> None:
     with pytest.raises(SettingsError, match="text_from: a path into JSON, but input_format is text"):
         MessageMapping.of(Settings(input_format="text", text_from="body"))
+
+
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "text", "id"]), inner)
+    ),
+    max_leaves=8,
+)
+PLACES = st.sampled_from(
+    [
+        "a",
+        "a.b",
+        "[a, b]",
+        "a[*].b",
+        "a || b",
+        "a || ''",
+        "length(a)",
+        "to_string(@)",
+        "key:",
+        "key:a",
+        "header:h",
+    ]
+)
+
+
+@given(
+    value=DOCUMENTS.map(lambda document: json.dumps(document).encode()) | st.binary(),
+    key=st.none() | st.binary(max_size=20) | DOCUMENTS.map(lambda document: json.dumps(document).encode()),
+    header=st.binary(max_size=20),
+    structured=st.booleans(),
+    places=st.fixed_dictionaries(dict.fromkeys(("text_from", "author_from", "time_from"), PLACES)),
+)
+def test_any_record_is_read_or_refused_with_a_cause(
+    value: bytes, key: bytes | None, header: bytes, structured: bool, places: dict[str, str]
+) -> None:
+    headers = [("H", header), ("content-type", b"application/cloudevents+json")][: 1 + structured]
+    with suppress(MessageError):
+        read(value, key=key, headers=headers, **places)
 
 
 def test_classify_reads_lines_of_this_shape() -> None:
