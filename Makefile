@@ -4,10 +4,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CASES ?= 20000
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format schemas docs bench clean
+.PHONY: help demo test fuzz check format schemas docs bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ else
 	$(BIN)/pytest -m "not crash" -n 2 --dist loadfile
 	$(BIN)/pytest -m crash
 endif
+
+fuzz: $(VENV)/dev.stamp ## Try hostile records, as many as you like (CASES=200000)
+	FUZZ_CASES=$(CASES) $(BIN)/pytest tests/test_fuzz.py
 
 check: $(VENV)/dev.stamp ## Lint, format and types
 	$(BIN)/ruff check .

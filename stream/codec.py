@@ -151,12 +151,9 @@ def _from_binary(value: bytes, headers: Mapping[str, bytes]) -> Message:
 
 def _from_structured(value: bytes) -> Message:
     """CloudEvents structured mode: attributes and data in one JSON object."""
-    document = _document(value)
     try:
-        event = from_json(document)
+        event = parsed_json(value)
     except ValueError as error:
-        if (mended := _with_whole_characters(document)) != document:
-            return _from_structured(mended)
         raise _no_json(value, str(error)) from None
     if not isinstance(event, dict) or "specversion" not in event:
         raise MessageError(Cause.BAD_CLOUDEVENT, "specversion is missing")

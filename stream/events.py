@@ -33,11 +33,15 @@ UNREPRESENTABLE: Final = datetime.max.replace(tzinfo=UTC)
 """Stands for a time that no ``datetime`` in UTC can hold: it lies as far ahead of any clock."""
 
 
+_CALENDAR: Final = datetime.min.replace(tzinfo=UTC, day=2), datetime.max.replace(tzinfo=UTC, day=30)
+"""Times with a day to spare on either side, so that a window around one can be named."""
+
+
 def _as_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except OverflowError:  # in the first or last hours of a datetime's range
-        raise ValueError("the time is out of range in UTC") from None
+    first, last = _CALENDAR
+    if not first <= (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) <= last:
+        raise ValueError("the time is out of range")
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _claimed_time(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
@@ -66,7 +70,8 @@ def _is_number(value: Any) -> bool:
 
 UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""No larger than what every JSON reader takes exactly (RFC 8259, section 6)."""
 ShortText = Annotated[StrictStr, Field(max_length=1024)]
 Name = Annotated[
     str,
@@ -194,7 +199,9 @@ class WindowCounts(WireType):
 
     start: UtcTime = Field(description="Start of the window; its length is ``count_window_s``.")
     labels: dict[str, Count]
-    confidence_sum: Annotated[float, Field(ge=0)] = Field(description="Over all labels, for mean confidence.")
+    confidence_sum: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        description="Over all labels, for mean confidence."
+    )
     opted_out: Count = 0
     dead_lettered: Count = 0
     tombstones: Count = 0

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from model.contract import Emotion, Model
+from stream.codec import decode_message
 from stream.commands.lines import COLOURS, LEVEL_COLOURS
 from stream.commands.options import SettingsCommand, settings_options
-from stream.errors import InputFileError
+from stream.errors import InputFileError, MessageError
 from stream.events import Message
 from stream.mapping import MessageMapping
 from stream.reading import STDIN, SUFFIXES, Format, Line, RefusedLine, format_of, opened, read_lines
@@ -87,10 +88,11 @@ def _messages(
     if file_format is not None:
         raise InputFileError(f"--format needs one file, or -: {path} is no file")
     for number, text in enumerate(texts, start=1):
-        if text.strip():
-            yield Message(text=text)
-        else:
-            yield RefusedLine(number, "text is empty or only white space")
+        try:  # an argument that is not UTF-8 comes with its bytes escaped
+            value = text.encode(errors="surrogateescape")
+            yield decode_message(value, (), "text", settings.max_message_bytes)
+        except MessageError as error:
+            yield RefusedLine(number, error.detail)
 
 
 def _is_file(path: Path) -> bool:

@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-import orjson
 from aiokafka import AIOKafkaConsumer
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from rich.console import Console
 from rich.text import Text
 
@@ -124,7 +123,7 @@ def _event(record: Any) -> dict[str, Any]:
     if record.value is None:
         return {"key": key, "deleted": True}
     try:
-        event = from_json(record.value)  # nests no deeper than what can be written again
+        event = from_json(record.value)
     except ValueError:
         event = None
     if isinstance(event, dict):
@@ -140,7 +139,9 @@ def _dead_letter(show_value: bool) -> Callable[[Any], dict[str, Any]]:
             letter, headers = decode_dead_letter(record.headers)
         except ValueError as error:
             return place | {"error": f"not a dead letter: {error}"}
-        shown: dict[str, Any] = letter.model_dump(mode="json") | {"bytes": len(value)} | place
+        shown: dict[str, Any] = (
+            letter.model_dump(mode="json", exclude_none=True) | {"bytes": len(value)} | place
+        )
         if show_value:
             shown["headers"] = {
                 name: None if content is None else content.decode(errors="replace")
@@ -160,7 +161,7 @@ def _readable(value: bytes) -> dict[str, str]:
 
 
 def _json_lines(event: dict[str, Any]) -> None:
-    click.echo(orjson.dumps(event))
+    click.echo(to_json(event, inf_nan_mode="null"))
 
 
 def _human_lines(console: Console, name: str) -> Show:

@@ -121,7 +121,7 @@ class Partitions:
             return
         self.taken += 1
         if message.value is None and message.key is not None:
-            partition.forget(message.key.decode(), message.offset)
+            partition.forget(message.key.decode(errors="replace"), message.offset)
             return
         try:
             signal = DistressSignal.model_validate_json(message.value or b"")

@@ -92,3 +92,13 @@ def test_at_a_terminal_each_text_is_a_row_that_fits() -> None:
     assert heading.split() == ["label", "confidence", "distress", "text"]
     assert row.split()[:6] == ["fear", "0.91", "elevated", "the", "[bold]bill", "is"]
     assert len(row) <= 60
+
+
+def test_an_argument_that_is_not_utf8_is_named_and_the_others_labelled() -> None:
+    result = run("classify", "--model", "fake", "joy", "half a \udcff", " ")
+    assert [json.loads(line)["label"] for line in result.stdout.splitlines()] == ["joy"]
+    assert result.stderr.splitlines()[:2] == [
+        "line 2: invalid byte at position 7",
+        "line 3: text is empty or only white space",
+    ]
+    assert result.exit_code == 1
