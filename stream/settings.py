@@ -196,9 +196,6 @@ class MonitorSettings(BaseModel):
     state_days: PositiveFloat = Field(
         30.0, description="Days that the state of an author or channel is kept after its last message."
     )
-    standby_replicas: Annotated[int, Ge(0)] = Field(
-        0, description="Monitors that keep a copy of each partition's state, to take over at once."
-    )
     allowed_lateness_s: Annotated[float, Ge(0)] = Field(
         600.0, description="Counts that come later than this after their window are only counted as late."
     )

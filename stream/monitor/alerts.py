@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from stream.events import ModelRef, OffsetRange
+from stream.events import ModelRef
 from stream.monitor.events import Alert, Evidence
-from stream.monitor.fold import SourceRange
+from stream.monitor.fold import offset_range
 from stream.monitor.lifecycle import Change, Life, Measurement
 from stream.monitor.rules import AuthorRule, ChannelRule, DriftRule, PhraseRule
 
@@ -24,14 +24,13 @@ _MEASURES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom or what an alert is about. ``texts`` are those of the messages behind it, where they are known."""
+    """Whom or what an alert is about."""
 
     shard: int
     author: str | None = None
     channel: str | None = None
     conversation: str | None = None
     model: ModelRef | None = None
-    texts: tuple[str, ...] = ()
 
 
 def alert_id(rule: AnyRule, subject: str, beginning: str | int) -> str:
@@ -42,14 +41,19 @@ def alert_id(rule: AnyRule, subject: str, beginning: str | int) -> str:
 def alert_record(
     rule: AnyRule,
     subject: Subject,
-    measured: Measurement,
+    fired: Measurement,
     change: Change,
     *,
+    latest: Measurement | None = None,
     before: Life,
     after: Life,
     at: float,
 ) -> Alert:
-    """The alert after a change of its life. ``before`` and ``after`` are the life around the change."""
+    """The alert after a change of its life.
+
+    ``fired`` is what made it fire, ``latest`` a later measurement that the change follows from, where there
+    is one. ``before`` and ``after`` are the life around the change.
+    """
     alive = before if change is Change.RESOLVED else after
     if alive.alert_id is None:
         raise ValueError("a change without an alert")
@@ -62,25 +66,12 @@ def alert_record(
         status="resolved" if change is Change.RESOLVED else "firing",
         held=alive.held,
         recipients=rule.recipients,
-        summary=_summary(rule, subject, measured),
+        summary=_summary(rule, subject, fired),
         author=subject.author,
         channel=subject.channel,
         conversation=subject.conversation,
-        evidence=Evidence(
-            window_start=_utc(measured.start),
-            window_end=_utc(measured.end),
-            measure=_MEASURES[_measure_of(rule)],
-            score=round(measured.score, 4),
-            enter=rule.enter,
-            leave=rule.leave,
-            baseline=None if measured.baseline is None else round(measured.baseline, 4),
-            baseline_messages=measured.baseline_messages,
-            confidence=None if measured.confidence is None else round(measured.confidence, 4),
-            messages=measured.messages,
-            message_ids=measured.message_ids,
-            sources=tuple(map(_offset_range, measured.sources)),
-            texts=subject.texts,
-        ),
+        evidence=_evidence(rule, fired),
+        latest=None if latest is None else _evidence(rule, latest),
         model=subject.model,
         starts_at=_utc(alive.started_at),
         updated_at=_utc(at),
@@ -89,25 +80,46 @@ def alert_record(
     )
 
 
-def is_lost(alert: Alert, life: Life, expire_s: float, now: float) -> bool:
-    """Whether no state knows of an alert any more (states are kept for a limited time) and it would be over.
+def is_over(alert: Alert, life: Life) -> bool:
+    """Whether the state says that an alert has ended: then its last record is only not read yet."""
+    return life.alert_id != alert.id and (life.resolved_at or 0.0) >= alert.updated_at.timestamp()
 
-    Where the state says that it has ended, its last record is only not read yet.
-    """
-    if life.alert_id == alert.id or (life.resolved_at or 0.0) >= alert.updated_at.timestamp():
+
+def is_lost(alert: Alert, life: Life, expire_s: float, now: float) -> bool:
+    """Whether no state knows of an alert any more (states are kept for a time) and it would be over."""
+    if life.alert_id == alert.id or is_over(alert, life):
         return False
     return now - alert.updated_at.timestamp() >= expire_s
 
 
-def ended(alert: Alert, at: float) -> Alert:
-    """The last record of an alert whose rule is no longer in force, or whose state is gone."""
-    return alert.model_copy(
-        update={
-            "status": "resolved",
-            "revision": alert.revision + 1,
-            "updated_at": _utc(at),
-            "ends_at": _utc(at),
-        }
+def ended(alert: Alert, now: float) -> tuple[Life, Alert]:
+    """The last record of an alert whose rule or state is gone; and the life then.
+
+    An alert never ends before it began, whatever the clock of its messages said.
+    """
+    at = max(now, alert.updated_at.timestamp(), alert.starts_at.timestamp())
+    revision = alert.revision + 1
+    last = alert.model_copy(
+        update={"status": "resolved", "revision": revision, "updated_at": _utc(at), "ends_at": _utc(at)}
+    )
+    return Life(revision=revision, started_at=alert.starts_at.timestamp(), resolved_at=at), last
+
+
+def _evidence(rule: AnyRule, measured: Measurement) -> Evidence:
+    return Evidence(
+        window_start=_utc(measured.start),
+        window_end=_utc(measured.end),
+        measure=_MEASURES[_measure_of(rule)],
+        score=round(measured.score, 4),
+        enter=rule.enter,
+        leave=rule.leave,
+        baseline=None if measured.baseline is None else round(measured.baseline, 4),
+        baseline_messages=measured.baseline_messages,
+        confidence=None if measured.confidence is None else round(measured.confidence, 4),
+        messages=measured.messages,
+        message_ids=measured.message_ids,
+        sources=tuple(map(offset_range, measured.sources)),
+        texts=measured.texts,
     )
 
 
@@ -137,12 +149,6 @@ def _summary(rule: AnyRule, subject: Subject, measured: Measurement) -> str:
         case DriftRule():
             what = f"the label mix of channel {subject.channel} has shifted: {score}"
     return f"{what}. A person must review it."
-
-
-def _offset_range(source: SourceRange) -> OffsetRange:
-    name, first, last = source
-    topic, _, partition = name.rpartition("-")
-    return OffsetRange(topic=topic, partition=int(partition), first_offset=first, last_offset=last)
 
 
 def _utc(at: float) -> datetime:

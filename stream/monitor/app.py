@@ -14,9 +14,10 @@ import structlog
 from stream.admin import check_topics
 from stream.errors import SettingsError, StreamError
 from stream.monitor.alertmanager import Alertmanager
+from stream.monitor.changelogs import prepare_changelogs
 from stream.monitor.monitor import Monitor
+from stream.monitor.owned import discard_old_files
 from stream.monitor.rulesfile import RulesFile
-from stream.monitor.store import create_changelogs
 from stream.monitor.web import MonitorWeb
 from stream.monitor.webhook import Webhook
 from stream.serving import serving
@@ -54,7 +55,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         raise SettingsError(f"{settings.state_dir} cannot hold the state ({error}): set state_dir") from error
     monitor = Monitor(settings, partitions, rules)
     receivers = _receivers(settings, monitor)
-    await create_changelogs(settings, partitions)
+    discard_old_files(settings)
+    await prepare_changelogs(settings, {name: partitions[name] for name in (names.counts, names.signals)})
     async with AsyncExitStack() as stack:
         port = await _serve(settings, monitor, stack)
         stack.push_async_callback(monitor.stop)

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from stream.events import DistressSignal, ModelRef
+from stream.monitor.fold import input_partition
 from stream.monitor.lifecycle import IDLE, Life, Measurement, Reading, compare
 from stream.monitor.rules import AuthorRule, PhraseRule
 
 EVIDENCE_MESSAGES: Final = 20
 """Messages that a state remembers and an alert can show."""
+
+TEXT_CHARACTERS: Final = 4000
+"""Of each text that is remembered, where signals carry it: a state must fit into a record of Kafka."""
 
 TRAIL_POINTS: Final = 256
 """Most points of an escalation's curve that a state remembers."""
@@ -115,12 +119,12 @@ def remember(state: AuthorState, signal: DistressSignal, at: float) -> AuthorSta
         confidence=signal.confidence,
         channel=signal.channel,
         phrases=signal.phrases,
-        text=signal.text,
+        text=None if signal.text is None else signal.text[:TEXT_CHARACTERS],
     )
     source = signal.source
     return replace(
         state,
-        applied={**state.applied, f"{source.topic}-{source.partition}": source.offset},
+        applied={**state.applied, input_partition(source): source.offset},
         at=at,
         seen=(*state.seen, seen)[-EVIDENCE_MESSAGES:],
         channel=signal.channel,
@@ -132,7 +136,7 @@ def remember(state: AuthorState, signal: DistressSignal, at: float) -> AuthorSta
 def is_applied(state: AuthorState, signal: DistressSignal) -> bool:
     """Whether the state has seen this message: a replayed one must change nothing."""
     source = signal.source
-    return state.applied.get(f"{source.topic}-{source.partition}", -1) >= source.offset
+    return state.applied.get(input_partition(source), -1) >= source.offset
 
 
 def measure(

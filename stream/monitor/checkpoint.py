@@ -13,11 +13,13 @@ import structlog
 from faust.types import TP
 
 from stream.codec import CloudEventHeaders, to_json
+from stream.monitor.changelogs import changelog_of
 from stream.monitor.counting import CountChanges
 from stream.monitor.events import Alert, WindowCounter
 from stream.monitor.owned import OwnedPartitions
 from stream.monitor.partitions import Partitions
 from stream.monitor.signalling import SignalChanges
+from stream.monitor.store import count_records, signal_records
 from stream.records import Output, Record
 from stream.settings import Settings
 from stream.topics import partition_of
@@ -27,7 +29,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Checkpointer:
-    """Makes checkpoints of all partitions, one at a time. ``sizes``: partitions of each topic."""
+    """Makes checkpoints of all partitions, one at a time. ``sizes``: partitions of each topic.
+
+    ``committed`` holds the offset that each partition goes on from.
+    """
 
     def __init__(
         self, settings: Settings, sizes: dict[str, int], partitions: Partitions, owned: OwnedPartitions
@@ -37,6 +42,10 @@ class Checkpointer:
         self._partitions = partitions
         self._owned = owned
         self._lock = asyncio.Lock()
+        self._changelogs = {
+            name: changelog_of(settings, name) for name in (settings.topics.counts, settings.topics.signals)
+        }
+        self.committed: dict[TP, int] = {}
         source = f"emotion-stream/{settings.monitor_group_id}"
         self._counter_headers = CloudEventHeaders("WindowCounter", source)
         self._alert_headers = CloudEventHeaders("Alert", source)
@@ -66,7 +75,7 @@ class Checkpointer:
             return False
         now_ms = int(time.time() * 1000)
         tp = TP(self._topics.counts, number)
-        state = self._partitions.counts_store.records(number, changes, now_ms)
+        state = count_records(number, changes, now_ms)
         output = self._alerts(changes, now_ms)
         for counter in changes.counters:
             self._add_counter(output, counter, now_ms)
@@ -79,7 +88,7 @@ class Checkpointer:
             return False
         now_ms = int(time.time() * 1000)
         tp = TP(self._topics.signals, number)
-        state = self._partitions.authors_store.records(changes, now_ms)
+        state = signal_records(changes, now_ms)
         output = self._alerts(changes, now_ms)
         for alert_id in changes.forgotten_alerts:
             self._add(output, self._topics.alerts, Record(alert_id.encode(), None, [], now_ms))
@@ -94,9 +103,9 @@ class Checkpointer:
         if transactions is None:
             self._partitions.lose(tp)
             return
-        table = self._partitions.table_of(tp.topic)
+        changelog = self._changelogs[tp.topic], tp.partition
         if state:
-            output[table.changelog, tp.partition] = state
+            output[changelog] = state
         try:
             last_offsets = await transactions.commit(output, next_offset)
         except BaseException as error:
@@ -109,8 +118,10 @@ class Checkpointer:
             elif held or isinstance(error, CancelledError):
                 raise
             return
-        if state:
-            table.apply(tp.partition, state, last_offsets[table.changelog, tp.partition])
+        if self._owned.transactions(tp) is transactions:
+            self.committed[tp] = next_offset
+            if state:
+                self._owned.apply(tp, state, last_offsets[changelog], time.time())
 
     def _alerts(self, changes: CountChanges | SignalChanges, now_ms: int) -> Output:
         output: Output = {}

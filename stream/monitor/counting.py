@@ -11,15 +11,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
+from typing import Any, Final
 
 from stream.codec import utc
 from stream.events import CountDelta, ModelRef, WindowCounts
-from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost
+from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
 from stream.monitor.channel_rules import ChannelState, judge, learn
 from stream.monitor.events import Alert, WindowCounter
-from stream.monitor.fold import SourceRange, Tally, Window, fold, sources, total
-from stream.monitor.lifecycle import IDLE, Measurement, step, tick
+from stream.monitor.fold import SourceRange, Tally, Window, fold, input_partition, sources, total
+from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
+from stream.monitor.watermark import SourceClock, watermark, without_forgotten
 from stream.monitor.windows import HOUR_S, is_expired, is_late, window_lengths, window_start
 
 WindowKey = tuple[str, int]
@@ -27,6 +30,9 @@ WindowKey = tuple[str, int]
 
 StateKey = tuple[str, str]
 """(rule, channel)"""
+
+MAX_AHEAD_S: Final = 24 * 3600
+"""How far ahead of a delta's publication a window may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class CountPolicy:
     base_s: int = 60
     allowed_lateness_s: float = 600.0
     judge_delay_s: float = 30.0
+    keep_states_s: float = inf
+    """How long the state of a channel is kept after its newest window."""
 
     @property
     def lengths_s(self) -> tuple[int, ...]:
@@ -46,23 +54,42 @@ class CountPolicy:
 class Checkpoint:
     """How far a partition has come. All effects of the records up to ``offset`` are stored with it.
 
-    ``watermark`` is the start of the newest window seen; ``judged_until`` holds, by window length, the end
-    of the newest window judged; ``late`` the late messages by channel.
+    ``watermark`` is how far event time has come; ``sources`` are the clocks that it is made of, by input
+    partition; ``judged_until`` holds, by window length, the end of the newest window judged; ``late`` the
+    late messages by channel, ``early`` those ahead of their own publication. ``topic`` is Kafka's id of the
+    counts topic: offsets of one that was made anew are others.
     """
 
     offset: int = -1
     watermark: int = 0
     judged_until: dict[str, int] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
+    early: int = 0
+    sources: dict[str, SourceClock] = field(default_factory=dict)
+    topic: str | None = None
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Checkpoint":
+        clocks = {name: SourceClock.from_json(clock) for name, clock in value.get("sources", {}).items()}
+        return cls(**{**value, "sources": clocks})
+
+    def on_topic(self, topic: str | None) -> "Checkpoint":
+        """The checkpoint for reading a topic with this id: an offset of another one means nothing."""
+        if topic is not None and self.topic not in (None, topic):
+            return replace(self, offset=-1, topic=topic)
+        return replace(self, topic=topic or self.topic)
 
 
 @dataclass(slots=True)
 class CountChanges:
-    """What a checkpoint has to publish (counters, alerts) and to store (all that follows)."""
+    """What a checkpoint has to publish (counters, alerts) and to store (all that follows).
+
+    A state of None is deleted.
+    """
 
     counters: list[WindowCounter]
     alerts: list[Alert]
-    states: dict[StateKey, ChannelState]
+    states: dict[StateKey, ChannelState | None]
     windows: dict[WindowKey, Window]
     expired: list[WindowKey]
     checkpoint: Checkpoint
@@ -105,23 +132,34 @@ class CountPartition:
     def late_messages(self) -> int:
         return sum(self.checkpoint.late.values())
 
-    def apply(self, delta: CountDelta, offset: int) -> list[Alert]:
+    def apply(self, delta: CountDelta, offset: int, published_at: float | None = None) -> list[Alert]:
         """Take one delta, which lies at ``offset`` in the counts topic; the alerts that follow from it.
 
-        A record that has been applied already is passed over.
+        ``published_at`` is the record's time stamp, where it has one: a delta cannot count messages from
+        after it. A record that has been applied already is passed over.
         """
         if offset <= self.checkpoint.offset:
             return []
         self.model = delta.model or self.model
         for counts in delta.windows:
-            self._count(delta, counts)
-        newest = max((_seconds(counts) for counts in delta.windows), default=0)
-        watermark = max(self.checkpoint.watermark, newest)
-        moved = watermark > self.checkpoint.watermark
-        self.checkpoint = replace(self.checkpoint, offset=offset, watermark=watermark)
-        if not moved:
+            self._count(delta, counts, published_at)
+        before = self.checkpoint.watermark
+        self.checkpoint = replace(self.checkpoint, offset=offset)
+        self._move(delta, published_at)
+        if self.checkpoint.watermark == before:
             return []
-        return self._judge(watermark - self._policy.judge_delay_s)
+        return self._judge(self.checkpoint.watermark - self._policy.judge_delay_s)
+
+    def _move(self, delta: CountDelta, published_at: float | None) -> None:
+        """Move the watermark as far as the delta can."""
+        if not delta.windows:
+            return
+        name = input_partition(delta.source)
+        clock = self.checkpoint.sources.get(name, SourceClock())
+        clock = clock.with_commit(delta.source.last_offset, _most_of(delta), published_at)
+        clocks = without_forgotten({**self.checkpoint.sources, name: clock})
+        newest = max(self.checkpoint.watermark, watermark(clocks.values(), self._policy.allowed_lateness_s))
+        self.checkpoint = replace(self.checkpoint, watermark=newest, sources=clocks)
 
     def skip(self, offset: int) -> None:
         """Pass over a record that is no delta."""
@@ -132,13 +170,15 @@ class CountPartition:
         key = alert.rule, alert.channel or ""
         state = self._states.get(key, ChannelState())
         rule = next((rule for rule in self.rules.of_channels if rule.name == alert.rule), None)
+        if is_over(alert, state.life):
+            return []
         if rule is not None and not is_lost(alert, state.life, rule.expire_s, now):
             return []
-        if rule is None and state.life.firing:
-            self._states[key] = replace(state, life=IDLE, measured=None)
-            self._changed_states.add(key)
-        self._alerts.append(ended(alert, now))
-        return self._alerts[-1:]
+        life, last = ended(alert, now)
+        self._states[key] = replace(state, life=life, measured=None)
+        self._changed_states.add(key)
+        self._alerts.append(last)
+        return [last]
 
     def tick(self, now: float) -> list[Alert]:
         """Let time pass while no delta comes: judge windows that have ended, and let old alerts expire.
@@ -146,7 +186,8 @@ class CountPartition:
         Windows are judged up to the newest one that holds messages, not beyond: messages that come
         after an outage still find theirs unjudged.
         """
-        newest = self.checkpoint.watermark + self._policy.base_s
+        newest = max((clock.newest for clock in self.checkpoint.sources.values()), default=0)
+        newest = max(self.checkpoint.watermark, min(newest, int(now))) + self._policy.base_s
         over = now - self._policy.judge_delay_s
         return self._judge(min(over, newest), newest if newest <= over else None, over) + self._elapse(now)
 
@@ -154,11 +195,12 @@ class CountPartition:
         """What has changed since the last call. Windows expire here, after they have been published."""
         counters = self._counters()
         expired = self._expire()
+        self._expire_states()
         changed = self._changed_windows.difference(expired)
         changes = CountChanges(
             counters=counters,
             alerts=self._alerts,
-            states={key: self._states[key] for key in self._changed_states},
+            states={key: self._states.get(key) for key in self._changed_states},
             windows={(channel, start_s): self._windows[channel][start_s] for channel, start_s in changed},
             expired=expired,
             checkpoint=self.checkpoint,
@@ -180,8 +222,8 @@ class CountPartition:
             windows[start] for start in range(start_s, end_s, self._policy.base_s) if start in windows
         )
 
-    def _count(self, delta: CountDelta, counts: WindowCounts) -> None:
-        start_s, channel = _seconds(counts), delta.channel
+    def _count(self, delta: CountDelta, counts: WindowCounts, published_at: float | None) -> None:
+        start_s, channel = self._believable(counts, published_at), delta.channel
         base_s = self._policy.base_s
         if is_late(
             start_s,
@@ -197,6 +239,25 @@ class CountPartition:
         windows = self._windows[channel]
         windows[start_s] = fold(windows.get(start_s) or Window(), counts, delta.source)
         self._changed_windows.add((channel, start_s))
+
+    def _believable(self, counts: WindowCounts, published_at: float | None) -> int:
+        """The window's start. One so far ahead that it cannot be right counts as of when it was published,
+        so that no state waits years to expire; so nothing is lost of a clock that is wrong by more.
+        """
+        start_s = _seconds(counts)
+        if published_at is None or start_s <= published_at + self._policy.base_s:
+            return start_s
+        messages = sum(counts.labels.values())
+        self.checkpoint = replace(self.checkpoint, early=self.checkpoint.early + messages)
+        return start_s if start_s <= published_at + MAX_AHEAD_S else int(published_at)
+
+    def _expire_states(self) -> None:
+        """Forget channels that have been quiet for so long. Their alerts have expired before."""
+        oldest = self.checkpoint.watermark - self._policy.keep_states_s
+        for key in [key for key, state in self._states.items() if state.judged_until < oldest]:
+            if not self._states[key].life.firing:
+                del self._states[key]
+                self._changed_states.add(key)
 
     def _expire(self) -> list[WindowKey]:
         expired = [
@@ -281,14 +342,18 @@ class CountPartition:
         )
         if life.firing or change is not None:
             measured = replace(measured, sources=self._sources(channel, start_s, end_s))
-        after = replace(before, judged_until=end_s, life=life, measured=measured if life.firing else None)
+        fired = measured if change is Change.FIRED or before.measured is None else before.measured
+        after = replace(before, judged_until=end_s, life=life, measured=fired if life.firing else None)
         if not life.firing:
             after = learn(rule, after, start_s, end_s, tally)
         self._states[key] = after
         self._changed_states.add(key)
         if change is not None:
             subject = Subject(shard=self._partition, channel=channel, model=self.model)
-            yield alert_record(rule, subject, measured, change, before=before.life, after=life, at=end_s)
+            latest = None if measured is fired else measured
+            yield alert_record(
+                rule, subject, fired, change, latest=latest, before=before.life, after=life, at=end_s
+            )
 
     def _elapse(self, now: float) -> list[Alert]:
         """Alerts of channels that have gone quiet."""
@@ -324,6 +389,17 @@ def counter_record(channel: str, start_s: int, length_s: int, tally: Tally) -> W
         dead_lettered=tally.dead_lettered,
         tombstones=tally.tombstones,
     )
+
+
+def _most_of(delta: CountDelta) -> int:
+    """Start of the window that the middle message of a delta lies in: one of many does not move it."""
+    starts = sorted((_seconds(counts), sum(counts.labels.values())) for counts in delta.windows)
+    half, passed = sum(messages for _, messages in starts) / 2, 0
+    for start_s, messages in starts:
+        passed += messages
+        if passed > half:
+            return start_s
+    return starts[-1][0]
 
 
 def _seconds(counts: WindowCounts) -> int:

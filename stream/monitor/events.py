@@ -80,7 +80,12 @@ class Alert(WireType):
     author: str | None = Field(None, description="Pseudonym of the author it is about.")
     channel: str | None = None
     conversation: str | None = None
-    evidence: Evidence
+    evidence: Evidence = Field(description="What made it fire. It stays, whatever comes later.")
+    latest: Evidence | None = Field(
+        None,
+        description="The newest reading, where it is a later one: of a resolved alert, what ended it. None "
+        "there: nothing more was heard, or its rule was removed.",
+    )
     model: ModelRef | None = None
     starts_at: UtcTime
     updated_at: UtcTime

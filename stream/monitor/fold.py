@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stream.events import OffsetRange, WindowCounts
+from stream.events import OffsetRange, Source, WindowCounts
 
 SourceRange = tuple[str, int, int]
-"""(input partition, first offset, last offset)"""
+"""(input partition as ``input_partition`` names it, first offset, last offset)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,24 @@ class Window:
         return cls(Tally(**value["tally"]), value["applied"], value["first"])
 
 
-def input_partition(source: OffsetRange) -> str:
-    """Name of the partition that the counted messages lie in."""
-    return f"{source.topic}-{source.partition}"
+def input_partition(source: OffsetRange | Source) -> str:
+    """Name of the partition that messages lie in: ``TOPIC-PARTITION``, and ``@EPOCH`` where it is known.
+
+    A topic that was deleted and made anew begins again at offset 0, under another epoch: offsets of the old
+    one say nothing of it.
+    """
+    name = f"{source.topic}-{source.partition}"
+    return f"{name}@{source.epoch}" if source.epoch else name
+
+
+def offset_range(source: SourceRange) -> OffsetRange:
+    """A range of messages, taken apart again. A topic's name holds no ``@``."""
+    name, first, last = source
+    place, _, epoch = name.partition("@")
+    topic, _, partition = place.rpartition("-")
+    return OffsetRange(
+        topic=topic, partition=int(partition), first_offset=first, last_offset=last, epoch=epoch or None
+    )
 
 
 def fold(window: Window, counts: WindowCounts, source: OffsetRange) -> Window:

@@ -50,7 +50,8 @@ class Measurement:
     """What a rule measured, over [``start``, ``end``], and where that stands against its levels.
 
     ``baseline`` is what is usual there, ``confidence`` the mean confidence of the labels behind it,
-    ``message_ids`` the labelled events behind it, oldest first, ``sources`` where in the input they lie.
+    ``message_ids`` the labelled events behind it, oldest first, ``texts`` theirs where they are known,
+    ``sources`` where in the input they lie.
     """
 
     reading: Reading
@@ -63,13 +64,15 @@ class Measurement:
     confidence: float | None = None
     message_ids: tuple[str, ...] = ()
     sources: tuple[SourceRange, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: dict[str, Any] | None) -> "Measurement | None":
         if value is None:
             return None
         sources = tuple((name, first, last) for name, first, last in value["sources"])
-        changed = {"message_ids": tuple(value["message_ids"]), "sources": sources}
+        texts = tuple(value.get("texts", ()))
+        changed = {"message_ids": tuple(value["message_ids"]), "sources": sources, "texts": texts}
         return cls(**{**value, **changed, "reading": Reading(value["reading"])})
 
 

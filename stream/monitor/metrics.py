@@ -25,6 +25,16 @@ class MonitorMetrics:
             "Messages that came too late for their window, in our partitions.",
             registry=registry,
         )
+        self.early = Gauge(
+            "emotion_monitor_early_messages",
+            "Messages that claim a time after they were counted, in our partitions.",
+            registry=registry,
+        )
+        self.standstill = Gauge(
+            "emotion_monitor_standstill_seconds",
+            "How long the partition that stands still for longest has records waiting and commits none.",
+            registry=registry,
+        )
         self.alerts = Counter(
             "emotion_monitor_alerts",
             "Changes in the life of alerts.",

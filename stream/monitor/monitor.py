@@ -15,19 +15,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from faust.types import TP
 
-from stream.deadline import Deadline
-from stream.errors import BrokerError, StalledError, StreamError
+from stream.errors import StreamError
 from stream.monitor.board import Board
 from stream.monitor.checkpoint import Checkpointer
-from stream.monitor.driver import MonitorApp, StateTable, broker_options
+from stream.monitor.driver import MonitorApp, broker_options
+from stream.monitor.membership import Membership
 from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.owned import OwnedPartitions
 from stream.monitor.partitions import Partitions
 from stream.monitor.rulesfile import RulesFile
-from stream.monitor.store import AuthorStore, CountStore
 from stream.monitor.tail import Tail
+from stream.monitor.watch import Watch
 from stream.settings import Settings
 
 STOP_TIMEOUT_S: Final = 10.0
@@ -55,29 +54,33 @@ class Monitor:
         self.changed = asyncio.Event()
         self.tail = Tail(settings, self.board, partitions, self.changed.set)
         self._rules = rules
-        self._recovered = asyncio.Event()
         self._failed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._app = _faust_app(settings, partitions[names.counts])
-        self.partitions = Partitions(
-            settings,
-            CountStore(self._app, settings, partitions[names.counts]),
-            AuthorStore(self._app, settings, partitions[names.signals]),
-            self.metrics,
-            rules.rules,
+        self.partitions = Partitions(settings, self.metrics, rules.rules)
+        owned = OwnedPartitions(settings)
+        self._checkpointer = Checkpointer(settings, partitions, self.partitions, owned)
+        self.membership = Membership(
+            settings, self._app, self.partitions, owned, self._checkpointer, self.fail
         )
-        tables = {topic: self.partitions.table_of(topic) for topic in (names.counts, names.signals)}
-        self._owned = OwnedPartitions(settings, tables)
-        self._checkpointer = Checkpointer(settings, partitions, self.partitions, self._owned)
+        self._watch = Watch(settings, self._app, self.membership, self.metrics)
         self._define_agents()
-        self._app.take_over = self._take_over
-        self._app.on_partitions_revoked.connect(self._on_revoked)
-        self._app.on_rebalance_complete.connect(self._on_recovered)
 
     @property
     def ready(self) -> bool:
-        return self.failure is None and self._recovered.is_set() and self.tail.caught_up.is_set()
+        return self.failure is None and self.not_ready_because is None
+
+    @property
+    def not_ready_because(self) -> str | None:
+        """What is missing, where nothing has failed; None when all is well."""
+        if trouble := self._watch.trouble:
+            return trouble
+        if not self.membership.complete.is_set():
+            return "partitions are being taken over"
+        if self.partitions.lost:
+            return "another monitor has taken over partitions that the group says are ours"
+        return None if self.tail.caught_up.is_set() else "the published topics are still being read"
 
     def start(self) -> None:
         """Start all parts. Faust's start lasts until the group has taken it, so the watch runs beside it."""
@@ -86,6 +89,8 @@ class Monitor:
         self.spawn("the board", self.tail.run())
         self.spawn(CHECKPOINTS, self._checkpoint_loop())
         self.spawn("the watch", self._watch_loop())
+        self.spawn("the watch over the group", self._watch.of_group())
+        self.spawn("the watch over topics", self._watch.of_topics())
         self.spawn("the rules", self._rules_loop())
 
     def spawn(self, what: str, work: Coroutine[Any, Any, None]) -> None:
@@ -134,8 +139,7 @@ class Monitor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.failure is None:
             await self._checkpointer.write()
-        self.partitions.drop()
-        await self._owned.release(Deadline(self.settings.revoke_timeout_s))
+        await self.membership.leave()
         await self._app.stop()
 
     def _define_agents(self) -> None:
@@ -158,58 +162,17 @@ class Monitor:
 
         return agent
 
-    async def _on_revoked(self, *_: Any, **__: Any) -> None:
-        """All partitions go. What has been done is written in bounded time; what has not comes again."""
-        self._recovered.clear()
-        deadline = Deadline(self.settings.revoke_timeout_s)
-        try:
-            async with asyncio.timeout(deadline.remaining_s):
-                await self._checkpointer.write()
-        except Exception as error:  # the next owner repeats what is not committed
-            _log.warning("no checkpoint before the rebalance; its records come again", reason=repr(error))
-        self.partitions.drop()
-        await self._owned.release(deadline)
-
-    async def _take_over(self, assigned: set[TP]) -> None:
-        try:
-            await self._owned.take_over(assigned)
-        except Exception as error:
-            self.fail(error, "taking over partitions")
-
-    async def _on_recovered(self, *_: Any, **__: Any) -> None:
-        """The tables hold what their changelogs held: go on from there.
-
-        Faust may finish the recovery of an assignment that has been taken from us meanwhile; then no
-        partition is ours, and the next assignment recovers anew.
-        """
-        try:
-            self.partitions.drop()
-            recovered = [tp for tp in self._owned.held if self._owned.is_recovered(tp)]
-            self.partitions.load(recovered)
-            self.partitions.lost.update(set(self._owned.held).difference(recovered))
-        except Exception as error:
-            self.fail(error, "the recovery of the state")
-            raise
-        self._recovered.set()
-        _log.info(
-            "partitions taken", counts=len(self.partitions.counts), signals=len(self.partitions.signals)
-        )
-
     async def _checkpoint_loop(self) -> None:
         interval_s = self.settings.checkpoint_interval_ms / 1000
-        ticked_at, written_at = 0.0, time.monotonic()
+        ticked_at = 0.0
         while not await self._stops_within(interval_s):
-            if not self._recovered.is_set():
-                written_at = time.monotonic()
+            if not self.membership.complete.is_set():
                 continue
             if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
                 ticked_at = time.monotonic()
                 self.partitions.tick(list(self.board.firing()), time.time())
             async with asyncio.timeout(self.settings.stall_timeout_s):
-                if await self._checkpointer.write():
-                    written_at = time.monotonic()
-            if time.monotonic() - written_at >= self.settings.stall_timeout_s:
-                raise StalledError(f"no checkpoint went through for {self.settings.stall_timeout_s:.0f} s")
+                await self._checkpointer.write()
 
     async def _stops_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -226,39 +189,13 @@ class Monitor:
             self.metrics.rules_reload_failures.inc(self._rules.failures - failures)
 
     async def _watch_loop(self) -> None:
-        """Look for what dies or hangs quietly."""
-        moved_at, seen = time.monotonic(), (-1, -1)
+        """Look at Faust, and keep what is shown current."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             if self._app.crashed:
                 raise MonitorError(f"Faust has crashed: {self._app.crash_reason!r}")
-            if reason := self._app.committed_consumer.group_failure():
-                raise BrokerError(f"the consumer group refuses us ({reason!r}): check session_timeout_ms")
-            lag = self._lag()
             self.metrics.show_precision(self.board.precision())
             self.board.prune(datetime.now(UTC) - timedelta(days=self.settings.retention_days))
-            progress = (self.partitions.taken, self._app.recovered_records)
-            waiting = lag > 0 or not self._recovered.is_set()
-            if not waiting or progress != seen:
-                moved_at, seen = time.monotonic(), progress
-            elif time.monotonic() - moved_at >= self.settings.stall_timeout_s:
-                what = f"{lag} records wait" if self._recovered.is_set() else "the state does not recover"
-                raise StalledError(f"{what}, without progress for {self.settings.stall_timeout_s:.0f} s")
-
-    def _lag(self) -> int:
-        """Records that wait to be fetched, in all our partitions."""
-        if not self._recovered.is_set():
-            return 0
-        names = self.settings.topics
-        total = 0
-        for topic, numbers in (
-            (names.counts, self.partitions.counts),
-            (names.signals, self.partitions.signals),
-        ):
-            lag = sum(self._app.committed_consumer.lag(TP(topic, number)) for number in numbers)
-            self.metrics.lag.labels(topic).set(lag)
-            total += lag
-        return total
 
 
 def _faust_app(settings: Settings, partitions: int) -> MonitorApp:
@@ -266,8 +203,7 @@ def _faust_app(settings: Settings, partitions: int) -> MonitorApp:
     return MonitorApp(
         settings.monitor_group_id,
         **broker_options(settings),
-        Table=StateTable,
-        store="memory://" if settings.state_store == "memory" else "rocksdb://",
+        store="memory://",
         datadir=str(settings.state_dir),
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="earliest",
@@ -275,7 +211,6 @@ def _faust_app(settings: Settings, partitions: int) -> MonitorApp:
         broker_heartbeat_interval=session_s / 4,
         broker_commit_livelock_soft_timeout=10**9,  # it watches for commits of its own, and makes none
         producer_request_timeout=settings.stall_timeout_s,
-        table_standby_replicas=settings.standby_replicas,
         topic_partitions=partitions,
         topic_disable_leader=True,
         stream_wait_empty=False,

@@ -1,11 +1,11 @@
 """The partitions of counts and signals that are ours, between two rebalances.
 
-Faust takes all partitions away at each rebalance and gives anew, so they are dropped together, and loaded
-together from the tables once these have recovered.
+Faust takes all partitions away at each rebalance and gives anew, so they are dropped together, and each is
+loaded once its state has been read from the changelog.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from stream.events import CountDelta, DistressSignal
 from stream.monitor.counting import CountPartition, CountPolicy
-from stream.monitor.driver import StateTable
 from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
-from stream.monitor.rules import RuleSet
+from stream.monitor.rules import DAY_S, RuleSet
 from stream.monitor.signalling import SignalPartition
-from stream.monitor.store import AuthorStore, CountStore, StoredCounts
+from stream.monitor.state import PartitionState
+from stream.monitor.store import load_author, load_clock, load_counts, names_from
 from stream.settings import Settings
 
 IDLE_S = 5.0
@@ -31,63 +31,70 @@ _log = structlog.get_logger(__name__)
 
 class Partitions:
     """Takes events to the partition that they belong to. ``taken`` counts them; ``lost`` holds the partitions
-    that turned out, between two rebalances, to be ours no longer.
+    that turned out, between two rebalances, to be ours no longer, and when that was.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        counts_store: CountStore,
-        authors_store: AuthorStore,
-        metrics: MonitorMetrics,
-        rules: RuleSet,
-    ) -> None:
-        self.counts_store = counts_store
-        self.authors_store = authors_store
+    def __init__(self, settings: Settings, metrics: MonitorMetrics, rules: RuleSet) -> None:
         self.metrics = metrics
         self.rules = rules
         self.counts: dict[int, CountPartition] = {}
         self.signals: dict[int, SignalPartition] = {}
         self.taken = 0
-        self.lost: set[TP] = set()
+        self.lost: dict[TP, float] = {}
         self._settings = settings
-        self._delta_at: dict[int, float] = {}
-
-    def load(self, assigned: Iterable[TP]) -> None:
-        """Take over the partitions assigned, where their stored state leaves off."""
-        stored = self.counts_store.load()
-        names = self._settings.topics
-        policy = CountPolicy(
-            base_s=self._settings.count_window_s,
-            allowed_lateness_s=self._settings.allowed_lateness_s,
-            judge_delay_s=self._settings.judge_delay_s,
+        self._policy = CountPolicy(
+            base_s=settings.count_window_s,
+            allowed_lateness_s=settings.allowed_lateness_s,
+            judge_delay_s=settings.judge_delay_s,
+            keep_states_s=settings.state_days * DAY_S,
         )
-        for tp in sorted(assigned):
-            if tp.topic == names.counts:
-                self.counts[tp.partition] = _count_partition(tp.partition, self.rules, policy, stored)
-                self._delta_at[tp.partition] = time.monotonic()
-            elif tp.topic == names.signals:
-                load = partial(self.authors_store.load, tp.partition)
-                self.signals[tp.partition] = SignalPartition(tp.partition, self.rules, load)
+        self._delta_at: dict[int, float] = {}
+        self._states: dict[int, PartitionState] = {}
+        self._swept_to: dict[int, str] = {}
+
+    def load(self, tp: TP, state: PartitionState, topic: str | None) -> int | None:
+        """Take over a partition where its stored state leaves off; the offset to go on from, if that says.
+
+        ``topic`` is Kafka's id of the topic that it belongs to.
+        """
+        number = tp.partition
+        offset: int | None = None
+        if tp.topic == self._settings.topics.counts:
+            checkpoint, windows, states = load_counts(state)
+            checkpoint = checkpoint.on_topic(topic)
+            self.counts[number] = CountPartition(
+                number, self.rules, self._policy, checkpoint=checkpoint, windows=windows, states=states
+            )
+            self._delta_at[number] = time.monotonic()
+            offset = checkpoint.offset + 1 if checkpoint.offset >= 0 else None
+        else:
+            load = partial(load_author, state)
+            self.signals[number] = SignalPartition(number, self.rules, load, clock=load_clock(state))
+            self._states[number], self._swept_to[number] = state, ""
         self.metrics.partitions.set(len(self.counts) + len(self.signals))
+        return offset
+
+    def offset(self, tp: TP) -> int | None:
+        """The last offset applied of a partition; None where it is not taken over."""
+        if tp.topic == self._settings.topics.counts:
+            counts = self.counts.get(tp.partition)
+            return None if counts is None else counts.checkpoint.offset
+        signals = self.signals.get(tp.partition)
+        return None if signals is None else signals.offset
 
     def drop(self) -> None:
         """They are no longer ours."""
         self.counts.clear()
         self.signals.clear()
+        self._states.clear()
         self.lost.clear()
         self.metrics.partitions.set(0)
 
     def lose(self, tp: TP) -> None:
         """This one is no longer ours, or what we hold of it is not what Kafka has."""
         (self.counts if tp.topic == self._settings.topics.counts else self.signals).pop(tp.partition, None)
-        self.lost.add(tp)
+        self.lost[tp] = time.monotonic()
         self.metrics.partitions.set(len(self.counts) + len(self.signals))
-
-    def table_of(self, topic: str) -> StateTable:
-        """The table with the state of a topic's partitions."""
-        store = self.counts_store if topic == self._settings.topics.counts else self.authors_store
-        return store.table
 
     def use(self, rules: RuleSet) -> None:
         """From now on, judge by these rules."""
@@ -111,7 +118,7 @@ class Partitions:
             partition.skip(event.message.offset)
             return
         self.metrics.deltas.inc()
-        self._tell(partition.apply(delta, event.message.offset))
+        self._tell(partition.apply(delta, event.message.offset, _published(event.message)))
 
     def take_signal(self, event: EventT[Any]) -> None:
         """Apply the author rules. A tombstone says that its author wants to be forgotten."""
@@ -130,7 +137,7 @@ class Partitions:
             partition.skip(message.offset)
             return
         self.metrics.signals.inc()
-        self._tell(partition.apply(signal, message.offset))
+        self._tell(partition.apply(signal, message.offset, _published(message)))
 
     def tick(self, firing: Iterable[Alert], now: float) -> None:
         """Let wall-clock time pass, for what waits for no record.
@@ -148,8 +155,17 @@ class Partitions:
         for number, counts in self.counts.items():
             if time.monotonic() - self._delta_at[number] >= IDLE_S:
                 self._tell(counts.tick(now))
+        for number, signals in self.signals.items():
+            self._sweep(number, signals, now)
         self.metrics.late.set(sum(counts.late_messages for counts in self.counts.values()))
+        self.metrics.early.set(sum(counts.checkpoint.early for counts in self.counts.values()))
         self._show_drift()
+
+    def _sweep(self, number: int, signals: SignalPartition, now: float) -> None:
+        """Let some authors expire; in the course of time, all are looked at."""
+        found = names_from(self._states[number], self._swept_to[number])
+        self._swept_to[number] = found[-1][0] if found else ""
+        signals.expire(found, self._settings.state_days * DAY_S, now)
 
     def _show_drift(self) -> None:
         for counts in self.counts.values():
@@ -174,10 +190,7 @@ class Partitions:
         )
 
 
-def _count_partition(
-    number: int, rules: RuleSet, policy: CountPolicy, stored: Mapping[int, StoredCounts]
-) -> CountPartition:
-    if number not in stored:
-        return CountPartition(number, rules, policy)
-    checkpoint, windows, states = stored[number]
-    return CountPartition(number, rules, policy, checkpoint=checkpoint, windows=windows, states=states)
+def _published(message: Any) -> float | None:
+    """When a record was published, in seconds, where it says so."""
+    timestamp: float | None = message.timestamp
+    return timestamp if timestamp is not None and timestamp > 0 else None

@@ -11,15 +11,41 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
+from typing import Final
 
 from stream.events import DistressSignal
-from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost
+from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
 from stream.monitor.author_rules import AuthorState, RuleState, applies, behind, is_applied, measure, remember
 from stream.monitor.events import Alert
-from stream.monitor.lifecycle import Measurement, step, tick
+from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import AuthorRule, PhraseRule, RuleSet
 
 AuthorOrPhraseRule = AuthorRule | PhraseRule
+
+CLOCK_STEP_S: Final = 3600.0
+CLOCK_SKEW_S: Final = 60.0
+"""How far ahead of its publication a signal's own time is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The event time that authors expire by, and when, by the clocks of machines, it was that time.
+
+    Without signals it goes on with the machines' clocks. One signal moves it by ``CLOCK_STEP_S`` at most, and
+    never past the moment at which it was published: one wrong time must not make everybody expire.
+    """
+
+    event: float = 0.0
+    at: float = 0.0
+
+    def with_signal(self, ts: float, published_at: float | None) -> "Clock":
+        at = max(self.at, ts if published_at is None else published_at)
+        furthest = min(at, self.event + CLOCK_STEP_S) if self.event else at
+        return Clock(max(self.event, min(ts, furthest)), at)
+
+    def event_time(self, now: float) -> float:
+        """The event time at a moment of the machines' clocks."""
+        return self.event + max(0.0, now - self.at)
 
 
 @dataclass(slots=True)
@@ -33,6 +59,7 @@ class SignalChanges:
     alerts: list[Alert] = field(default_factory=list)
     forgotten_alerts: list[str] = field(default_factory=list)
     states: dict[str, AuthorState | None] = field(default_factory=dict)
+    clock: Clock | None = None
     moved: bool = False
 
     def __bool__(self) -> bool:
@@ -49,6 +76,7 @@ class SignalPartition:
         rules: RuleSet,
         load: Callable[[str], AuthorState | None],
         *,
+        clock: Clock | None = None,
         max_authors: int = 50_000,
     ) -> None:
         self.rules = rules
@@ -57,21 +85,27 @@ class SignalPartition:
         self._load = load
         self._max_authors = max_authors
         self._authors: OrderedDict[str, AuthorState] = OrderedDict()
+        self._clock = self._stored_clock = clock or Clock()
         self._changes = SignalChanges(-1)
 
-    def apply(self, signal: DistressSignal, offset: int) -> list[Alert]:
+    def apply(self, signal: DistressSignal, offset: int, published_at: float | None = None) -> list[Alert]:
         """Take one signal, which lies at ``offset`` in the signals topic; the alerts that follow from it.
 
-        A record that has been applied already is passed over, and so is one that says the same again.
+        ``published_at`` is the record's time stamp: what claims to be of a later time counts as of then. A
+        record that has been applied already is passed over, and so is one that says the same again.
         """
         if offset <= self.offset:
             return []
         self.offset = offset
         name = subject_name(signal.author, signal.conversation, signal.channel, self._partition)
         state = self._state(name)
+        self._clock = self._clock.with_signal(signal.ts.timestamp(), published_at)
         if is_applied(state, signal):
             return []
-        state, alerts = observe(self.rules.of_authors, state, signal, name, self._partition)
+        at = signal.ts.timestamp()
+        if published_at is not None:
+            at = min(at, published_at + CLOCK_SKEW_S)
+        state, alerts = observe(self.rules.of_authors, state, signal, name, self._partition, at)
         self._store(name, state)
         self._changes.alerts += alerts
         return alerts
@@ -92,11 +126,15 @@ class SignalPartition:
             name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
             state, rule = self._state(name), rules.get(alert.rule)
             life = state.rules.get(alert.rule, RuleState()).life
-            if rule is None:
-                changed = [ended(alert, now)]
-                state = replace(state, rules={k: v for k, v in state.rules.items() if k != alert.rule})
+            if is_over(alert, life):
+                continue
+            if rule is None or is_lost(alert, life, rule.expire_s, now):
+                life, last = ended(alert, now)
+                rule_state = replace(state.rules.get(alert.rule, RuleState()), life=life, measured=None)
+                state = replace(state, rules={**state.rules, alert.rule: rule_state})
+                changed = [last]
             elif life.alert_id != alert.id:
-                changed = [ended(alert, now)] if is_lost(alert, life, rule.expire_s, now) else []
+                continue
             elif now > state.at:
                 state, changed = elapse(rules.values(), state, now, name, self._partition)
             else:
@@ -119,9 +157,20 @@ class SignalPartition:
         self._authors[name] = AuthorState()
         self._changes.states[name] = None
 
+    def expire(self, found: Iterable[tuple[str, float]], keep_s: float, now: float) -> None:
+        """Delete those that are too old of some stored authors, given with the time of their last message."""
+        oldest = self._clock.event_time(now) - keep_s
+        for name, at in found:
+            known = self._authors.get(name)
+            if (at if known is None else known.at) < oldest:
+                self._authors.pop(name, None)
+                self._changes.states[name] = None
+
     def take_changes(self) -> SignalChanges:
         """What has changed since the last call."""
         changes = self._changes
+        if self._clock != self._stored_clock and (changes.states or self.offset != changes.offset):
+            changes.clock = self._stored_clock = self._clock
         changes.moved = self.offset != changes.offset
         changes.offset = self.offset
         self._changes = SignalChanges(self.offset)
@@ -151,10 +200,18 @@ def subject_name(author: str | None, conversation: str | None, channel: str | No
 
 
 def observe(
-    rules: Iterable[AuthorOrPhraseRule], state: AuthorState, signal: DistressSignal, name: str, shard: int
+    rules: Iterable[AuthorOrPhraseRule],
+    state: AuthorState,
+    signal: DistressSignal,
+    name: str,
+    shard: int,
+    at: float,
 ) -> tuple[AuthorState, list[Alert]]:
-    """An author's state after a signal, and the alerts that follow. A signal from the past counts as now."""
-    at = max(signal.ts.timestamp(), state.at)
+    """An author's state after a signal of the moment ``at``, and the alerts that follow.
+
+    A signal from the past counts as now.
+    """
+    at = max(at, state.at)
     state = remember(state, signal, at)
     alerts: list[Alert] = []
     for rule in rules:
@@ -167,12 +224,16 @@ def observe(
         )
         if life.firing or change is not None:
             measured = _with_evidence(rule, state, measured, at)
-        after = replace(after, life=life, measured=measured if life.firing else None)
+        fired = measured if change is Change.FIRED or before.measured is None else before.measured
+        after = replace(after, life=life, measured=fired if life.firing else None)
         state = replace(state, rules={**state.rules, rule.name: after})
         if change is not None:
-            subject = _subject(state, measured, name, shard)
+            subject = _subject(state, name, shard)
+            latest = None if measured is fired else measured
             alerts.append(
-                alert_record(rule, subject, measured, change, before=before.life, after=life, at=at)
+                alert_record(
+                    rule, subject, fired, change, latest=latest, before=before.life, after=life, at=at
+                )
             )
     return state, alerts
 
@@ -191,7 +252,7 @@ def elapse(
             continue
         after = replace(before, life=life, measured=before.measured if life.firing else None)
         state = replace(state, rules={**state.rules, rule.name: after})
-        subject = _subject(state, before.measured, name, shard)
+        subject = _subject(state, name, shard)
         alerts.append(
             alert_record(rule, subject, before.measured, change, before=before.life, after=life, at=now)
         )
@@ -209,16 +270,15 @@ def _with_evidence(
         end=at,
         confidence=fmean(seen.confidence for seen in shown) if shown else None,
         message_ids=tuple(seen.id for seen in shown),
+        texts=tuple(seen.text for seen in shown if seen.text is not None),
     )
 
 
-def _subject(state: AuthorState, measured: Measurement, name: str, shard: int) -> Subject:
-    shown = [seen for seen in state.seen if seen.id in measured.message_ids]
+def _subject(state: AuthorState, name: str, shard: int) -> Subject:
     return Subject(
         shard=shard,
         author=None if name.startswith("~") else name,
         channel=state.channel,
         conversation=state.conversation,
         model=state.model,
-        texts=tuple(seen.text for seen in shown if seen.text is not None),
     )

@@ -60,8 +60,10 @@ class MonitorWeb:
         )
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        ready = self._monitor.ready
-        return json_answer({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+        if self._monitor.ready:
+            return json_answer({"status": "ready"})
+        reason = self._monitor.failure or self._monitor.not_ready_because
+        return json_answer({"status": "not ready", "reason": str(reason)}, 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         body = generate_latest(self._monitor.metrics.registry)

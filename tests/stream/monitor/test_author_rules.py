@@ -213,3 +213,32 @@ def test_authors_beyond_the_bound_leave_memory_only_once_they_are_stored() -> No
             alerts += partition.apply(one, 6 * n + number)
         stored |= {name: state for name, state in partition.take_changes().states.items() if state}
     assert len(alerts) == 6
+
+
+def test_what_made_an_alert_fire_stays_when_it_resolves_and_what_ended_it_stands_beside() -> None:
+    calm = [signal(0.0, offset=n, ts=NOON + 60 * n, text="fine") for n in range(8, 16)]
+    sent = [one.model_copy(update={"text": "help"}) for one in sad(8)] + calm
+    fired, resolved = run(SUSTAINED, sent)
+    assert resolved.status == "resolved"
+    assert resolved.evidence == fired.evidence
+    assert resolved.evidence.score >= 0.6
+    assert set(resolved.evidence.texts) == {"help"}
+    assert resolved.latest is not None
+    assert resolved.latest.score < 0.45
+    assert resolved.summary == fired.summary
+
+
+def test_an_authors_alert_whose_rule_is_removed_while_it_resolves_ends_once() -> None:
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    alerts = [one for offset, each in enumerate(sad(8)) for one in partition.apply(each, offset)]
+    (fired,) = alerts
+    partition.rules = rules()
+    now = NOON + 10_000
+    assert len(partition.tick(alerts, now)) == 1
+    assert partition.tick(alerts, now + 2) == []
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    calm = [signal(0.0, offset=n, ts=NOON + 60 * n) for n in range(8, 16)]
+    for offset, each in enumerate([*sad(8), *calm]):
+        partition.apply(each, offset)
+    partition.rules = rules()
+    assert partition.tick([fired], now) == []

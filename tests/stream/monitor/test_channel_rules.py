@@ -49,7 +49,11 @@ def test_a_surge_against_the_same_hour_of_past_days_fires_and_then_resolves(test
     for n in range(3, 6):
         feed.window(NOON + 300 * n, CALM)
     assert [alert.status for alert in feed.alerts] == ["firing", "resolved"]
-    fired = feed.alerts[0]
+    fired, resolved = feed.alerts
+    assert resolved.evidence == fired.evidence
+    assert fired.latest is None
+    assert resolved.latest is not None
+    assert resolved.latest.score < 2 < 4 < fired.evidence.score
     assert fired.id == f"surge:support:{NOON + 300}"
     assert fired.evidence.baseline == pytest.approx(0.05)
     assert fired.evidence.messages == 100
@@ -125,8 +129,9 @@ def test_a_rule_watches_its_channels_only() -> None:
         feed = Feed(channel_rule(channels=["support"]), channel=channel)
         feed.days(3)
         feed.window(NOON, ANGRY)
-        feed.window(NOON + 300, CALM)
-        assert len(feed.alerts) == expected
+        for n in range(1, 4):
+            feed.window(NOON + 300 * n, CALM)
+        assert [alert.status for alert in feed.alerts] == ["firing", "resolved"][: 2 * expected]
 
 
 def test_drift_fires_when_the_label_mix_of_an_hour_shifts() -> None:
@@ -191,3 +196,38 @@ def test_a_replay_from_a_checkpoint_gives_the_same_alerts(anger: list[int], stop
     for n in range(max(0, stop - back), len(records)):
         found += second.apply(records[n], numbers[n])
     assert ids(found) == ids(expected)
+
+
+def test_an_alert_that_ends_just_when_its_rule_is_removed_ends_once() -> None:
+    """The board has not read the last record yet, and still shows the alert as firing."""
+    feed = Feed(channel_rule())
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    for n in range(1, 4):
+        feed.window(NOON + 300 * n, CALM)
+    fired, resolved = feed.alerts
+    assert resolved.revision == 2
+    feed.partition.rules = rules()
+    assert feed.partition.end_if_orphaned(fired, NOON + 1000) == []
+
+
+def test_an_alert_whose_rule_is_removed_ends_once_though_the_board_shows_it_for_a_while() -> None:
+    feed = Feed(channel_rule())
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    (fired,) = feed.partition.tick(NOON + 300)
+    feed.partition.rules = rules()
+    (ended,) = feed.partition.end_if_orphaned(fired, NOON + 400)
+    assert (ended.revision, ended.evidence, ended.latest) == (2, fired.evidence, None)
+    assert feed.partition.end_if_orphaned(fired, NOON + 402) == []
+
+
+def test_an_alert_never_ends_before_it_began() -> None:
+    feed = Feed(channel_rule())
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    (fired,) = feed.partition.tick(NOON + 300)
+    feed.partition.rules = rules()
+    (ended,) = feed.partition.end_if_orphaned(fired, NOON - 3600)
+    assert ended.ends_at is not None
+    assert ended.starts_at <= ended.ends_at

@@ -48,7 +48,7 @@ class Slot:
     def __init__(self, settings: Settings, broker: Broker, folder: Path) -> None:
         self._group_id = settings.monitor_group_id
         self._broker = broker
-        names = ("bootstrap_servers", "input_topic", "topic_prefix", "monitor_group_id", "standby_replicas")
+        names = ("bootstrap_servers", "input_topic", "topic_prefix", "monitor_group_id")
         intervals = ("checkpoint_interval_ms", "session_timeout_ms", "judge_delay_s", "revoke_timeout_s")
         values = {name: str(getattr(settings, name)) for name in (*names, *intervals)}
         values |= {"state_dir": str(folder), "client_id": folder.name}
@@ -102,14 +102,13 @@ class Slot:
         return self._log.read_text(errors="replace")
 
 
-async def hurried(monitor_topics: MonitorTopics, broker: Broker, *, standby_replicas: int = 0) -> Settings:
+async def hurried(monitor_topics: MonitorTopics, broker: Broker) -> Settings:
     """Settings with which partitions move within seconds, and checkpoints are frequent."""
     return await monitor_topics(
         partitions=4,
         session_timeout_ms=max(2000, broker.min_session_timeout_ms),
         checkpoint_interval_ms=100,
         revoke_timeout_s=1,
-        standby_replicas=standby_replicas,
     )
 
 
@@ -219,7 +218,7 @@ async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
     monitor_topics: MonitorTopics, broker: Broker, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     random = Random(pytestconfig.getoption("--crash-seed"))
-    settings = await hurried(monitor_topics, broker, standby_replicas=random.randint(0, 1))
+    settings = await hurried(monitor_topics, broker)
     deltas, sent, expected, distressed = make_input(random)
     slots = [Slot(settings, broker, tmp_path / f"slot-{number}") for number in range(2)]
     feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=30))

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.monitor.counting import CountPartition, CountPolicy
+from stream.monitor.counting import Checkpoint, CountPartition, CountPolicy
 from stream.monitor.fold import Window, fold
 from stream.monitor.rules import RuleSet
 from stream.monitor.windows import is_late, window_lengths, window_start
@@ -81,6 +81,23 @@ def test_counts_are_exact_whatever_suffix_is_replayed(
     assert found == expected
 
 
+def test_a_topic_made_anew_begins_again_at_offset_0_and_is_counted_all_the_same() -> None:
+    old = delta({NOON: {"joy": 2}}, first=500)
+    source = old.source.model_copy(update={"first_offset": 0, "last_offset": 1, "epoch": "second"})
+    new = old.model_copy(update={"source": source})
+    counts = CountPartition(0, NO_RULES, POLICY)
+    for offset, one in enumerate([old, new, new]):
+        counts.apply(one, offset)
+    assert counts.tally("support", NOON, 60).labels == {"joy": 4}
+
+
+def test_offsets_of_a_counts_topic_made_anew_are_not_taken_for_old_ones() -> None:
+    counts = CountPartition(0, NO_RULES, POLICY, checkpoint=Checkpoint(offset=500, topic="first"))
+    assert counts.checkpoint.on_topic("first").offset == 500
+    assert counts.checkpoint.on_topic(None).offset == 500
+    assert counts.checkpoint.on_topic("second") == Checkpoint(offset=-1, topic="second")
+
+
 def test_a_delta_updates_its_minute_its_five_minutes_and_its_hour() -> None:
     counts = CountPartition(0, NO_RULES, POLICY)
     counts.apply(delta({NOON + 60: {"joy": 2}}), 0)
@@ -108,9 +125,10 @@ def test_a_late_delta_within_the_allowance_is_published_again_and_an_older_one_i
         (300, 2),
         (3600, 3),
     }
-    counts.apply(delta({NOON + 1200: {"joy": 1}}, first=3), 3)
+    for n in range(3, 6):
+        counts.apply(delta({NOON + 1200: {"joy": 1}}, first=n), n)
     counts.take_changes()
-    counts.apply(delta({NOON: {"joy": 5}}, first=4), 4)
+    counts.apply(delta({NOON: {"joy": 5}}, first=6), 6)
     assert counts.late_messages == 5
     assert counts.take_changes().counters == []
 
@@ -118,7 +136,8 @@ def test_a_late_delta_within_the_allowance_is_published_again_and_an_older_one_i
 def test_windows_expire_after_they_have_been_published() -> None:
     counts = CountPartition(0, NO_RULES, POLICY)
     counts.apply(delta({NOON: {"joy": 1}}), 0)
-    counts.apply(delta({NOON + 4 * 3600: {"joy": 1}}, first=1), 1)
+    for n in range(1, 3):
+        counts.apply(delta({NOON + 4 * 3600: {"joy": 1}}, first=n), n)
     changes = counts.take_changes()
     assert NOON in {int(counter.start.timestamp()) for counter in changes.counters}
     assert changes.expired == [("support", NOON)]

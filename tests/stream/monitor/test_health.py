@@ -104,7 +104,8 @@ async def test_a_recovery_that_hangs_ends_the_monitor(
     settings = await monitor_topics(stall_timeout_s=6)
     async with running(settings) as started:
         await eventually(lambda: started.monitor.ready)
-        started.monitor._recovered.clear()
+        started.monitor.membership.complete.clear()
+        started.monitor.membership.assigned = frozenset()
         assert isinstance(await ends(started), StalledError)
 
 

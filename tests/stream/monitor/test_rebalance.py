@@ -5,13 +5,11 @@ import time
 from collections import Counter
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from mode.utils.queues import FlowControlQueue
 
 from stream.deadline import Deadline
 from stream.events import ALL_CHANNELS
 from stream.kafka import connection
 from stream.monitor.app import running
-from stream.monitor.driver import FlowControl
 from stream.settings import Settings
 from stream.transactions import Transactions, producer_arguments
 from tests.records import produce
@@ -72,16 +70,3 @@ async def test_a_monitor_whose_partition_was_taken_over_publishes_nothing_more(
             assert await counted(settings) == expected
         finally:
             await successor.close(Deadline(5.0))
-
-
-async def test_opening_the_flow_again_keeps_what_is_queued() -> None:
-    """Faust opens it once more when a recovery is over, with records of the new assignment in the queues."""
-    flow = FlowControl()
-    queue: FlowControlQueue[str] = FlowControlQueue(flow_control=flow, clear_on_resume=True)
-    flow.resume()
-    await queue.put("record")
-    flow.resume()
-    assert queue.qsize() == 1
-    flow.suspend()
-    flow.resume()
-    assert queue.empty()

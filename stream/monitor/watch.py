@@ -1,0 +1,136 @@
+"""Looks for what dies or hangs quietly: the group, a partition that stands still, brokers and topics.
+
+Only what is committed is progress, a partition at a time. ``trouble`` says why a monitor that has not
+failed is not ready all the same.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from faust.types import TP
+
+from stream.errors import BrokerError, StalledError, TopicError
+from stream.kafka import connection
+from stream.monitor.driver import MonitorApp
+from stream.monitor.membership import Membership
+from stream.monitor.metrics import MonitorMetrics
+from stream.monitor.standstill import Standstill
+from stream.settings import Settings
+from stream.topicwatch import BrokerSilentError, TopicWatch
+
+INTERVAL_S: Final = 1.0
+PROBE_TIMEOUT_S: Final = 5.0
+SILENT_S: Final = 10.0
+"""Without an answer of a broker for so long, we are not ready."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """Watches the group, and the topics that are read."""
+
+    def __init__(
+        self, settings: Settings, app: MonitorApp, membership: Membership, metrics: MonitorMetrics
+    ) -> None:
+        self._settings = settings
+        self._app = app
+        self._membership = membership
+        self._metrics = metrics
+        self._standstill = Standstill()
+        self._answered_at = time.monotonic()
+        self._missing: set[str] = set()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the monitor cannot do its work at this moment, though nothing has failed yet."""
+        if time.monotonic() - self._answered_at > SILENT_S:
+            return f"no broker has answered for {time.monotonic() - self._answered_at:.0f} s"
+        if self._missing:
+            return f"a topic is gone: {', '.join(sorted(self._missing))}"
+        return None
+
+    async def of_group(self) -> None:
+        """Watch the group and our partitions.
+
+        Raises:
+            BrokerError: the group refuses us.
+            StalledError: a partition stands still, or the group gives us no answer.
+        """
+        unassigned_since: float | None = None
+        limit_s = self._settings.stall_timeout_s
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            now = time.monotonic()
+            if reason := self._app.committed_consumer.group_failure():
+                raise BrokerError(f"the consumer group refuses us ({reason!r}): check session_timeout_ms")
+            ours = self._membership.ours()
+            self._show_lag(ours)
+            self._standstill.look(ours, now)
+            (topic, number), still_s = self._standstill.longest()
+            self._metrics.standstill.set(still_s)
+            if still_s >= limit_s:
+                raise StalledError(
+                    f"{topic}, partition {number} stands still: records wait, and none has been "
+                    f"committed for {limit_s:.0f} s"
+                )
+            if self._membership.complete.is_set() or ours:
+                unassigned_since = None
+            elif unassigned_since is None:
+                unassigned_since = now
+            elif now - unassigned_since >= limit_s:
+                raise StalledError(f"the consumer group has given us no answer for {limit_s:.0f} s")
+            self._membership.retake()
+
+    async def of_topics(self) -> None:
+        """Watch brokers and topics.
+
+        Raises:
+            StalledError: no broker answers.
+            TopicError: a topic that we read was deleted and made anew.
+        """
+        names = self._settings.topics
+        watches = {
+            name: TopicWatch(connection(self._settings), name, PROBE_TIMEOUT_S)
+            for name in (names.counts, names.signals)
+        }
+        epochs: dict[str, str] = {}
+        sizes: dict[str, int] = {}
+        try:
+            while True:
+                for name, watch in watches.items():
+                    try:
+                        view = await watch.look()
+                    except BrokerSilentError:
+                        continue
+                    self._answered_at = time.monotonic()
+                    if not view.partitions:
+                        self._note_missing(name)
+                        continue
+                    self._missing.discard(name)
+                    if view.epoch and epochs.setdefault(name, view.epoch) != view.epoch:
+                        raise TopicError(
+                            f"{name} was deleted and made anew: the monitor starts again on the new one"
+                        )
+                    if sizes.setdefault(name, view.partitions) != view.partitions:
+                        sizes[name] = view.partitions
+                        _log.info("a topic has grown", topic=name, partitions=view.partitions)
+                        await self._app.committed_consumer.refresh_metadata()
+                if time.monotonic() - self._answered_at >= self._settings.stall_timeout_s:
+                    raise StalledError(f"no broker has answered for {self._settings.stall_timeout_s:.0f} s")
+                await asyncio.sleep(2 * INTERVAL_S)
+        finally:
+            for watch in watches.values():
+                await watch.close()
+
+    def _note_missing(self, name: str) -> None:
+        if name not in self._missing:
+            _log.error("a topic is gone; create it again with: emotion-stream topics create", topic=name)
+        self._missing.add(name)
+
+    def _show_lag(self, ours: list[tuple[TP, int, bool]]) -> None:
+        names = self._settings.topics
+        for topic in (names.counts, names.signals):
+            lag = sum(self._app.committed_consumer.lag(tp) for tp, _, _ in ours if tp.topic == topic)
+            self._metrics.lag.labels(topic).set(lag)

@@ -1,0 +1,70 @@
+"""How far event time has come in a partition of the counts, whatever one record says. Pure.
+
+    commits of one input partition ─► their clock ─┐
+    commits of another             ─► their clock ─┴─► watermark: the slowest that is not idle
+
+A record cannot hold messages from after it was published, and a jump ahead counts only once most of the
+newest commits agree on it: so one record, or two in five, moves the watermark by half the allowed lateness
+at most, which makes nothing late. One input partition that runs ahead moves nothing, since the slowest holds
+it back; one that lags holds the others back by the allowed lateness at most, and one that is silent not at
+all (watermark alignment and idleness in Apache Flink's words).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Any, Final
+
+RECENT: Final = 5
+"""Commits of an input partition that its clock is read from."""
+
+IDLE_S: Final = 60.0
+"""An input partition without a commit for this long, while others have some, holds nobody back."""
+
+FORGOTTEN_S: Final = 24 * 3600.0
+"""And for this long, it is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceClock:
+    """The newest commits of one input partition, as (last offset, event time), and when they came."""
+
+    recent: tuple[tuple[int, int], ...] = ()
+    heard_at: float = 0.0
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "SourceClock":
+        return cls(tuple((offset, time) for offset, time in value["recent"]), value["heard_at"])
+
+    def with_commit(self, last_offset: int, time: int, published_at: float | None) -> "SourceClock":
+        """The clock after a commit. A commit makes a delta a channel: they count once, at the newest time."""
+        if published_at is not None:
+            time = min(time, int(published_at))
+        same = [seen for offset, seen in self.recent if offset == last_offset]
+        others = tuple(one for one in self.recent if one[0] != last_offset)
+        recent = (*others, (last_offset, max([time, *same])))[-RECENT:]
+        return SourceClock(recent, max(self.heard_at, published_at or 0.0))
+
+    def time(self, slack_s: float) -> int:
+        """Event time: of the newest commit that the middle of them bears out."""
+        times = [time for _, time in self.recent]
+        middle = median_low(times)
+        return max(time for time in times if time <= middle + slack_s)
+
+    @property
+    def newest(self) -> int:
+        return max(time for _, time in self.recent)
+
+
+def watermark(clocks: Iterable[SourceClock], allowed_lateness_s: float) -> int:
+    """The event time that all partitions have come to, but those that are idle or lag too far behind."""
+    clocks = list(clocks)
+    newest = max(clock.heard_at for clock in clocks)
+    times = [clock.time(allowed_lateness_s / 2) for clock in clocks if newest - clock.heard_at <= IDLE_S]
+    return max(min(times), int(median_low(times) - allowed_lateness_s))
+
+
+def without_forgotten(clocks: Mapping[str, SourceClock]) -> dict[str, SourceClock]:
+    """Those heard of within a day of the newest."""
+    newest = max((clock.heard_at for clock in clocks.values()), default=0.0)
+    return {name: clock for name, clock in clocks.items() if newest - clock.heard_at <= FORGOTTEN_S}
