@@ -46,7 +46,8 @@ _CLI_INTRODUCTION: Final = """\
 Made from the commands by `python -m stream.reference`. Each takes `--help`, or `-h`, which says the same.
 
 Exit codes: 0 done; 1 something was refused or failed; 2 wrong usage, or a setting or a file of messages
-that cannot be used; 3 no broker; 4 topics; 5 stalled; 6 the model fails on every text; 130 interrupted.
+that cannot be used; 3 no broker; 4 topics; 5 stalled; 6 the model fails on every text; 7 a record that
+can neither be read nor written; 130 interrupted.
 What went wrong is one line on stderr that begins with `error:`.
 
 Options before the command:

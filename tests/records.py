@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord, RecordMetadata, TopicPartition
@@ -27,12 +27,22 @@ class Record:
     timestamp_ms: int | None = None
 
 
+CODECS: Final = (None, "gzip", "snappy", "lz4", "zstd")
+
+
 async def produce(
-    bootstrap_servers: str, topic: str, records: Iterable[Record | bytes | None]
+    bootstrap_servers: str,
+    topic: str,
+    records: Iterable[Record | bytes | None],
+    *,
+    codec: str | None = None,
 ) -> list[RecordMetadata]:
     """Produce in order; returns where each record lies, in the same order."""
     async with AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers, enable_idempotence=True, max_request_size=16_000_000
+        bootstrap_servers=bootstrap_servers,
+        enable_idempotence=True,
+        max_request_size=16_000_000,
+        compression_type=codec,
     ) as producer:
         sent = []
         for item in records:

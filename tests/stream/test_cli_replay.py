@@ -22,7 +22,7 @@ from stream.errors import StreamError
 from stream.events import DeadLetter, Source
 from stream.settings import Settings
 from tests.conftest import Topics
-from tests.records import Headers, Record, header, produce, read_committed_all
+from tests.records import CODECS, Headers, Record, header, produce, read_committed_all
 from tests.stream.commands import finished, run_beside, start
 
 WHEN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
@@ -206,6 +206,14 @@ async def test_a_dead_letter_topic_that_was_made_anew_is_replayed_from_its_begin
     await write(settings, [dead(settings, "not_json", b"new")])
     assert "1  dead letters sent back" in await replay(settings)
     assert "0  dead letters sent back" in await replay(settings)
+
+
+async def test_dead_letters_in_batches_of_every_codec_go_back(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    for codec in CODECS:
+        letter = dead(settings, "not_json", b"the same words, " * 9 + str(codec).encode())
+        await produce(settings.bootstrap_servers or "", settings.topics.dlq, [letter], codec=codec)
+    assert f"{len(CODECS)}  dead letters sent back" in await replay(settings)
 
 
 async def test_a_record_that_is_no_dead_letter_is_named_and_passed_over(topics: Topics) -> None:

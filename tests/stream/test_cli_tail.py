@@ -6,6 +6,7 @@ import signal
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from rich.console import Console
@@ -17,7 +18,7 @@ from stream.events import CountDelta, DeadLetter, DistressSignal, EmotionEvent
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.settings import Settings
 from tests.conftest import Topics
-from tests.records import Record, produce
+from tests.records import CODECS, Record, produce
 from tests.stream.commands import run_beside, start
 
 SOURCE = {"topic": "messages", "partition": 1, "offset": 7}
@@ -123,6 +124,24 @@ async def test_it_ends_quietly_when_its_reader_has_gone(topics: Topics) -> None:
         process.stdout.close()
         assert process.wait(20) == 1
         assert process.stderr.read() == ""
+
+
+async def test_batches_of_every_codec_are_shown(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    for codec in CODECS:
+        value = orjson.dumps({"label": "joy", "text": "the same words, " * 9, "codec": codec})
+        await produce(settings.bootstrap_servers or "", settings.topics.emotions, [value], codec=codec)
+    result = await run_beside("tail", "emotions", "--from-beginning", "--to-end", settings=settings)
+    assert {json.loads(line)["codec"] for line in result.stdout.splitlines()} == set(CODECS)
+
+
+async def test_a_number_that_no_machine_holds_and_a_deep_value_are_shown(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    values = [b'{"confidence": "high", "n": %d}' % 10**40, b"[" * 600 + b"]" * 600]
+    await produce(settings.bootstrap_servers or "", settings.topics.emotions, values)
+    result = await run_beside("tail", "emotions", "--from-beginning", "--to-end", settings=settings)
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert (first["n"], second["not_json"]) == (10**40, True)
 
 
 async def test_a_tombstone_and_a_value_of_somebody_else_are_shown_as_such(topics: Topics) -> None:

@@ -12,7 +12,7 @@ from stream.events import ALL_CHANNELS, CountDelta, DistressSignal
 from stream.monitor.app import running
 from stream.monitor.events import Alert, WindowCounter
 from stream.settings import Settings
-from tests.records import Record, produce, read_committed_all
+from tests.records import CODECS, Record, produce, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import delta, signal
 
@@ -70,6 +70,33 @@ async def test_counters_add_up_and_are_upserted(monitor_topics: MonitorTopics) -
         await produce(servers, settings.topics.counts, map(delta_record, two_channels(10, first=50)))
         await until(settings, Counter(dict.fromkeys(expected, 60)))
     assert await counted(settings, 3600) == Counter(dict.fromkeys(expected, 60))
+
+
+async def test_deltas_and_signals_in_batches_of_every_codec_are_taken(monitor_topics: MonitorTopics) -> None:
+    settings = await monitor_topics(partitions=1)
+    servers, names, now = settings.bootstrap_servers or "", settings.topics, time.time()
+    for number, codec in enumerate(CODECS):
+        deltas = list(map(delta_record, two_channels(4, first=4 * number)))
+        await produce(servers, names.counts, deltas, codec=codec)
+        signals = [signal(0.95, offset=2 * number + n, ts=now + 2 * number + n) for n in range(2)]
+        await produce(servers, names.signals, map(signal_record, signals), codec=codec)
+    async with running(settings):
+        messages = 4 * len(CODECS)
+        await until(settings, Counter({("support", "joy"): messages, (ALL_CHANNELS, "joy"): messages}))
+        deadline = time.monotonic() + 20
+        while not await alerts_of(settings):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+
+
+async def test_a_key_that_is_not_utf8_does_not_end_the_monitor(monitor_topics: MonitorTopics) -> None:
+    settings = await monitor_topics(partitions=1)
+    servers = settings.bootstrap_servers or ""
+    await produce(servers, settings.topics.signals, [Record(None, key=b"\xff")])
+    await produce(servers, settings.topics.alerts, [Record(None, key=b"\xff")])
+    await produce(servers, settings.topics.counts, map(delta_record, two_channels(5)))
+    async with running(settings):
+        await until(settings, Counter({("support", "joy"): 5, (ALL_CHANNELS, "joy"): 5}))
 
 
 async def test_an_author_alert_arises_and_is_published_once(monitor_topics: MonitorTopics) -> None:
