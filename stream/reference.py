@@ -1,6 +1,6 @@
-"""The pages docs/cli.md and docs/settings.md, made from the commands and the settings themselves.
+"""The pages docs/cli.md, docs/settings.md and docs/rights.md, made from what they are about.
 
-python -m stream.reference          # writes both; a test fails when they are not current
+python -m stream.reference          # writes them; a test fails when they are not current
 """
 
 import sys
@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from stream import sources
 from stream.cli import PROGRAM, root
 from stream.commands.options import SettingOption, kind_of, title_of
-from stream.settings import SECTIONS
+from stream.rights import RIGHTS
+from stream.settings import SECTIONS, Settings
 
 _NAMES: Final[dict[Any, str]] = {int: "whole number", float: "number", str: "text", Path: "file"}
 
@@ -65,6 +66,32 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+_RIGHTS_INTRODUCTION: Final = """\
+# Rights on the cluster
+
+Made from `stream/rights.py` by `python -m stream.reference`; `pytest tests/stream/test_rights.py` runs each
+program with just these rights on a broker that grants no others. Names are those of the default settings; in
+Kafka, read and write imply describe.
+
+Give each program a user of its own. Whoever may read `emotions.dlq` may read what people wrote, names
+included: see [privacy.md](privacy.md). Without describe configs on its output topics an annotator assumes
+Kafka's own limits on their records, and learns smaller ones from a refusal.
+"""
+
+
+def rights_page() -> str:
+    """What the user of each program must be allowed, a table a program."""
+    lines, defaults = [_RIGHTS_INTRODUCTION], Settings()
+    for program, rights in RIGHTS.items():
+        lines += [f"## {program}", "", "| on | named | may | with |", "|---|---|---|---|"]
+        for right in rights:
+            name = f"`{right.name_for(defaults)}`{' and on' if right.prefixed else ''}"
+            cells = (right.resource, name, ", ".join(right.operations), right.option)
+            lines.append(f"| {' | '.join(map(_cell, cells))} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def cli_page() -> str:
     """All commands, with the options that are theirs and the sections of settings that they take."""
     context = click.Context(root, info_name=PROGRAM, **root.context_settings)
@@ -77,10 +104,11 @@ def cli_page() -> str:
 
 
 def main() -> None:
-    """Write both pages to the folder given, or to docs."""
+    """Write the pages to the folder given, or to docs."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
     (folder / "settings.md").write_text(settings_page(), encoding="utf-8")
     (folder / "cli.md").write_text(cli_page(), encoding="utf-8")
+    (folder / "rights.md").write_text(rights_page(), encoding="utf-8")
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:

@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka.admin import NewTopic
@@ -17,6 +17,9 @@ from aiokafka.admin import NewTopic
 from stream.admin import connected, create_topics
 from stream.settings import Settings
 from tests.brokers import Broker, broker_of_kind, is_real, kinds_of
+
+if TYPE_CHECKING:
+    from tests.secure_kafka import SecureKafka
 
 MakeSettings = Callable[..., Settings]
 Topics = Callable[..., Awaitable[Settings]]
@@ -74,6 +77,17 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SecureKafka"]:
+    """An Apache Kafka that wants TLS and a login and grants rights by name, one for the whole session."""
+    from tests.secure_kafka import SecureKafka
+
+    broker = SecureKafka(tmp_path_factory.mktemp("secure"))
+    broker.start()
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,12 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.brokers import ApacheKafka, free_port
 
-USERS = {"alice": "alice's password", "mallory": "mallory's password"}
+PROGRAMS = tuple(f"program{number}" for number in range(20))
+"""Users who may do nothing until a test gives them rights."""
+
+USERS = {"alice": "alice's password", "mallory": "mallory's password"} | {
+    name: f"{name}'s password" for name in PROGRAMS
+}
 """alice may do everything, mallory nothing."""
 
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -65,6 +70,7 @@ class SecureKafka(ApacheKafka):
         return [
             argument
             for name, password in USERS.items()
+            if name not in PROGRAMS
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
             for argument in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]

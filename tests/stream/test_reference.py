@@ -1,4 +1,4 @@
-"""docs/cli.md and docs/settings.md are what the commands and the settings say now."""
+"""docs/cli.md, docs/settings.md and docs/rights.md are what the code says now."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,12 @@ from tests.stream.commands import ROOT
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [("settings.md", reference.settings_page), ("cli.md", reference.cli_page)]
+    ("name", "page"),
+    [
+        ("settings.md", reference.settings_page),
+        ("cli.md", reference.cli_page),
+        ("rights.md", reference.rights_page),
+    ],
 )
 def test_the_page_is_current(name: str, page: Callable[[], str]) -> None:
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
 """TLS and logins: each mechanism reaches a broker that insists on it; a wrong one is said in one line."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,9 @@ from tests.secure_kafka import USERS, SecureKafka, unsigned_token
 pytestmark = pytest.mark.kafka
 
 
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
-    broker = SecureKafka(tmp_path_factory.mktemp("secure"))
-    broker.start()
-    yield broker
-    broker.stop()
+@pytest.fixture
+def kafka(secure_kafka: SecureKafka) -> SecureKafka:
+    return secure_kafka
 
 
 def settings(kafka: SecureKafka, unique_name: str, **given: Any) -> Settings:

@@ -1,7 +1,6 @@
 """TLS and logins: Faust has its own spelling of them, and the monitor's other clients have aiokafka's."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,9 @@ from tests.stream.monitor.test_app import delta_record, two_channels, until
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
-    broker = SecureKafka(tmp_path_factory.mktemp("secure"))
-    broker.start()
-    yield broker
-    broker.stop()
+@pytest.fixture
+def kafka(secure_kafka: SecureKafka) -> SecureKafka:
+    return secure_kafka
 
 
 def way_in(name: str, kafka: SecureKafka, tmp_path: Path) -> dict[str, Any]:
