@@ -94,16 +94,20 @@ def without_author(message: Message, pseudonym: str) -> Message:
     author = _composed(message.author or "").strip()
     if not author:
         return message
-    hidden = {
-        name: _hidden(_composed(value), author, pseudonym)
-        for name, value in (
-            ("id", message.id),
-            ("channel", message.channel),
-            ("conversation", message.conversation),
-        )
-        if value is not None and author.casefold() in _composed(value).casefold()
-    }
-    return message.model_copy(update=hidden) if hidden else message
+    name, published = author.casefold(), (message.id, message.channel, message.conversation)
+    # Every message comes by here, and hardly any has the name.
+    for value in published:
+        if value and name in _composed(value).casefold():
+            break
+    else:
+        return message
+    identity, channel, conversation = (
+        _hidden(_composed(value), author, pseudonym)
+        if value and name in _composed(value).casefold()
+        else value
+        for value in published
+    )
+    return message.model_copy(update={"id": identity, "channel": channel, "conversation": conversation})
 
 
 def _composed(text: str) -> str:

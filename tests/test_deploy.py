@@ -16,8 +16,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from stream.cli import COMMANDS
+from stream.errors import SettingsError
 from stream.metrics import Metrics
 from stream.monitor.metrics import MonitorMetrics
+from stream.serving import Access
 from stream.settings import Settings
 from tests.test_imports import ROOT
 
@@ -134,6 +136,26 @@ def test_probes_ask_what_the_programs_answer() -> None:
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert f"EMOTION_HTTP_PORT={ports['http']}" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_who_scrapes_has_the_token_that_the_image_wants() -> None:
+    """The image listens on all addresses, where a program does not start without it."""
+    with pytest.raises(SettingsError, match="EMOTION_HTTP_TOKEN"):
+        Access.of(Settings(http_host="0.0.0.0"))
+    assert "EMOTION_HTTP_HOST=0.0.0.0" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    [compose] = documents(DEPLOY / "compose.yaml")
+    [scrapes] = documents(DEPLOY / "prometheus/prometheus.yaml")
+    assert {"EMOTION_HTTP_TOKEN", "EMOTION_HTTP_HOSTS"} < set(compose["services"]["monitor"]["environment"])
+    assert compose["secrets"]["http_token"] == {"environment": "EMOTION_HTTP_TOKEN"}
+    for job in scrapes["scrape_configs"]:
+        assert job["authorization"] == {"credentials_file": "/run/secrets/http_token"}
+        [target] = job["static_configs"][0]["targets"]
+        hosts = compose["services"]["annotator"]["environment"]["EMOTION_HTTP_HOSTS"]
+        assert Access.of(Settings(http_hosts=hosts)).knows(target)
+    for monitor in of_kind("PodMonitor").values():
+        [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+        key = endpoint["authorization"]["credentials"]["key"]
+        assert key in of_kind("Secret")["emotion-stream"]["stringData"]
 
 
 def test_containers_run_without_rights() -> None:
