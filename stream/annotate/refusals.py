@@ -42,8 +42,18 @@ def refusal(error: BaseException) -> StreamError | None:
             return RecordError(f"{cause}: {_remedy_of_record(cause)}")
         for kind, (made, remedy) in _REMEDIES.items():
             if isinstance(cause, kind):
-                return made(f"the cluster refused ({kind.__name__}): {remedy}")
+                return made(f"the cluster refused {_named(cause)}({kind.__name__}): {remedy}")
     return None
+
+
+def _named(error: BaseException) -> str:
+    """What aiokafka says was refused: a topic, several, or an id; mostly it says nothing."""
+    names = error.args[0] if error.args else ()
+    if isinstance(names, str):
+        return f"{names} "
+    if isinstance(names, set | frozenset | list | tuple):
+        return "".join(f"{name} " for name in sorted(map(str, names)))
+    return ""
 
 
 def _remedy_of_record(error: RefusedError) -> str:

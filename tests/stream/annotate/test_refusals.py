@@ -4,8 +4,8 @@ import pytest
 from aiokafka import errors
 
 from stream.annotate.refusals import refusal
-from stream.errors import BrokerError, SettingsError
-from stream.transactions import FencedError, PublishError
+from stream.errors import BrokerError, RecordError, SettingsError
+from stream.transactions import FencedError, PublishError, RefusedError
 
 
 def test_a_refusal_is_found_behind_the_error_that_it_caused() -> None:
@@ -13,7 +13,17 @@ def test_a_refusal_is_found_behind_the_error_that_it_caused() -> None:
     raised.__cause__ = errors.TransactionalIdAuthorizationFailed("group-messages-0")
     told = refusal(raised)
     assert isinstance(told, BrokerError)
+    assert "refused group-messages-0" in str(told)
     assert "transactional ids" in str(told)
+
+
+def test_a_record_that_a_broker_refuses_is_told_with_what_to_do() -> None:
+    refused = RefusedError("topic emotions, partition 0, refused the outcome of topic messages, offset 7")
+    refused.__cause__ = errors.InvalidTimestampError()
+    told = refusal(refused)
+    assert isinstance(told, RecordError)
+    assert "offset 7" in str(told)
+    assert "clock" in str(told)
 
 
 def test_a_session_timeout_that_the_broker_does_not_take_is_a_setting_to_change() -> None:
