@@ -217,6 +217,12 @@ class MonitorSettings(BaseModel):
     alertmanager_url: str | None = Field(
         None, description="Prometheus Alertmanager, http://host:9093; several by commas."
     )
+    allow_http_receivers: bool = Field(
+        False, description="Send alerts in the clear, beyond this machine: for a network that is trusted."
+    )
+    allow_private_receivers: bool = Field(
+        False, description="Send alerts to receivers in private networks, as in a Kubernetes cluster."
+    )
     alertmanager_resend_s: PositiveFloat = Field(
         60.0, description="How often firing alerts are sent to it again."
     )

@@ -6,7 +6,6 @@ sends all alerts: Alertmanager drops what is the same, and none is missing when 
 """
 
 import asyncio
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import aiohttp
 import structlog
 
 from stream.codec import to_json
+from stream.monitor import targets
 from stream.monitor.board import Board
 from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
@@ -27,6 +27,11 @@ MISSED_ROUNDS: Final = 4
 
 REQUEST_TIMEOUT_S: Final = 10.0
 
+REFUSED_FOR_CONTENT: Final = frozenset({400, 413, 422})
+"""Statuses that say something of the alerts; others say something of the address, or of Alertmanager."""
+
+REASON_BYTES: Final = 300
+
 _log = structlog.get_logger(__name__)
 
 
@@ -37,6 +42,7 @@ class Outbox:
         self._resend = resend
         self._told_firing: set[str] = set()
         self._told_resolved_at: dict[str, datetime] = {}
+        self._given_up: dict[str, int] = {}
 
     def round(self, board: Board, now: datetime) -> list[dict[str, Any]]:
         """The alerts of this round: those that fire, and those that ended lately.
@@ -46,14 +52,22 @@ class Outbox:
         """
         found = []
         for alert in board.alerts.values():
+            if alert.revision <= self._given_up.get(alert.id, 0):
+                continue
             ends_at = _ends_at(board, alert)
             if ends_at is not None:
                 if self._is_news(alert.id, ends_at, now):
-                    found.append(_as_json(alert, min(ends_at, now)))
+                    found.append(_as_json(alert, min(ends_at, now), now))
             elif board.state(alert) != "held":
                 self._told_firing.add(alert.id)
-                found.append(_as_json(alert, now + MISSED_ROUNDS * self._resend))
+                found.append(_as_json(alert, now + MISSED_ROUNDS * self._resend, now))
+        self._given_up = {name: revision for name, revision in self._given_up.items() if name in board.alerts}
         return found
+
+    def give_up(self, board: Board, alert_id: str) -> None:
+        """Nobody takes this revision of an alert; a later one is told."""
+        if alert_id in board.alerts:
+            self._given_up[alert_id] = board.alerts[alert_id].revision
 
     def _is_news(self, alert_id: str, ends_at: datetime, now: datetime) -> bool:
         if alert_id in self._told_firing:
@@ -75,7 +89,11 @@ def _ends_at(board: Board, alert: Alert) -> datetime | None:
     return None
 
 
-def _as_json(alert: Alert, ends_at: datetime) -> dict[str, Any]:
+def _as_json(alert: Alert, ends_at: datetime, now: datetime) -> dict[str, Any]:
+    """An alert as Alertmanager takes it: one that starts after it ends, it refuses.
+
+    Alerts follow the clock of their messages, which may be ahead of ours.
+    """
     labels = {
         "alertname": alert.rule,
         "alert_id": alert.id,
@@ -99,7 +117,7 @@ def _as_json(alert: Alert, ends_at: datetime) -> dict[str, Any]:
     return {
         "labels": {name: value for name, value in labels.items() if value},
         "annotations": {name: value for name, value in annotations.items() if value},
-        "startsAt": alert.starts_at,
+        "startsAt": min(alert.starts_at, ends_at, now),
         "endsAt": ends_at,
     }
 
@@ -110,38 +128,77 @@ class Alertmanager:
     def __init__(
         self, settings: Settings, board: Board, metrics: MonitorMetrics, changed: asyncio.Event
     ) -> None:
-        urls = (settings.alertmanager_url or "").split(",")
-        self._urls = [f"{url.strip().rstrip('/')}/api/v2/alerts" for url in urls if url.strip()]
+        urls = [
+            url.strip().rstrip("/") for url in (settings.alertmanager_url or "").split(",") if url.strip()
+        ]
+        for url in urls:
+            targets.check_target(url, settings)
+        self._settings = settings
         self._resend_s = settings.alertmanager_resend_s
-        self._outbox = Outbox(timedelta(seconds=self._resend_s))
+        self._outboxes = {f"{url}/api/v2/alerts": Outbox(timedelta(seconds=self._resend_s)) for url in urls}
         self._board = board
         self._metrics = metrics
         self._changed = changed
 
     async def run(self) -> None:
         """Send for ever; what an Alertmanager did not take is sent again in the next round."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)) as session:
+        async with targets.session(self._settings, REQUEST_TIMEOUT_S) as session:
             while True:
                 self._changed.clear()
-                alerts = self._outbox.round(self._board, datetime.now(UTC))
-                if alerts:
-                    await asyncio.gather(*(self._send(session, url, alerts) for url in self._urls))
+                await asyncio.gather(*(self._round(session, url) for url in self._outboxes))
                 try:
                     async with asyncio.timeout(self._resend_s):
                         await self._changed.wait()
                 except TimeoutError:
                     continue
 
-    async def _send(self, session: aiohttp.ClientSession, url: str, alerts: Iterable[dict[str, Any]]) -> None:
+    async def _round(self, session: aiohttp.ClientSession, url: str) -> None:
+        alerts = self._outboxes[url].round(self._board, datetime.now(UTC))
+        if alerts:
+            await self._send(session, url, alerts)
+
+    async def _send(self, session: aiohttp.ClientSession, url: str, alerts: list[dict[str, Any]]) -> None:
+        """Send; where some of many are refused, find out which, and give up only those."""
         try:
-            async with session.post(
-                url, data=to_json(alerts), headers={"Content-Type": "application/json"}
-            ) as response:
-                if response.status < 300:
-                    self._metrics.deliveries.labels("alertmanager", "delivered").inc()
-                    return
-                reason = f"status {response.status}"
-        except (aiohttp.ClientError, TimeoutError) as error:
-            reason = type(error).__name__
-        self._metrics.deliveries.labels("alertmanager", "retried").inc()
-        _log.warning("Alertmanager took no alerts; they are sent again in the next round", reason=reason)
+            status, reason = await self._post(session, url, alerts)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            status, reason = 0, str(error) or type(error).__name__
+        if 200 <= status < 300:
+            self._metrics.deliveries.labels("alertmanager", "delivered").inc()
+        elif status not in REFUSED_FOR_CONTENT:
+            self._metrics.deliveries.labels("alertmanager", "retried").inc()
+            _log.warning(
+                "Alertmanager took none of the alerts sent; they are sent again in the next round",
+                alerts=len(alerts),
+                reason=reason,
+            )
+        elif len(alerts) > 1:
+            for half in (alerts[: len(alerts) // 2], alerts[len(alerts) // 2 :]):
+                await self._send(session, url, half)
+        else:
+            labels = alerts[0]["labels"]
+            self._outboxes[url].give_up(self._board, labels["alert_id"])
+            self._metrics.deliveries.labels("alertmanager", "given_up").inc()
+            _log.error(
+                "Alertmanager refuses an alert; the others are sent",
+                alert_id=labels["alert_id"],
+                rule=labels["alertname"],
+                reason=reason,
+            )
+
+    async def _post(
+        self, session: aiohttp.ClientSession, url: str, alerts: list[dict[str, Any]]
+    ) -> tuple[int, str]:
+        """The status of the answer, and what it means. Redirects lead to whom nobody chose: not followed."""
+        async with session.post(
+            url, data=to_json(alerts), headers={"Content-Type": "application/json"}, allow_redirects=False
+        ) as response:
+            if 300 <= response.status < 400:
+                return (
+                    response.status,
+                    f"status {response.status}: redirects are not followed; set alertmanager_url",
+                )
+            if response.status in REFUSED_FOR_CONTENT:
+                said = (await response.content.read(REASON_BYTES)).decode("utf-8", "replace")
+                return response.status, f"status {response.status}: {said}"
+            return response.status, f"status {response.status}"

@@ -18,6 +18,7 @@ from stream.monitor.changelogs import prepare_changelogs
 from stream.monitor.monitor import Monitor
 from stream.monitor.owned import discard_old_files
 from stream.monitor.rulesfile import RulesFile
+from stream.monitor.targets import check_target
 from stream.monitor.web import MonitorWeb
 from stream.monitor.webhook import Webhook
 from stream.serving import serving
@@ -104,6 +105,7 @@ def _end_even_if_stuck(exit_code: int) -> None:
 def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmanager]:
     receivers: list[Webhook | Alertmanager] = []
     if settings.webhook_url:
+        check_target(str(settings.webhook_url), settings)
         receivers.append(Webhook(settings, monitor.board, monitor.metrics))
     if settings.alertmanager_url:
         receivers.append(Alertmanager(settings, monitor.board, monitor.metrics, monitor.changed))

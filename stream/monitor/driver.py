@@ -119,6 +119,7 @@ class CommittedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gate = Gate()
+        self._fetched: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -127,7 +128,14 @@ class CommittedConsumer(Consumer):
         async def fetch(asked: set[TP]) -> Any:
             return await super(CommittedConsumer, self)._getmany(asked, min(timeout, FETCH_S))
 
-        return await self.gate.fetch(active_partitions or (), fetch)
+        records = await self.gate.fetch(active_partitions or (), fetch)
+        for tp, found in records.items():
+            self._fetched[TP(*tp)] = found[-1].offset + 1
+        return records
+
+    def waits(self, tp: TP, committed: int) -> bool:
+        """Whether there are records, fetched or not, behind the committed offset."""
+        return self.lag(tp) > 0 or self._fetched.get(tp, 0) > committed
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Nothing: whoever takes a partition over seeks, once its former owner is fenced."""
@@ -139,6 +147,7 @@ class CommittedConsumer(Consumer):
 
     async def read_from(self, tp: TP, *, default: int | None = None) -> int | None:
         """Go to the offset that the group has committed, else to ``default``, else to the beginning."""
+        self._fetched.pop(tp, None)
         committed = await self._thread.committed(tp)
         offset = default if committed is None else committed
         if offset is None:

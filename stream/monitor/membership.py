@@ -64,7 +64,7 @@ class Membership:
             if offset is None or committed == NEVER:
                 found.append((tp, NEVER, True))
             else:
-                found.append((tp, committed, consumer.lag(tp) > 0 or offset + 1 > committed))
+                found.append((tp, committed, consumer.waits(tp, committed) or offset + 1 > committed))
         return found
 
     def retake(self) -> None:

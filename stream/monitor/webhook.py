@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from stream.errors import SettingsError
 from stream.kafka import connection
+from stream.monitor import targets
 from stream.monitor.board import Board
 from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
@@ -81,7 +82,7 @@ class Webhook:
                 max_poll_records=1,
             )
             producer = AIOKafkaProducer(**connection(self._settings), enable_idempotence=True)
-            session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S))
+            session = targets.session(self._settings, REQUEST_TIMEOUT_S)
             await stack.enter_async_context(session)
             for client in (consumer, producer):
                 await client.start()
@@ -147,7 +148,7 @@ class Webhook:
         try:
             async with session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 status = response.status
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return type(error).__name__
         if 200 <= status < 300:
             return None

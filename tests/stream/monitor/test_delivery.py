@@ -1,22 +1,29 @@
 """Alerts reach a webhook and an Alertmanager, and a receiver that is slow or dead harms nobody else."""
 
 import asyncio
+import contextlib
 import hmac
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import orjson
+import pytest
+from aiohttp import web
 from pydantic import SecretStr
 
+from stream.errors import SettingsError
 from stream.events import DistressSignal
-from stream.monitor.alertmanager import RESOLVED_FOR, Outbox
+from stream.monitor.alertmanager import RESOLVED_FOR, Alertmanager, Outbox
 from stream.monitor.app import running
 from stream.monitor.board import Board
 from stream.monitor.events import Alert, Evidence, Review
+from stream.monitor.metrics import MonitorMetrics
+from stream.monitor.targets import check_target, session
 from stream.settings import Settings
 from tests.records import produce, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
@@ -217,3 +224,139 @@ def test_a_dismissed_alert_ends_for_alertmanager() -> None:
     (told,) = outbox.round(board, now + timedelta(seconds=1))
     assert told["endsAt"] == now
     assert orjson.dumps(told)
+
+
+class AlertmanagerTwin:
+    """Answers as Alertmanager does: it takes what is valid, and answers 400 if anything was not."""
+
+    def __init__(self, *, refuses: str = "", status: int = 200) -> None:
+        self.url = ""
+        self.status = status
+        self.taken: set[str] = set()
+        self._refuses = refuses
+
+    async def handle(self, request: web.Request) -> web.Response:
+        if self.status != 200:
+            return web.Response(status=self.status, headers={"Location": f"{self.url}/elsewhere"})
+        alerts = await request.json()
+        found = {one["labels"]["alert_id"] for one in alerts}
+        if self._refuses in found or any(one["startsAt"] > one["endsAt"] for one in alerts):
+            return web.json_response({"code": 600, "message": "invalid"}, status=400)
+        self.taken |= found
+        return web.Response(status=200)
+
+    async def elsewhere(self, request: web.Request) -> web.Response:
+        self.taken.add("elsewhere")
+        return web.Response(status=200)
+
+
+@contextlib.asynccontextmanager
+async def twin(**options: Any) -> AsyncIterator[AlertmanagerTwin]:
+    receiver = AlertmanagerTwin(**options)
+    app = web.Application()
+    app.router.add_post("/api/v2/alerts", receiver.handle)
+    app.router.add_route("*", "/elsewhere", receiver.elsewhere)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def sending(url: str, board: Board) -> AsyncIterator[MonitorMetrics]:
+    """An Alertmanager client that sends what is on the board."""
+    metrics = MonitorMetrics()
+    client = Alertmanager(
+        Settings(alertmanager_url=url, alertmanager_resend_s=0.2), board, metrics, asyncio.Event()
+    )
+    task = asyncio.create_task(client.run())
+    try:
+        yield metrics
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def deliveries(metrics: MonitorMetrics, result: str) -> float:
+    return float(metrics.deliveries.labels("alertmanager", result)._value.get())
+
+
+async def test_one_refused_alert_hides_none_of_the_others_and_is_given_up_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    board = Board()
+    for n in range(9):
+        board.take_alert(alert(id=f"alert-{n}"))
+    async with twin(refuses="alert-4") as receiver, sending(receiver.url, board) as metrics:
+        others = {f"alert-{n}" for n in range(9) if n != 4}
+        await eventually(lambda: receiver.taken == others and deliveries(metrics, "given_up") == 1)
+        await asyncio.sleep(0.5)
+        assert deliveries(metrics, "given_up") == 1
+    assert "alert_id=alert-4" in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+
+
+async def test_alertmanagers_redirects_are_not_followed() -> None:
+    board = Board()
+    board.take_alert(alert())
+    async with twin(status=307) as receiver, sending(receiver.url, board) as metrics:
+        await eventually(lambda: deliveries(metrics, "retried") > 0)
+        assert receiver.taken == set()
+        assert deliveries(metrics, "delivered") == 0
+
+
+def test_alertmanager_is_never_told_of_an_alert_that_starts_after_it_ends() -> None:
+    """Alerts follow the time of messages, whose clocks may be ahead."""
+    board, outbox = Board(), Outbox(timedelta(seconds=60))
+    now = datetime.now(UTC)
+    ahead = now + timedelta(hours=3)
+    board.take_alert(alert(id="fires", starts_at=ahead, updated_at=ahead))
+    board.take_alert(alert("resolved", id="ended", starts_at=ahead, updated_at=ahead, ends_at=ahead))
+    told = outbox.round(board, now)
+    assert len(told) == 2
+    assert all(one["startsAt"] <= one["endsAt"] and one["startsAt"] <= now for one in told)
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://alerts.example.org/in", {}),
+        ("http://127.0.0.1:9093", {}),
+        ("http://localhost:9093", {}),
+        ("http://[::1]:9093", {}),
+        ("http://alertmanager:9093", {"allow_http_receivers": True}),
+        ("https://10.0.0.7/in", {"allow_private_receivers": True}),
+        ("http://169.254.169.254/", {"allow_private_receivers": True, "allow_http_receivers": True}),
+    ],
+)
+def test_plain_http_and_private_addresses_are_sent_to_only_where_a_setting_allows_them(
+    url: str, allowed: dict[str, bool]
+) -> None:
+    check_target(url, Settings(**allowed))
+    if allowed:
+        with pytest.raises(SettingsError, match="allow_"):
+            check_target(url, Settings())
+
+
+async def test_a_name_that_leads_into_a_private_network_is_refused_when_connecting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def resolve(*_: Any, **__: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "hostname": "inside.example",
+                "host": "10.0.0.7",
+                "port": 443,
+                "family": 2,
+                "proto": 0,
+                "flags": 0,
+            }
+        ]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    async with session(Settings(), 5.0) as client:
+        with pytest.raises(aiohttp.ClientConnectorError, match="allow_private_receivers"):
+            await client.post("https://inside.example/in")

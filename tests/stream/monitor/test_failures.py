@@ -1,0 +1,173 @@
+"""What happens to brokers and topics is seen and said: a dead broker, a topic made anew, one that grows."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import NewPartitions
+
+from stream.admin import connected, create_topics, partition_counts
+from stream.errors import StalledError, TopicError
+from stream.events import ALL_CHANNELS, CountDelta
+from stream.monitor.app import running
+from stream.monitor.changelogs import changelog_of
+from stream.monitor.partitions import Partitions
+from stream.settings import Settings
+from tests.brokers import ApacheKafka, Broker
+from tests.records import Record, produce
+from tests.stream.monitor.conftest import MonitorTopics
+from tests.stream.monitor.factories import delta
+from tests.stream.monitor.test_app import delta_record, two_channels, until
+from tests.stream.monitor.test_delivery import eventually
+from tests.stream.monitor.test_health import ends, get
+
+
+@pytest.fixture(autouse=True)
+def _real(broker: Broker) -> None:
+    if broker.kind == "embedded":
+        pytest.skip("the embedded broker gives topics no id and no new partitions: set KAFKA_HOME")
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[ApacheKafka]:
+    """A broker of this test's own, for it to be killed."""
+    folder = tmp_path / "mortal"
+    folder.mkdir()
+    broker = ApacheKafka(folder)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def on(partition: int, deltas: Iterable[CountDelta]) -> Iterator[Record]:
+    return (replace(delta_record(one), partition=partition) for one in deltas)
+
+
+async def recreate(settings: Settings, topic: str) -> None:
+    async with connected(settings) as admin:
+        await admin.delete_topics([topic])
+    deadline = time.monotonic() + 20
+    while topic in await partition_counts(settings, [topic]):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    await create_topics(settings)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Faust's own thread
+async def test_a_broker_that_is_killed_while_nothing_happens_makes_it_unready_and_then_ends_it_with_5(
+    mortal: ApacheKafka, unique_name: str, tmp_path: Path, broker: Broker
+) -> None:
+    settings = Settings(
+        bootstrap_servers=mortal.bootstrap_servers,
+        input_topic="messages",
+        topic_prefix="emotions",
+        state_dir=tmp_path / "state",
+        partitions=1,
+        http_port=0,
+        stall_timeout_s=20,
+        session_timeout_ms=6000,
+    )
+    await create_topics(settings)
+    async with running(settings) as started:
+        await eventually(lambda: started.monitor.ready)
+        mortal.crash()
+        began = time.monotonic()
+
+        async def unready() -> bool:
+            status, answer = await get(started, "/readyz")
+            return status == 503 and "no broker has answered" in answer["reason"]
+
+        await eventually(unready, timeout_s=30)
+        error = await ends(started, timeout_s=60)
+        assert (await get(started, "/healthz"))[0] == 503
+    assert isinstance(error, StalledError)
+    assert error.exit_code == 5
+    assert time.monotonic() - began < 60
+
+
+async def test_a_counts_topic_made_anew_ends_the_monitor_and_its_lower_offsets_count(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    servers, topic = settings.bootstrap_servers or "", settings.topics.counts
+    await produce(servers, topic, map(delta_record, two_channels(30)))
+    async with running(settings) as started:
+        await until(settings, Counter({("support", "joy"): 30, (ALL_CHANNELS, "joy"): 30}))
+        await recreate(settings, topic)
+        error = await ends(started)
+        assert isinstance(error, TopicError)
+        assert "made anew" in str(error)
+    await produce(servers, topic, map(delta_record, two_channels(12, first=30)))
+    async with running(settings):
+        await until(settings, Counter({("support", "joy"): 42, (ALL_CHANNELS, "joy"): 42}))
+
+
+async def test_an_input_topic_made_anew_is_counted_from_its_offset_0(monitor_topics: MonitorTopics) -> None:
+    settings = await monitor_topics(partitions=1)
+    servers, topic = settings.bootstrap_servers or "", settings.topics.counts
+
+    def of(epoch: str, messages: int) -> Iterator[Record]:
+        for one in two_channels(messages):
+            yield delta_record(
+                one.model_copy(update={"source": one.source.model_copy(update={"epoch": epoch})})
+            )
+
+    await produce(servers, topic, of("first", 20))
+    await produce(servers, topic, of("second", 15))
+    await produce(servers, topic, of("second", 15))
+    async with running(settings):
+        await until(settings, Counter({("support", "joy"): 35, (ALL_CHANNELS, "joy"): 35}))
+
+
+async def test_added_partitions_are_read_within_seconds_and_the_changelog_grows_with_them(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    servers, topic = settings.bootstrap_servers or "", settings.topics.counts
+    await produce(servers, topic, map(delta_record, two_channels(10)))
+    async with running(settings) as started:
+        await until(settings, Counter({("support", "joy"): 10, (ALL_CHANNELS, "joy"): 10}))
+        async with connected(settings) as admin:
+            await admin.create_partitions({topic: NewPartitions(3)})
+        began = time.monotonic()
+        await eventually(lambda: set(started.monitor.partitions.counts) == {0, 1, 2}, timeout_s=40)
+        assert time.monotonic() - began < 40
+        changelog = changelog_of(settings, topic)
+        assert (await partition_counts(settings, [changelog]))[changelog] == 3
+        start = time.time() // 60 * 60
+        new = [delta({start: {"joy": 1}}, first=100 + n, channel="sales") for n in range(7)]
+        await produce(servers, topic, on(2, new))
+        await until(
+            settings, Counter({("support", "joy"): 10, (ALL_CHANNELS, "joy"): 10, ("sales", "joy"): 7})
+        )
+
+
+async def test_one_partition_that_stands_still_while_the_others_move_ends_the_monitor(
+    monitor_topics: MonitorTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await monitor_topics(stall_timeout_s=8, http_port=0)
+    servers, topic = settings.bootstrap_servers or "", settings.topics.counts
+    take = Partitions.take_delta
+
+    def stuck_on_0(partitions: Partitions, event: object) -> None:
+        if event.message.partition != 0:  # type: ignore[attr-defined]
+            take(partitions, event)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Partitions, "take_delta", stuck_on_0)
+    async with running(settings) as started:
+        await eventually(lambda: started.monitor.ready)
+        await produce(servers, topic, on(0, two_channels(3)))
+        ending = asyncio.create_task(ends(started, timeout_s=40))
+        first = 10
+        while not ending.done():
+            await produce(servers, topic, on(1, two_channels(1, first=first)))
+            first += 1
+            await asyncio.sleep(0.3)
+        error = await ending
+    assert isinstance(error, StalledError)
+    assert "partition 0 stands still" in str(error)
