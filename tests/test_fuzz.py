@@ -5,13 +5,15 @@
 
 import io
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
+from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,12 +35,11 @@ from stream.limits import SMALLEST_BYTES, OutputLimits
 from stream.mapping import MessageMapping, place_of
 from stream.monitor.backtest import event_of
 from stream.monitor.backtest import replay as backtest
-from stream.monitor.counting import CountPartition, CountPolicy
+from stream.monitor.counting import CountPolicy
 from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.partitions import Partitions
 from stream.monitor.rulesfile import RulesFile
-from stream.monitor.signalling import SignalPartition
-from stream.monitor.store import AuthorStore, CountStore
+from stream.monitor.store import count_records, signal_records
 from stream.privacy import OptOut, Pseudonyms
 from stream.reading import Line, RefusedLine, read_lines
 from stream.records import Record, size_bytes
@@ -187,20 +188,31 @@ SETTINGS = Settings()
 METRICS = MonitorMetrics()
 
 
+class NothingStored:
+    """The state of a partition that is new."""
+
+    def get(self, _: bytes) -> None:
+        return None
+
+    def items(self, *_: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
+
+
 def monitored() -> Partitions:
-    """One partition of the counts and one of the signals, with the shipped rules and no store."""
-    store: Any = None
-    partitions = Partitions(SETTINGS, store, store, METRICS, RULES)
-    partitions.counts[0] = CountPartition(0, RULES, CountPolicy())
-    partitions.signals[0] = SignalPartition(0, RULES, lambda _: None)
+    """One partition of the counts and one of the signals, with the shipped rules and nothing stored."""
+    partitions, state = Partitions(SETTINGS, METRICS, RULES), cast(Any, NothingStored())
+    for topic in (TOPICS.counts, TOPICS.signals):
+        partitions.load(TP(topic, 0), state, None)
     partitions._delta_at[0] = 0.0
     return partitions
 
 
-def consumed(topic: str, offset: int, value: bytes | None, key: bytes | None = b"k") -> Any:
-    return SimpleNamespace(
-        message=SimpleNamespace(topic=topic, partition=0, offset=offset, key=key, value=value)
+def consumed(topic: str, offset: int, value: bytes | None, key: bytes | None, timestamp: int) -> Any:
+    """As Faust hands over a record; its time stamp is in seconds."""
+    message = SimpleNamespace(
+        topic=topic, partition=0, offset=offset, key=key, value=value, timestamp=timestamp / 1000
     )
+    return SimpleNamespace(message=message)
 
 
 RIGHT_DELTA = orjson.loads(delta({NOON: {"joy": 3}, NOON + 60: {"anger": 1}}).model_dump_json())
@@ -208,25 +220,33 @@ RIGHT_SIGNAL = orjson.loads(signal(phrases=["urgent"]).model_dump_json())
 
 
 @fuzzed
-@given(st.lists(hostile.changed(RIGHT_DELTA) | hostile.values, min_size=1, max_size=4), hostile.keys)
-def test_every_record_of_the_counts_is_counted_or_passed_over(values: list[bytes], key: bytes | None) -> None:
+@given(
+    st.lists(hostile.changed(RIGHT_DELTA) | hostile.values, min_size=1, max_size=4),
+    hostile.keys,
+    hostile.timestamps,
+)
+def test_every_record_of_the_counts_is_counted_or_passed_over(
+    values: list[bytes], key: bytes | None, timestamp: int
+) -> None:
     partitions = monitored()
     for offset, value in enumerate(values):
-        partitions.take_delta(consumed("emotions.counts", offset, value, key))
+        partitions.take_delta(consumed(TOPICS.counts, offset, value, key, timestamp))
     _goes_on(partitions)
     assert partitions.counts[0].checkpoint.offset == len(values) - 1
 
 
 @fuzzed
 @given(
-    st.lists(st.none() | hostile.changed(RIGHT_SIGNAL) | hostile.values, min_size=1, max_size=4), hostile.keys
+    st.lists(st.none() | hostile.changed(RIGHT_SIGNAL) | hostile.values, min_size=1, max_size=4),
+    hostile.keys,
+    hostile.timestamps,
 )
 def test_every_record_of_the_signals_is_read_or_passed_over(
-    values: list[bytes | None], key: bytes | None
+    values: list[bytes | None], key: bytes | None, timestamp: int
 ) -> None:
     partitions = monitored()
     for offset, value in enumerate(values):
-        partitions.take_signal(consumed("emotions.signals", offset, value, key))
+        partitions.take_signal(consumed(TOPICS.signals, offset, value, key, timestamp))
     _goes_on(partitions)
     assert partitions.signals[0].offset == len(values) - 1
 
@@ -237,9 +257,8 @@ def _goes_on(partitions: Partitions) -> None:
     counts, signals = partitions.counts[0].take_changes(), partitions.signals[0].take_changes()
     for published in (*counts.alerts, *signals.alerts, *counts.counters):
         to_json(published.model_dump())
-    nothing: Any = None
-    CountStore.records(nothing, 0, counts, NOW_MS)
-    AuthorStore.records(nothing, signals, NOW_MS)
+    count_records(0, counts, NOW_MS)
+    signal_records(signals, NOW_MS)
 
 
 @fuzzed

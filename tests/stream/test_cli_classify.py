@@ -24,7 +24,7 @@ def labels(*arguments: Any, stdin: str | None = None) -> list[tuple[str, str]]:
 
 def test_each_text_becomes_a_line_of_json_with_all_that_the_model_says() -> None:
     (entry,) = classified("fear of the bill")
-    assert set(entry) == {"text", "label", "confidence", "scores", "neutral", "distress", "windows"}
+    assert set(entry) == {"text", "label", "labels", "confidence", "scores", "neutral", "distress", "windows"}
     assert entry["label"] == "fear"
     assert sum(entry["scores"].values()) + entry["neutral"] == pytest.approx(1, abs=1e-4)
 
