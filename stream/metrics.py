@@ -97,6 +97,18 @@ class Metrics:
         self.rejoins = Counter(
             "emotion_rejoins", "Times the group was left and joined again after a failure.", registry=registry
         )
+        self.unread_expired = Counter(
+            "emotion_unread_expired",
+            "Offsets that retention removed before they were read.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.broker_answers = Gauge(
+            "emotion_broker_answers", "Whether a broker answers (looked at once a second).", registry=registry
+        )
+        self.input_topic_exists = Gauge(
+            "emotion_input_topic_exists", "Whether the input topic is there.", registry=registry
+        )
         self.optout_authors = Gauge(
             "emotion_optout_entries", "Entries on the opt-out list.", registry=registry
         )

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,19 +19,19 @@ from model.contract import Model
 from stream.admin import batch_limits, check_topics
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
+from stream.annotate.inputtopic import InputTopic, TopicChangedError
 from stream.annotate.optouts import following
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.pipeline import Pipeline
 from stream.annotate.progress import Progress
-from stream.annotate.publish import AtLeastOnce, Publisher, start_shared_producer
+from stream.annotate.publish import OpenPublisher, publishers
 from stream.annotate.refusals import refusal
 from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.classifier import load_classifier
 from stream.codec import JSON_VALUES
-from stream.deadline import Deadline
-from stream.errors import SettingsError, StalledError, StreamError
+from stream.errors import BrokerError, SettingsError, StalledError, StreamError
 from stream.kafka import connection
 from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
@@ -41,17 +40,14 @@ from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
 from stream.registry import labelled_events, open_registry
 from stream.settings import Settings
-from stream.transactions import (
-    FencedError,
-    PublishError,
-    Transactions,
-    producer_arguments,
-    stop_producer,
-)
+from stream.topicwatch import BrokerSilentError, TopicWatch
+from stream.transactions import FencedError, PublishError
 
 _log = structlog.get_logger(__name__)
 
 _OBSERVE_S = 0.5
+_LOOK_TIMEOUT_S = 3.0
+_METADATA_MAX_AGE_MS = 3_000
 _REJOIN_S = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -60,7 +56,7 @@ class Annotator:
 
     def __init__(self, settings: Settings, model: Model, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics()
-        self.progress = Progress(settings.stall_timeout_s, time.monotonic())
+        self.progress = Progress(settings.stall_timeout_s)
         self.http_port: int | None = None
         self._settings = settings
         self._model = model
@@ -68,6 +64,8 @@ class Annotator:
         self._stop = asyncio.Event()
         self._limits = OutputLimits(assumed=settings.published_bytes)
         self._pipeline: Pipeline | None = None
+        self._input: InputTopic | None = None
+        self._measured: set[int] = set()
         self._pseudonyms = Pseudonyms(
             settings.author_key.get_secret_value().encode() if settings.author_key else None,
             author_case=settings.author_case,
@@ -90,13 +88,14 @@ class Annotator:
         Raises:
             BrokerError, TopicError, SettingsError: it cannot start.
             ModelBrokenError: the model fails on every text.
-            StalledError: messages wait, but nothing was finished for ``stall_timeout_s``.
+            StalledError: messages of a partition wait, but none was finished for ``stall_timeout_s``.
         """
         settings = self._settings
         partitions = await self.check()
         self._limits = OutputLimits(
             await batch_limits(settings, partitions), assumed=settings.published_bytes
         )
+        self._input = await self._look_at_input()
         threads = (Worker("tokenize"), Worker("model"))
         try:
             async with contextlib.AsyncExitStack() as around:
@@ -120,7 +119,7 @@ class Annotator:
                 if self._registry is not None:
                     await around.enter_async_context(self._registry)
                 self._events = await labelled_events(self._registry, settings)
-                await self._memberships(partitions, threads)
+                await self._label(self._input, partitions, threads)
         finally:
             for thread in threads:
                 thread.stop()
@@ -128,14 +127,14 @@ class Annotator:
 
     def unhealthy(self) -> str | None:
         """Why a supervisor should restart us, if it should."""
-        stalled_s = self.progress.stalled_for_s(time.monotonic())
-        if self.progress.stalled(time.monotonic()):
-            return f"{self.progress.lag} messages wait and none was finished for {stalled_s:.0f} s"
-        return None
+        stall = self.progress.stall(time.monotonic())
+        return None if stall is None else str(stall)
 
     def unready(self) -> str | None:
         """Why we are not labelling at the moment, if we are not."""
-        if self._pipeline is None:
+        if self._input is not None and (reason := self._input.unready()):
+            return reason
+        if self._pipeline is None or not self._pipeline.ready:
             return "not in the consumer group"
         held = [tp.partition for tp, partition in self._pipeline.partitions.items() if partition.held]
         if held and self._registry is not None and self._registry.failing:
@@ -158,15 +157,49 @@ class Annotator:
             needed.add(names.optout)
         return await check_topics(self._settings, needed)
 
-    async def _memberships(self, partitions: dict[str, int], threads: tuple[Worker, Worker]) -> None:
+    async def _look_at_input(self) -> InputTopic:
+        settings = self._settings
+        watch = TopicWatch(connection(settings), settings.input_topic, _LOOK_TIMEOUT_S)
+        topic = InputTopic(settings.input_topic, watch, self.metrics)
+        try:
+            await topic.look()
+        except BrokerSilentError as error:
+            raise BrokerError(
+                f"the Kafka cluster at {settings.bootstrap_servers} does not tell of the input topic: {error}"
+            ) from error
+        return topic
+
+    async def _label(
+        self, topic: InputTopic, partitions: dict[str, int], threads: tuple[Worker, Worker]
+    ) -> None:
+        """Memberships, and beside them, whatever they hang in, what looks on."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                looking_on = [
+                    tasks.create_task(topic.follow(), name="input-topic"),
+                    tasks.create_task(self._watch(), name="watch"),
+                ]
+                await self._memberships(topic, partitions, threads)
+                for task in looking_on:
+                    task.cancel()
+        except BaseExceptionGroup as raised:
+            raise _decisive(raised) from None
+
+    async def _memberships(
+        self, topic: InputTopic, partitions: dict[str, int], threads: tuple[Worker, Worker]
+    ) -> None:
         failures = 0
         while not self._stop.is_set():
+            await topic.until_there(self._stop)
             finished_before = self.progress.finished_messages
             try:
-                await self._member(partitions, threads)
+                await topic.look()
+                await self._member(topic, partitions, threads)
             except Exception as raised:
                 error = _decisive(raised)
-                if not isinstance(error, FencedError | PublishError | KafkaError):
+                if isinstance(error, TopicChangedError):
+                    self.progress.forget()
+                elif not isinstance(error, FencedError | PublishError | KafkaError | BrokerSilentError):
                     raise error from None
                 if refused := refusal(error):
                     raise refused from error
@@ -177,11 +210,12 @@ class Annotator:
         pause_s = _REJOIN_S[min(failures, len(_REJOIN_S) - 1)]
         self.metrics.rejoins.inc()
         _log.warning("leaving the group and joining again", reason=str(error), pause_s=pause_s)
-        self._raise_if_stalled()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), pause_s)
 
-    async def _member(self, partitions: dict[str, int], threads: tuple[Worker, Worker]) -> None:
+    async def _member(
+        self, topic: InputTopic, partitions: dict[str, int], threads: tuple[Worker, Worker]
+    ) -> None:
         """One membership in the group, from join to leave."""
         settings = self._settings
         consumer = AIOKafkaConsumer(
@@ -189,9 +223,10 @@ class Annotator:
             group_id=settings.group_id,
             enable_auto_commit=False,
             isolation_level="read_committed",
-            # Where a group starts is decided when a partition is taken over; what this decides is where to
-            # go on when retention has overtaken us, and then nothing that is still there may be skipped.
-            auto_offset_reset="earliest",
+            # Where a group starts is decided when a partition is taken over, and where to go on after
+            # retention has overtaken us is decided with a count of what was lost.
+            auto_offset_reset="none",
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,  # also the time until added partitions are read
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             max_poll_interval_ms=settings.max_poll_interval_ms,
@@ -199,63 +234,39 @@ class Annotator:
         )
         try:
             await asyncio.wait_for(consumer.start(), settings.transaction_timeout_ms / 1000)
-            async with self._publishers(consumer) as open_publisher:
+            async with publishers(settings, consumer, self._limits) as open_publisher:
                 self._pipeline = Pipeline(
                     settings,
                     self._model,
                     self._admission(),
-                    self._context(consumer, open_publisher, partitions),
+                    self._context(consumer, open_publisher, partitions, topic),
                     self.metrics,
                     threads,
                     self._registry,
                 )
-                await self._run_pipeline(self._pipeline, consumer, partitions[settings.input_topic])
+                await self._run_pipeline(self._pipeline, consumer, partitions[settings.input_topic], topic)
         except TimeoutError:
             raise PublishError("the brokers did not answer in time") from None
         finally:
             self._pipeline = None
             await _leave(consumer, settings.revoke_timeout_s)
 
-    async def _run_pipeline(self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int) -> None:
+    async def _run_pipeline(
+        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int, topic: InputTopic
+    ) -> None:
         async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(self._watch(pipeline), name="watch")
+            changed = tasks.create_task(topic.end_when_changed(), name="topic-changed")
             drain = tasks.create_task(self._stop_when_drained(pipeline, consumer, partitions), name="drain")
             await pipeline.run(self._stop)
-            watch.cancel()
+            changed.cancel()
             drain.cancel()
-
-    @contextlib.asynccontextmanager
-    async def _publishers(
-        self, consumer: AIOKafkaConsumer
-    ) -> AsyncIterator[Callable[[TopicPartition], Awaitable[Publisher]]]:
-        """How a partition gets its publisher, for the guarantee that was asked for."""
-        settings = self._settings
-        arguments = producer_arguments(connection(settings), settings.largest_record_bytes)
-        timeout_ms = settings.transaction_timeout_ms
-
-        if settings.guarantee == "exactly_once":
-
-            async def transactional(tp: TopicPartition) -> Publisher:
-                return await Transactions.start(tp, settings.group_id, timeout_ms, arguments, self._limits)
-
-            yield transactional
-            return
-
-        producer = await start_shared_producer(timeout_ms / 1000, arguments)
-
-        async def plain(tp: TopicPartition) -> Publisher:
-            return AtLeastOnce(tp, consumer, producer, timeout_ms / 1000, self._limits)
-
-        try:
-            yield plain
-        finally:
-            await stop_producer(producer, Deadline(settings.revoke_timeout_s))
 
     def _context(
         self,
         consumer: AIOKafkaConsumer,
-        open_publisher: Callable[[TopicPartition], Awaitable[Publisher]],
+        open_publisher: OpenPublisher,
         partitions: dict[str, int],
+        topic: InputTopic,
     ) -> PartitionContext:
         settings = self._settings
         policy = OutcomePolicy(
@@ -265,7 +276,9 @@ class Annotator:
             include_text=settings.include_text,
             count_window_s=settings.count_window_s,
             signal_min_level=settings.signal_min_level,
+            epoch=topic.epoch,
         )
+        latest = settings.auto_offset_reset == "latest"
         exactly_once = settings.guarantee == "exactly_once"
         return PartitionContext(
             consumer=consumer,
@@ -274,8 +287,9 @@ class Annotator:
             metrics=self.metrics,
             tracing=self._tracing,
             commit_interval_s=settings.commit_interval_ms / 1000 if exactly_once else 0.0,
-            reset_to_earliest=settings.auto_offset_reset == "earliest",
-            on_commit=lambda messages: self.progress.note(time.monotonic(), messages),
+            epoch=topic.epoch,
+            skips_backlog=lambda partition: latest and not topic.is_newer_than_us(partition),
+            progress=self.progress,
         )
 
     def _admission(self) -> Admission:
@@ -294,13 +308,19 @@ class Annotator:
             publish_keys=settings.publish_keys,
         )
 
-    async def _watch(self, pipeline: Pipeline) -> None:
-        """Lag and age as metrics, the opt-out file on change, and the stall watchdog."""
+    async def _watch(self) -> None:
+        """Lag and age as metrics, the opt-out file on change, and the stall watchdog.
+
+        Raises:
+            StalledError: a partition stands still, in whatever the membership hangs.
+        """
         while True:
             await asyncio.sleep(_OBSERVE_S)
             self._reload_optout()
-            await self._observe_lag(pipeline)
-            self._raise_if_stalled()
+            if self._pipeline is not None:
+                await self._observe_lag(self._pipeline)
+            if reason := self.unhealthy():
+                raise StalledError(f"{reason} (stall_timeout_s): ending, so that a supervisor can restart us")
 
     def _reload_optout(self) -> None:
         if not self._optout.reload():
@@ -311,23 +331,22 @@ class Annotator:
 
     async def _observe_lag(self, pipeline: Pipeline) -> None:
         now_ms = time.time() * 1000
-        lags: dict[int, int] = {}
+        name = self._settings.input_topic
         for tp, partition in list(pipeline.partitions.items()):
-            lag, age_s = await partition.lag(now_ms)
-            lags[tp.partition] = lag
-            self.metrics.lag_messages.labels(tp.topic, tp.partition).set(lag)
-            self.metrics.lag_seconds.labels(tp.topic, tp.partition).set(age_s)
-        for gone in self.progress.lag_messages.keys() - lags.keys():
-            self.metrics.lag_messages.remove(self._settings.input_topic, gone)
-            self.metrics.lag_seconds.remove(self._settings.input_topic, gone)
-        self.progress.lag_messages = lags
+            with contextlib.suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(_OBSERVE_S):
+                    known = await partition.lag(now_ms)
+                if known is None or pipeline.partitions.get(tp) is not partition:
+                    continue
+                lag, age_s = known
+                self.progress.observed(time.monotonic(), tp.partition, lag)
+                self.metrics.lag_messages.labels(name, tp.partition).set(lag)
+                self.metrics.lag_seconds.labels(name, tp.partition).set(age_s)
+        for gone in self._measured - self.progress.lag_messages.keys():
+            self.metrics.lag_messages.remove(name, gone)
+            self.metrics.lag_seconds.remove(name, gone)
+        self._measured = set(self.progress.lag_messages)
         self.metrics.in_flight.set(pipeline.in_flight)
-        if self.progress.lag == 0:
-            self.progress.note(time.monotonic())
-
-    def _raise_if_stalled(self) -> None:
-        if reason := self.unhealthy():
-            raise StalledError(f"{reason} (stall_timeout_s): ending, so that a supervisor can restart us")
 
     async def _stop_when_drained(
         self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int

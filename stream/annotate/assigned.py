@@ -14,7 +14,8 @@ from model.contract import Emotion
 from stream.annotate.ledger import Entry, Ledger
 from stream.annotate.outcomes import OutcomeEncoder
 from stream.annotate.partition import PartitionState, transition
-from stream.annotate.publish import Publisher
+from stream.annotate.progress import Progress
+from stream.annotate.publish import OpenPublisher, Publisher
 from stream.annotate.tracing import Tracing
 from stream.deadline import Deadline
 from stream.errors import MessageError
@@ -27,18 +28,24 @@ _COMMIT_MESSAGES = 4096
 """Most messages in one commit: bounds the time that encoding keeps the event loop."""
 
 
+_EPOCH_NOTE = "epoch="
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionContext:
     """What all partitions of one pipeline share."""
 
     consumer: AIOKafkaConsumer
-    open_publisher: Callable[[TopicPartition], Awaitable[Publisher]]
+    open_publisher: OpenPublisher
     encoder: OutcomeEncoder
     metrics: Metrics
     tracing: Tracing
     commit_interval_s: float
-    reset_to_earliest: bool
-    on_commit: Callable[[int], None]
+    epoch: str | None
+    """Which of the topics that had this name it is (``stream.ids``)."""
+    skips_backlog: Callable[[int], bool]
+    """Whether a partition of which nothing is committed starts at its end."""
+    progress: Progress
 
 
 class AssignedPartition:
@@ -66,14 +73,16 @@ class AssignedPartition:
         if self.ledger.finished:
             self._wake.set()
 
-    async def lag(self, now_ms: float) -> tuple[int, float]:
-        """Messages not yet finished, and the age in seconds of the oldest one in work."""
+    async def lag(self, now_ms: float) -> tuple[int, float] | None:
+        """Messages not yet finished, and the age in seconds of the oldest one in work; None if not known."""
         consumer = self._context.consumer
         if not self.state.admits or self.tp not in consumer.assignment():
-            return len(self.ledger), 0.0
+            return None
+        end = consumer.last_stable_offset(self.tp)
+        if end is None:  # nothing was fetched yet
+            return None
         # The position, unlike our own next offset, passes transaction markers: they are nobody's message.
-        waiting = (consumer.last_stable_offset(self.tp) or 0) - await consumer.position(self.tp)
-        lag = len(self.ledger) + max(0, waiting)
+        lag = len(self.ledger) + max(0, end - await consumer.position(self.tp))
         if not self.ledger:
             return lag, 0.0
         return lag, max(0.0, (now_ms - self.ledger.entries[0].timestamp_ms) / 1000)
@@ -138,15 +147,89 @@ class AssignedPartition:
         """
         consumer = self._context.consumer
         self._publisher = await self._context.open_publisher(self.tp)
-        offset = await consumer.committed(self.tp)
+        offset = await self._committed()
         if offset is None:
-            edge = consumer.beginning_offsets if self._context.reset_to_earliest else consumer.end_offsets
-            offset = (await edge([self.tp]))[self.tp]
+            offset = await self._start_offset()
+            # Chosen once: a restart before the first message must not choose anew, and skip what came.
+            await self._publisher.commit({}, offset, self._note)
         self.ledger.next_offset = offset
         consumer.seek(self.tp, offset)
         self.state = transition(self.state, PartitionState.RUNNING)
         consumer.resume(self.tp)
         _log.info("partition taken over", partition=self.tp.partition, offset=offset)
+
+    @property
+    def _note(self) -> str:
+        """What is kept beside a committed offset: the topic that it is an offset of."""
+        return f"{_EPOCH_NOTE}{self._context.epoch}" if self._context.epoch else ""
+
+    async def _committed(self) -> int | None:
+        """The committed offset; where it is one of an earlier topic of this name, the new one's first."""
+        # ``consumer.committed`` gives the offset without what is kept beside it.
+        found = await self._context.consumer._coordinator.fetch_committed_offsets([self.tp])
+        committed = found.get(self.tp)
+        if committed is None or committed.offset < 0:
+            return None
+        note = committed.metadata or ""
+        if self._note and note.startswith(_EPOCH_NOTE) and note != self._note:
+            _log.warning(
+                "the committed offset is one of an earlier topic of this name",
+                topic=self.tp.topic,
+                partition=self.tp.partition,
+                offset=committed.offset,
+            )
+            return await self._edge(self._context.consumer.beginning_offsets)
+        return int(committed.offset)
+
+    async def _start_offset(self) -> int:
+        consumer = self._context.consumer
+        skips = self._context.skips_backlog(self.tp.partition)
+        return await self._edge(consumer.end_offsets if skips else consumer.beginning_offsets)
+
+    async def _edge(self, of: Callable[[list[TopicPartition]], Awaitable[dict[TopicPartition, int]]]) -> int:
+        return (await of([self.tp]))[self.tp]
+
+    async def out_of_range(self, position: int) -> None:
+        """Go on where the log has something, since it has nothing at the position that was to be read.
+
+        Raises:
+            PublishError: messages in flight lie beyond that; joining anew starts over.
+        """
+        consumer = self._context.consumer
+        first = await self._edge(consumer.beginning_offsets)
+        end = await self._edge(consumer.end_offsets)
+        if not self.state.admits or await consumer.position(self.tp) != position or first <= position <= end:
+            return  # given away, or told a second time, or there again
+        if position < first:
+            self._note_expired(position, first)
+            offset = first
+        else:
+            # The same topic was cut back (an unclean election): what is left was labelled. Where brokers
+            # give topics no id, it is another topic of this name.
+            offset = end if self._context.epoch else first
+            _log.error(
+                "the partition ends before the offset to go on from",
+                topic=self.tp.topic,
+                partition=self.tp.partition,
+                offset=position,
+                end=end,
+                going_on_from=offset,
+            )
+            if self.ledger:
+                raise PublishError(f"{self.tp.topic} {self.tp.partition} ends before messages in flight")
+        self.ledger.next_offset = offset
+        consumer.seek(self.tp, offset)
+
+    def _note_expired(self, position: int, first: int) -> None:
+        _log.error(
+            "retention removed messages before they were read: they stay without a label",
+            topic=self.tp.topic,
+            partition=self.tp.partition,
+            first_offset=position,
+            last_offset=first - 1,
+            offsets=first - position,
+        )
+        self._context.metrics.unread_expired.labels(self.tp.topic, self.tp.partition).inc(first - position)
 
     async def _pace(self) -> None:
         """Give a commit time to gather messages, unless the partition is to be given away."""
@@ -161,7 +244,7 @@ class AssignedPartition:
         metrics = self._context.metrics
         try:
             with self._context.tracing.span("publish", self.tp.topic, prefix):
-                await self._publisher.commit(output, prefix[-1].offset + 1)
+                await self._publisher.commit(output, prefix[-1].offset + 1, self._note)
         except FencedError:
             metrics.transactions.labels("fenced").inc()
             _log.warning(
@@ -180,7 +263,7 @@ class AssignedPartition:
         metrics.publish.observe(time.monotonic() - started)
         metrics.end_to_end.observe(max(0.0, time.time() - prefix[0].timestamp_ms / 1000))
         _count(prefix, metrics)
-        self._context.on_commit(len(prefix))
+        self._context.progress.committed(time.monotonic(), self.tp.partition, len(prefix))
 
 
 def _count(prefix: list[Entry], metrics: Metrics) -> None:

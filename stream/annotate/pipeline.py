@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from model.contract import Encoded, Model
 from stream.annotate import inference
@@ -69,6 +70,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._slots = asyncio.Semaphore(_BATCHES_AHEAD)
         self._tasks: asyncio.TaskGroup | None = None
         self._takes_partitions = False
+        self._joined = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Label messages until ``stop``; then finish what is in flight within ``revoke_timeout_s``.
@@ -99,6 +101,12 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self.partitions.clear()
 
     @property
+    def ready(self) -> bool:
+        """Whether the group has given us our share, which may be nothing, and we have taken it over."""
+        states = [partition.state for partition in self.partitions.values()]
+        return self._joined and PartitionState.INITIALISING not in states
+
+    @property
     def in_flight(self) -> int:
         """Messages admitted and not yet committed."""
         return sum(len(partition.ledger) for partition in self.partitions.values())
@@ -112,6 +120,8 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Take the partitions over in tasks of their own; until then they are paused."""
         self._consumer.pause(*assigned)
+        self._joined = True
+        self._context.progress.assigned(time.monotonic(), frozenset(tp.partition for tp in assigned))
         if self._tasks is None or not self._takes_partitions:
             return
         for tp in assigned:
@@ -133,7 +143,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def _poll_loop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            polled = await poll(self._consumer, timeout_ms=_POLL_TIMEOUT_MS, max_records=_POLL_MESSAGES)
+            polled = await self._poll()
             # Admitting can wait, and a rebalance can put a new owner's object in a partition's place
             # meanwhile; what was polled is the old one's and must not count as fetched by the new one.
             owners = {tp: self.partitions.get(tp) for tp in polled}
@@ -142,6 +152,18 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 if partition is not None and partition.state.admits:
                     await self._admit(partition, records)
             self._regulate()
+
+    async def _poll(self) -> dict[TopicPartition, list[Any]]:
+        """What was fetched meanwhile."""
+        try:
+            return await poll(self._consumer, timeout_ms=_POLL_TIMEOUT_MS, max_records=_POLL_MESSAGES)
+        except NoOffsetForPartitionError:
+            pass  # of a partition that is being taken over, which then seeks
+        except OffsetOutOfRangeError as error:
+            for tp, position in error.args[0].items():
+                if partition := self.partitions.get(tp):
+                    await partition.out_of_range(position)
+        return {}
 
     async def _admit(self, partition: AssignedPartition, records: Sequence[Any]) -> None:
         if self._gate is not None and self._tasks is not None:

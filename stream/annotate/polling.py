@@ -8,6 +8,8 @@ from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodec
 
 from stream.errors import RecordError
 
+_LONGEST_S: Final = 1.0
+"""While the group has no broker, ``getmany`` would wait for one, and hear nothing of a stop."""
 _SEARCH_S: Final = 10.0
 _FETCH_MS: Final = 1000
 
@@ -15,7 +17,7 @@ _FETCH_MS: Final = 1000
 async def poll(
     consumer: AIOKafkaConsumer, *, timeout_ms: int, max_records: int
 ) -> dict[TopicPartition, list[Any]]:
-    """``getmany`` of all partitions.
+    """``getmany`` of all partitions. Nothing comes while the group shares them out, nor without a broker.
 
     Raises:
         RecordError: a batch cannot be read, and was not when it was fetched again; names its place. Passing
@@ -23,9 +25,12 @@ async def poll(
         KafkaError: anything else; joining the group again may help.
     """
     try:
-        polled: dict[TopicPartition, list[Any]] = await consumer.getmany(
-            timeout_ms=timeout_ms, max_records=max_records
-        )
+        async with asyncio.timeout(_LONGEST_S):
+            polled: dict[TopicPartition, list[Any]] = await consumer.getmany(
+                timeout_ms=timeout_ms, max_records=max_records
+            )
+    except TimeoutError:
+        return {}
     except Exception as error:
         if isinstance(error, KafkaError) and not _is_unreadable(error):
             raise
@@ -46,6 +51,9 @@ async def _placed(consumer: AIOKafkaConsumer, error: Exception) -> Exception:
                     while await consumer.getmany(place, timeout_ms=_FETCH_MS, max_records=1):
                         pass
                 except Exception as again:
+                    other: Exception = again
+                    if isinstance(other, KafkaError) and not _is_unreadable(again):
+                        return again
                     return RecordError(
                         f"topic {place.topic}, partition {place.partition}: what lies at offset "
                         f"{await consumer.position(place)} cannot be read ({type(again).__name__}: {again}): "

@@ -1,31 +1,81 @@
-"""Whether the annotator gets anywhere: lag, the age of what waits, and the stall watchdog. Pure."""
+"""Whether each partition gets anywhere, over one membership in the group and the next. Pure.
+
+Only what is committed counts as getting somewhere, and a partition for itself: neither other partitions that
+move, nor joining the group anew, nor losing the partition together with the broker stops its clock. The clock
+stands still while Kafka is known to hold nothing for us, and ends when somebody else has the partition.
+"""
 
 from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A partition that stands still. ``messages`` is None where its lag could not even be learnt."""
+
+    partition: int
+    for_s: float
+    messages: int | None
+
+    def __str__(self) -> str:
+        waiting = "what waits is not known" if self.messages is None else f"{self.messages} messages wait"
+        return f"partition {self.partition}: {waiting} and none was finished for {self.for_s:.0f} s"
+
+
 @dataclass(slots=True)
 class Progress:
-    """Notes of the last time that something was finished. Times are seconds on one monotonic clock."""
+    """Clocks of the partitions that are ours. Times are seconds on one monotonic clock."""
 
     stall_timeout_s: float
-    last_at: float
     finished_messages: int = 0
     lag_messages: dict[int, int] = field(default_factory=dict)
+    """Lag of each partition when it was last known."""
+    _waiting_since: dict[int, float] = field(default_factory=dict)
+    _ours: frozenset[int] = frozenset()
 
-    def note(self, now: float, messages: int = 0) -> None:
-        """``messages`` were finished, or there is nothing to do: both count as getting somewhere."""
-        self.last_at = now
+    def assigned(self, now: float, partitions: frozenset[int]) -> None:
+        """The group has shared out its partitions, and these are ours now: all others are somebody else's.
+
+        Until its lag is known, a partition counts as one with messages that wait.
+        """
+        self._ours = partitions
+        for gone in (self._waiting_since.keys() | self.lag_messages.keys()) - partitions:
+            self._waiting_since.pop(gone, None)
+            self.lag_messages.pop(gone, None)
+        for partition in partitions:
+            self._waiting_since.setdefault(partition, now)
+
+    def observed(self, now: float, partition: int, lag: int) -> None:
+        """So many messages of a partition are not finished, as the broker has just told."""
+        if partition not in self._ours:
+            return
+        self.lag_messages[partition] = lag
+        if lag == 0:
+            self._waiting_since.pop(partition, None)
+        else:
+            self._waiting_since.setdefault(partition, now)
+
+    def committed(self, now: float, partition: int, messages: int) -> None:
+        """So many messages of a partition were finished."""
         self.finished_messages += messages
+        if partition in self._waiting_since:
+            self._waiting_since[partition] = now
+
+    def forget(self) -> None:
+        """What waited is not there any more: the topic has gone."""
+        self._waiting_since.clear()
+        self.lag_messages.clear()
+        self._ours = frozenset()
 
     @property
     def lag(self) -> int:
         """Messages of our partitions that are not finished."""
         return sum(self.lag_messages.values())
 
-    def stalled_for_s(self, now: float) -> float:
-        """Seconds without progress while messages wait; 0 when none wait."""
-        return now - self.last_at if self.lag > 0 else 0.0
-
-    def stalled(self, now: float) -> bool:
-        """Whether it is better to restart than to go on waiting."""
-        return self.stalled_for_s(now) >= self.stall_timeout_s
+    def stall(self, now: float) -> Stall | None:
+        """The partition that has stood still for longest, where that is ``stall_timeout_s`` or more."""
+        if not self._waiting_since:
+            return None
+        partition, since = min(self._waiting_since.items(), key=lambda waiting: waiting[1])
+        if now - since < self.stall_timeout_s:
+            return None
+        return Stall(partition, now - since, self.lag_messages.get(partition))

@@ -1,15 +1,26 @@
 """Publishing what is finished, together with the offsets that say so: exactly once, or at least once."""
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
+from stream.kafka import connection
 from stream.limits import OutputLimits
 from stream.records import LastOffsets, Output
-from stream.transactions import kafka_errors_translated, send, start_producer
+from stream.settings import Settings
+from stream.transactions import (
+    Transactions,
+    kafka_errors_translated,
+    producer_arguments,
+    send,
+    start_producer,
+    stop_producer,
+)
 
 
 class Publisher(Protocol):
@@ -56,8 +67,34 @@ class AtLeastOnce:
         """The producer is shared: whoever started it stops it."""
 
 
-async def start_shared_producer(timeout_s: float, arguments: dict[str, Any]) -> AIOKafkaProducer:
-    """The producer that ``AtLeastOnce`` publishers share; idempotent, so that a retry does not double."""
+OpenPublisher = Callable[[TopicPartition], Awaitable[Publisher]]
+"""Takes a partition over, and gives its publisher."""
+
+
+@asynccontextmanager
+async def publishers(
+    settings: Settings, consumer: AIOKafkaConsumer, limits: OutputLimits
+) -> AsyncIterator[OpenPublisher]:
+    """How a partition gets its publisher, for the guarantee that was asked for."""
+    arguments = producer_arguments(connection(settings), settings.largest_record_bytes)
+    timeout_ms = settings.transaction_timeout_ms
+
+    if settings.guarantee == "exactly_once":
+
+        async def transactional(tp: TopicPartition) -> Publisher:
+            return await Transactions.start(tp, settings.group_id, timeout_ms, arguments, limits)
+
+        yield transactional
+        return
+
+    # Idempotent, so that a retry of the client does not double what it sends.
     producer = AIOKafkaProducer(**arguments, enable_idempotence=True)
-    await start_producer(producer, timeout_s)
-    return producer
+    await start_producer(producer, timeout_ms / 1000)
+
+    async def plain(tp: TopicPartition) -> Publisher:
+        return AtLeastOnce(tp, consumer, producer, timeout_ms / 1000, limits)
+
+    try:
+        yield plain
+    finally:
+        await stop_producer(producer, Deadline(settings.revoke_timeout_s))

@@ -294,7 +294,7 @@ class HangingClassifier(FakeClassifier):
 
 
 async def test_no_progress_with_lag_ends_the_annotator(topics: Topics) -> None:
-    settings = await topics(stall_timeout_s=1.5, revoke_timeout_s=0.5, http_port=0)
+    settings = await topics(stall_timeout_s=2, revoke_timeout_s=0.5, http_port=0)
     await produce(str(settings.bootstrap_servers), settings.input_topic, [message("joy: x")])
     annotator = Annotator(settings, HangingClassifier())
     with pytest.raises(StalledError, match="1 messages wait and none was finished"):
@@ -304,7 +304,7 @@ async def test_no_progress_with_lag_ends_the_annotator(topics: Topics) -> None:
 
 async def test_transaction_markers_at_the_end_are_no_lag(topics: Topics) -> None:
     """A transactional producer leaves markers behind its messages, which nobody ever reads."""
-    settings = await topics(partitions=1, stall_timeout_s=1.5)
+    settings = await topics(partitions=1, stall_timeout_s=2.5)
     servers = str(settings.bootstrap_servers)
     async with (
         annotating(settings) as annotator,

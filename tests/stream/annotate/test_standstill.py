@@ -1,0 +1,215 @@
+"""Never stuck in silence: what stands still, is lost, or is another topic than before is told."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import NewPartitions, RecordsToDelete
+from aiokafka.structs import TopicPartition
+
+from model.fake import FakeClassifier
+from stream.admin import connected, create_topics
+from stream.annotate.app import Annotator
+from stream.errors import StalledError
+from stream.settings import Settings
+from tests.brokers import ApacheKafka, Broker
+from tests.conftest import Topics
+from tests.crash.annotators import annotators_of
+from tests.records import Record, produce, read_committed_until
+from tests.stream.annotate.test_annotator import annotate_all, annotating, events, message, until
+
+
+def needs_kafka(broker: Broker, why: str) -> None:
+    if not isinstance(broker, ApacheKafka):
+        pytest.skip(f"the embedded broker {why}: set KAFKA_HOME")
+
+
+async def send(settings: Settings, texts: list[str], partition: int | None = None) -> None:
+    records = [Record(message(text), partition=partition) for text in texts]
+    await produce(str(settings.bootstrap_servers), settings.input_topic, records)
+
+
+def joys(count: int) -> list[str]:
+    return [f"joy: number {number}" for number in range(count)]
+
+
+def value(annotator: Annotator, name: str, **labels: str) -> float | None:
+    return annotator.metrics.registry.get_sample_value(name, labels)
+
+
+async def test_a_dead_letter_that_cannot_be_written_ends_it_though_other_partitions_move(
+    topics: Topics,
+) -> None:
+    settings = await topics(
+        partitions=2, stall_timeout_s=3, transaction_timeout_ms=1000, revoke_timeout_s=1, http_port=0
+    )
+    annotator = Annotator(settings, FakeClassifier())
+    running = asyncio.create_task(annotator.run())
+    await until(lambda: annotator.unready() is None)
+    async with connected(settings) as admin:
+        await admin.delete_topics([settings.topics.dlq])
+    bad = Record(b"{oops", partition=1)
+    await produce(str(settings.bootstrap_servers), settings.input_topic, [bad])
+    async with asyncio.timeout(30):
+        while not running.done():
+            await send(settings, joys(5), partition=0)
+            await asyncio.wait({running}, timeout=0.3)
+    with pytest.raises(StalledError, match=r"partition 1: .* none was finished"):
+        await running
+    assert "partition 1" in (annotator.unhealthy() or ""), "what /healthz said"
+    assert annotator.progress.finished_messages > 0, "the other partition was labelled meanwhile"
+
+
+async def test_a_topic_made_anew_is_told_and_its_ids_do_not_repeat(topics: Topics, broker: Broker) -> None:
+    needs_kafka(broker, "makes a topic anew as soon as anybody asks for it, and gives topics no id")
+    settings = await topics(partitions=1)
+    async with annotating(settings) as annotator:
+        await send(settings, joys(30))
+        await until(lambda: annotator.progress.finished_messages == 30)
+        async with connected(settings) as admin:
+            await admin.delete_topics([settings.input_topic])
+        await until(lambda: "does not exist" in (annotator.unready() or ""))
+        assert value(annotator, "emotion_input_topic_exists") == 0
+        await recreate(settings)
+        await send(settings, joys(20))
+        await until(lambda: annotator.progress.finished_messages == 50)
+        assert annotator.unready() is None
+    labelled = await events(settings)
+    assert [event.source.offset for event in labelled] == [*range(30), *range(20)]
+    assert len({event.id for event in labelled}) == 50
+    assert len({event.source.epoch for event in labelled}) == 2
+
+
+async def test_a_topic_made_anew_while_nobody_ran_is_read_from_its_beginning(
+    topics: Topics, broker: Broker
+) -> None:
+    """Also where an offset of the earlier topic is still committed, and lies within the new one."""
+    needs_kafka(broker, "gives topics no id")
+    settings = await topics(partitions=1, auto_offset_reset="latest")
+    async with annotating(settings) as annotator:
+        await until(lambda: annotator.unready() is None)
+        await send(settings, joys(10))
+        await until(lambda: annotator.progress.finished_messages == 10)
+        note = await committed_note(settings)
+    async with connected(settings) as admin:
+        await admin.delete_topics([settings.input_topic])
+    await recreate(settings)
+    await send(settings, joys(20))
+    await commit_offset(settings, 10, note)
+    await annotate_all(settings)
+    assert [event.source.offset for event in await events(settings)] == [*range(10), *range(20)]
+
+
+async def test_messages_that_retention_removed_unread_are_counted(topics: Topics, broker: Broker) -> None:
+    needs_kafka(broker, "deletes no records")
+    settings = await topics(partitions=1)
+    await send(settings, joys(10))
+    await annotate_all(settings)
+    await send(settings, joys(50))
+    async with connected(settings) as admin:
+        await admin.delete_records({TopicPartition(settings.input_topic, 0): RecordsToDelete(40)})
+    annotator = await annotate_all(settings)
+    assert [event.source.offset for event in await events(settings)] == [*range(10), *range(40, 60)]
+    assert value(annotator, "emotion_unread_expired_total", topic=settings.input_topic, partition="0") == 30
+
+
+async def test_a_group_that_starts_at_the_latest_reads_what_came_during_its_restart(topics: Topics) -> None:
+    settings = await topics(auto_offset_reset="latest")
+    await send(settings, joys(10))
+    async with annotating(settings) as annotator:
+        await until(lambda: value(annotator, "emotion_assigned_partitions") == 4)
+        await until(lambda: annotator.progress.lag_messages == dict.fromkeys(range(4), 0))
+    await send(settings, joys(7))
+    await annotate_all(settings)
+    assert len(await events(settings)) == 7
+
+
+@pytest.mark.parametrize("reset", ["earliest", "latest"])
+async def test_added_partitions_are_read_within_seconds(topics: Topics, broker: Broker, reset: str) -> None:
+    needs_kafka(broker, "adds no partitions")
+    settings = await topics(partitions=1, auto_offset_reset=reset)
+    async with annotating(settings) as annotator:
+        await until(lambda: annotator.unready() is None and annotator.progress.lag_messages == {0: 0})
+        async with connected(settings) as admin:
+            await admin.create_partitions({settings.input_topic: NewPartitions(3)})
+        await asyncio.sleep(0.3)
+        for partition in range(3):
+            await send(settings, joys(10), partition=partition)
+        await until(lambda: annotator.progress.finished_messages == 30, timeout_s=15)
+    found = {(event.source.partition, event.source.offset) for event in await events(settings)}
+    assert found == {(partition, offset) for partition in range(3) for offset in range(10)}
+
+
+@pytest.fixture
+def own_broker(broker: Broker, tmp_path: Path) -> Iterator[ApacheKafka]:
+    """Apache Kafka for this test alone: it may be killed."""
+    needs_kafka(broker, "is not killed here")
+    own = ApacheKafka(tmp_path)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.stop()
+
+
+async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_process_ends_with_5(
+    own_broker: ApacheKafka, topics: Topics, tmp_path: Path
+) -> None:
+    servers = own_broker.bootstrap_servers
+    idle = await topics(bootstrap_servers=servers, partitions=1, stall_timeout_s=3)
+    async with annotating(idle) as annotator:
+        await until(lambda: annotator.unready() is None and annotator.progress.lag_messages == {0: 0})
+        await asyncio.to_thread(own_broker.crash)
+        await until(lambda: "no broker has answered" in (annotator.unready() or ""), timeout_s=15)
+        assert annotator.unhealthy() is None, "nothing waits, and a restart would not help"
+        assert value(annotator, "emotion_broker_answers") == 0
+        await asyncio.to_thread(own_broker.start)
+        await until(lambda: annotator.unready() is None, timeout_s=30)
+        await send(idle, joys(190))
+        await until(lambda: annotator.progress.finished_messages == 190)
+
+    slow = await topics(
+        **idle.model_dump(include={"bootstrap_servers", "partitions", "stall_timeout_s"}),
+        group_id="slow",
+        model="fake?delay_ms=200",
+        max_batch_tokens=64,
+        log_format="json",
+    )
+    with annotators_of(slow, own_broker, tmp_path) as started:
+        process = started.start()
+        await read_committed_until(servers, slow.topics.emotions, 191)
+        await asyncio.to_thread(own_broker.crash)
+        assert await asyncio.to_thread(process.wait, 30) == 5
+        assert "messages wait and none was finished" in process.tail()
+
+
+async def recreate(settings: Settings) -> None:
+    """Create the topics again; Kafka needs a moment until the name is free."""
+    async with asyncio.timeout(20):
+        while not any(state.created for state in await create_topics(settings)):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def group_consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, group_id=settings.group_id)
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(settings.input_topic, 0)])
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def committed_note(settings: Settings) -> str:
+    async with connected(settings) as admin:
+        [kept] = (await admin.list_consumer_group_offsets(settings.group_id)).values()
+    return str(kept.metadata)
+
+
+async def commit_offset(settings: Settings, offset: int, note: str) -> None:
+    async with group_consumer(settings) as consumer:
+        await consumer.commit({TopicPartition(settings.input_topic, 0): (offset, note)})
