@@ -320,6 +320,7 @@ class Annotator:
             if self._pipeline is not None:
                 await self._observe_lag(self._pipeline)
             if reason := self.unhealthy():
+                self.stop()  # aiokafka may swallow the cancellation that follows
                 raise StalledError(f"{reason} (stall_timeout_s): ending, so that a supervisor can restart us")
 
     def _reload_optout(self) -> None:

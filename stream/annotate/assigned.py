@@ -114,13 +114,16 @@ class AssignedPartition:
         if left := len(self.ledger):
             _log.info("messages given up to the next owner", partition=self.tp.partition, messages=left)
         self.ledger.drop()
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, FencedError, PublishError):
-                await self._task
-        if self._publisher is not None:
-            await self._publisher.close(deadline)
-            self._publisher = None
+        try:
+            if self._task is not None and self._task is not asyncio.current_task():
+                self._task.cancel()
+                # Not awaited itself: its cancellation could not be told from our own. What broke it is told
+                # by the group of tasks that it belongs to.
+                await asyncio.wait({self._task})
+        finally:
+            if self._publisher is not None:
+                publisher, self._publisher = self._publisher, None
+                await publisher.close(deadline)
 
     async def _live(self) -> None:
         try:

@@ -43,9 +43,7 @@ def value(annotator: Annotator, name: str, **labels: str) -> float | None:
 async def test_a_dead_letter_that_cannot_be_written_ends_it_though_other_partitions_move(
     topics: Topics,
 ) -> None:
-    settings = await topics(
-        partitions=2, stall_timeout_s=3, transaction_timeout_ms=1000, revoke_timeout_s=1, http_port=0
-    )
+    settings = await topics(partitions=2, stall_timeout_s=8, transaction_timeout_ms=3000, revoke_timeout_s=1)
     annotator = Annotator(settings, FakeClassifier())
     running = asyncio.create_task(annotator.run())
     await until(lambda: annotator.unready() is None)
@@ -53,7 +51,7 @@ async def test_a_dead_letter_that_cannot_be_written_ends_it_though_other_partiti
         await admin.delete_topics([settings.topics.dlq])
     bad = Record(b"{oops", partition=1)
     await produce(str(settings.bootstrap_servers), settings.input_topic, [bad])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not running.done():
             await send(settings, joys(5), partition=0)
             await asyncio.wait({running}, timeout=0.3)
@@ -159,7 +157,7 @@ async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_proces
     own_broker: ApacheKafka, topics: Topics, tmp_path: Path
 ) -> None:
     servers = own_broker.bootstrap_servers
-    idle = await topics(bootstrap_servers=servers, partitions=1, stall_timeout_s=3)
+    idle = await topics(bootstrap_servers=servers, partitions=1, stall_timeout_s=20)
     async with annotating(idle) as annotator:
         await until(lambda: annotator.unready() is None and annotator.progress.lag_messages == {0: 0})
         await asyncio.to_thread(own_broker.crash)
@@ -172,7 +170,9 @@ async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_proces
         await until(lambda: annotator.progress.finished_messages == 190)
 
     slow = await topics(
-        **idle.model_dump(include={"bootstrap_servers", "partitions", "stall_timeout_s"}),
+        bootstrap_servers=servers,
+        partitions=1,
+        stall_timeout_s=6,
         group_id="slow",
         model="fake?delay_ms=200",
         max_batch_tokens=64,
@@ -182,7 +182,7 @@ async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_proces
         process = started.start()
         await read_committed_until(servers, slow.topics.emotions, 191)
         await asyncio.to_thread(own_broker.crash)
-        assert await asyncio.to_thread(process.wait, 30) == 5
+        assert await asyncio.to_thread(process.wait, 60) == 5
         assert "messages wait and none was finished" in process.tail()
 
 
