@@ -379,13 +379,14 @@ async def _leave(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     cancelled us. As a task of its own it cannot pass that on; what it left open is closed here.
     """
     stopping = asyncio.ensure_future(consumer.stop())
-    await asyncio.wait({stopping}, timeout=timeout_s)
-    if stopping.done() and not stopping.cancelled() and stopping.exception() is None:
-        return
-    _log.debug("the consumer did not stop cleanly")
-    stopping.cancel()
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        await asyncio.wait_for(consumer._client.close(), 1.0)
+    try:
+        await asyncio.wait({stopping}, timeout=timeout_s)
+    finally:  # also where we are cancelled meanwhile
+        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+            _log.debug("the consumer did not stop cleanly")
+            stopping.cancel()
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(consumer._client.close(), 1.0)
 
 
 def _decisive(raised: BaseException) -> BaseException:
