@@ -152,6 +152,7 @@ def own_broker(broker: Broker, tmp_path: Path) -> Iterator[ApacheKafka]:
         own.stop()
 
 
+@pytest.mark.timeout(240)  # it starts a broker twice
 async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_process_ends_with_5(
     own_broker: ApacheKafka, topics: Topics, tmp_path: Path
 ) -> None:
