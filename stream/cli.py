@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "demo": Entry("stream.demo.command", "demo", "Label sample messages, live, with a broker of its own."),
     "annotate": Entry("stream.commands.annotate", "annotate", "Label the messages of a topic."),
     "monitor": Entry("stream.monitor.cli", "monitor", "Count labels in windows and raise alerts."),
+    "dashboard": Entry("stream.dashboard.command", "dashboard", "Serve the page to watch, review and try."),
     "alerts": Entry("stream.monitor.cli", "alerts", "List and review alerts."),
     "backtest": Entry("stream.monitor.cli", "backtest", "Try alert rules on recorded events."),
     "forget": Entry("stream.monitor.cli", "forget", "Forget an author, and label them no more."),

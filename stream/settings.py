@@ -228,6 +228,20 @@ class MonitorSettings(BaseModel):
     )
 
 
+class DashboardSettings(BaseModel):
+    """The page for people. Reached from elsewhere than this machine, it needs a token."""
+
+    dashboard_host: str = Field("127.0.0.1", description="Address that the page is served at.")
+    dashboard_port: Annotated[int, Ge(0)] = Field(8070, description="Its port; 0: any free one.")
+    dashboard_hosts: str | None = Field(
+        None, description="Other names that browsers reach it by (a proxy's), by commas."
+    )
+    dashboard_token: Key | None = Field(
+        None, description="What people log in with; needed unless only this machine can reach it."
+    )
+    dashboard_try: bool = Field(True, description="Offer the box that labels a sentence; loads the model.")
+
+
 class PrivacySettings(BaseModel):
     """Defaults that protect people."""
 
@@ -273,6 +287,7 @@ class ObserveSettings(BaseModel):
 class Settings(
     ObserveSettings,
     PrivacySettings,
+    DashboardSettings,
     MonitorSettings,
     AnnotateSettings,
     RegistrySettings,
@@ -325,6 +340,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "registry": RegistrySettings,
     "annotate": AnnotateSettings,
     "monitor": MonitorSettings,
+    "dashboard": DashboardSettings,
     "privacy": PrivacySettings,
     "observe": ObserveSettings,
 }

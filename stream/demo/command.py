@@ -33,12 +33,19 @@ DEFAULT_RATE = 12.0
     help="Messages a second; 0: as fast as they go.",
 )
 @click.option("--monitor/--no-monitor", default=True, show_default=True, help="Count and alert, too.")
-@settings_options("kafka", "model", "device", "precision")
+@click.option("--dashboard/--no-dashboard", default=True, show_default=True, help="Serve the page, too.")
+@settings_options("kafka", "model", "device", "precision", "dashboard_port")
 def demo(
-    messages: int | None, input_file: Path | None, rate: float, monitor: bool, settings: Settings
+    messages: int | None,
+    input_file: Path | None,
+    rate: float,
+    monitor: bool,
+    dashboard: bool,
+    settings: Settings,
 ) -> None:
-    """Label messages live: starts a broker, an annotator, a monitor and a stream of messages.
+    """Label messages live: starts a broker, an annotator, a monitor, the page and a stream of messages.
 
+    At a terminal the page stays up at the end, until Ctrl-C; elsewhere the demo ends by itself.
     With --bootstrap-servers it runs on your cluster, in topics of its own that it deletes at the end.
     Text is published inside those topics (include_text), only so that you can read along.
     """
@@ -52,10 +59,23 @@ def demo(
     records = feed.take(feed.messages_of(input_file) if input_file else feed.own_messages(), messages)
     console = Console()
     screen = view.LiveScreen(console) if console.is_terminal else view.LineScreen(console)
+
+    def tell(scene: view.Scene) -> None:
+        for line in view.summary(scene):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    async def linger(scene: view.Scene) -> None:
+        if scene.page is not None and console.is_terminal:
+            tell(scene)
+            console.print(f"The page stays up until Ctrl-C: {scene.page}", markup=False)
+            told.append(scene)
+            await session.until_stopped()
+
+    told: list[view.Scene] = []
     with demo_cluster(settings) as (in_force, broker):
-        plan = session.Plan(in_force, records, rate, broker, monitor, started_at)
-        scene = asyncio.run(session.run(plan, screen))
-    for line in view.summary(scene):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        plan = session.Plan(in_force, records, rate, broker, monitor, dashboard, started_at)
+        scene = asyncio.run(session.run(plan, screen, linger))
+    if not told:
+        tell(scene)
     if not scene.tally.exactly_once:
         sys.exit(1)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,8 +22,8 @@ from stream.annotate.app import Annotator
 from stream.classifier import load_classifier
 from stream.deadletters import decode_dead_letter
 from stream.demo.feed import Record, Sent, send_all
-from stream.demo.monitor_process import MonitorProcess, monitor_of
 from stream.demo.monitoring import MonitorView
+from stream.demo.processes import Beside, dashboard_of, monitor_of
 from stream.demo.tally import DeadLettered, Labelled, Outcome, Place, Tally
 from stream.demo.view import Scene, Screen
 from stream.kafka import connection
@@ -52,6 +52,7 @@ class Plan:
     rate: float
     broker: str
     with_monitor: bool
+    with_dashboard: bool
     started_at: float
 
 
@@ -63,8 +64,10 @@ class Clients:
     consumer: AIOKafkaConsumer
 
 
-async def run(plan: Plan, screen: Screen) -> Scene:
+async def run(plan: Plan, screen: Screen, linger: Callable[[Scene], Awaitable[None]] | None = None) -> Scene:
     """Run until every record has its outcome, or Ctrl-C; then until what was sent has its outcome.
+
+    ``linger`` is awaited at the end, with monitor and dashboard still up, unless Ctrl-C ended it.
 
     Raises:
         StreamError: broker, topics or annotator fail.
@@ -78,12 +81,19 @@ async def run(plan: Plan, screen: Screen) -> Scene:
             # Started before the model, for it takes longest; nothing waits for it until the end.
             monitor = await around.enter_async_context(monitor_of(settings)) if plan.with_monitor else None
             screen.wait("loading the model")
-            model = await asyncio.to_thread(_warm_model, settings)
+            model, page = await asyncio.gather(
+                asyncio.to_thread(_warm_model, settings), _page(settings, plan, around)
+            )
             view = MonitorView(settings.count_window_s, STARTING if monitor else NOT_ASKED_FOR)
-            scene = Scene(Tally(plan.started_at), model.info, plan.broker, view)
-            clients = await around.enter_async_context(_clients(settings))
-            screen.open(scene)
-            await _stream(plan, scene, Annotator(settings, model, Metrics()), clients, monitor, screen)
+            scene = Scene(Tally(plan.started_at), model.info, plan.broker, view, page)
+            interrupted = asyncio.Event()
+            async with _clients(settings) as clients:
+                screen.open(scene)
+                annotator = Annotator(settings, model, Metrics())
+                await _stream(plan, scene, annotator, clients, monitor, screen, interrupted)
+            screen.close(time.monotonic())
+            if linger is not None and not interrupted.is_set():
+                await linger(scene)
     finally:
         screen.close(time.monotonic())
     return scene
@@ -94,13 +104,14 @@ async def _stream(
     scene: Scene,
     annotator: Annotator,
     clients: Clients,
-    monitor: MonitorProcess | None,
+    monitor: Beside | None,
     screen: Screen,
+    interrupted: asyncio.Event,
 ) -> None:
     """Annotate, feed and read side by side, until everything sent is accounted for."""
     topics = plan.settings.topics
     annotating = asyncio.create_task(annotator.run())
-    feeding = asyncio.create_task(_feed(plan, scene, clients.producer, monitor))
+    feeding = asyncio.create_task(_feed(plan, scene, clients.producer, monitor, interrupted))
     endless = [
         asyncio.create_task(_read(clients.consumer, topics, scene, screen)),
         asyncio.create_task(_keep_fresh(screen)),
@@ -116,6 +127,20 @@ def _warm_model(settings: Settings) -> Model:
     model = load_classifier(settings)
     model.warm_up()
     return model
+
+
+async def _page(settings: Settings, plan: Plan, around: contextlib.AsyncExitStack) -> str | None:
+    """The address of a dashboard that is up as long as ``around``; None without one."""
+    if not plan.with_dashboard:
+        return None
+    _, address = await around.enter_async_context(dashboard_of(settings))
+    return address
+
+
+async def until_stopped() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    with _stop_on_signals(asyncio.Event()) as stop:
+        await stop.wait()
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -149,21 +174,27 @@ async def _clients(settings: Settings) -> AsyncIterator[Clients]:
         yield Clients(producer, consumer)
 
 
-async def _feed(plan: Plan, scene: Scene, producer: AIOKafkaProducer, monitor: MonitorProcess | None) -> None:
+async def _feed(
+    plan: Plan,
+    scene: Scene,
+    producer: AIOKafkaProducer,
+    monitor: Beside | None,
+    interrupted: asyncio.Event,
+) -> None:
     """Send the records, until the last or Ctrl-C, and wait for their outcomes and for their counts."""
 
     def sent(record: Sent) -> None:
         scene.tally.sent((record.partition, record.offset), record.sent_at)
 
     topic = plan.settings.topics.messages
-    with _stop_on_signals() as stop:
+    with _stop_on_signals(interrupted) as stop:
         await send_all(producer, topic, plan.records, rate=plan.rate, stop=stop, on_sent=sent)
         await _settled(scene.tally)
         if monitor is not None:
             await _counted(scene, monitor)
 
 
-async def _counted(scene: Scene, monitor: MonitorProcess) -> None:
+async def _counted(scene: Scene, monitor: Beside) -> None:
     """Wait until the monitor has counted every label; not for long, since the demo can do without it."""
     deadline = time.monotonic() + MONITOR_WAIT_S
     while scene.monitor.counted < scene.tally.labels.total():
@@ -181,9 +212,9 @@ async def _counted(scene: Scene, monitor: MonitorProcess) -> None:
 
 
 @contextlib.contextmanager
-def _stop_on_signals() -> Iterator[asyncio.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends the demo the hard way."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+def _stop_on_signals(stop: asyncio.Event) -> Iterator[asyncio.Event]:
+    """The event, which Ctrl-C and SIGTERM set; a second Ctrl-C ends the demo the hard way."""
+    loop = asyncio.get_running_loop()
 
     def on_signal(number: signal.Signals) -> None:
         stop.set()

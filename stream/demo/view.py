@@ -50,6 +50,7 @@ class Scene:
     model: ModelInfo
     broker: str
     monitor: MonitorView
+    page: str | None = None
 
 
 class Screen(Protocol):
@@ -111,6 +112,7 @@ class LiveScreen:
         self.refresh(now)
         if self._live is not None:
             self._live.stop()
+        self._live = self._scene = None
 
     def _draw(self, what: RenderableType) -> None:
         if self._live is None:
@@ -130,6 +132,8 @@ class LineScreen:
 
     def open(self, scene: Scene) -> None:
         self._print(header(scene))
+        if scene.page is not None:
+            self._print(f"page {scene.page}")
 
     def outcome(self, outcome: Outcome) -> None:
         match outcome:
@@ -187,7 +191,8 @@ def messages_panel(scene: Scene, rows: int) -> RenderableType:
         table.add_row(*_cells(outcome))
     for _ in range(rows - len(latest)):
         table.add_row()
-    return Panel(table, title="emotion-stream", subtitle=header(scene), border_style="dim")
+    title = "emotion-stream" if scene.page is None else f"emotion-stream  {scene.page}"
+    return Panel(table, title=title, subtitle=header(scene), border_style="dim")
 
 
 def _cells(outcome: Outcome) -> Iterable[Text]:

@@ -120,6 +120,8 @@ def _evidence(rule: AnyRule, measured: Measurement) -> Evidence:
         message_ids=measured.message_ids,
         sources=tuple(map(offset_range, measured.sources)),
         texts=measured.texts,
+        labels=rule.labels if isinstance(rule, ChannelRule) else (),
+        span_messages=rule.span_messages if isinstance(rule, AuthorRule) else None,
     )
 
 

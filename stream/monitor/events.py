@@ -58,6 +58,10 @@ class Evidence(WireType):
         (), description="For rules that count: where in the input the window's messages lie."
     )
     texts: tuple[str, ...] = Field((), description="Only with ``include_text``; beside ``message_ids``.")
+    labels: tuple[str, ...] = Field((), description="For rules that count labels: which ones.")
+    span_messages: Count | None = Field(
+        None, description="For rules over a weighted mean: over about how many messages it reaches."
+    )
 
 
 class Alert(WireType):

@@ -15,6 +15,7 @@ from stream.monitor.board import Board
 from stream.monitor.events import Alert, Review, Verdict
 from stream.monitor.tail import read_board
 from stream.privacy import Pseudonyms
+from stream.records import Record
 from stream.settings import Settings
 from stream.topics import partition_of
 
@@ -48,25 +49,34 @@ async def review(
         UnknownAlertError: no alert has this id.
     """
     alert = find(await current_board(settings), alert_id)
-    written = Review(
+    written = review_of(alert, verdict, reviewer=reviewer, note=note, at=datetime.now(UTC))
+    record = review_record(written)
+    with broker_errors(settings):
+        async with producing(settings) as producer:
+            await producer.send_and_wait(
+                settings.topics.reviews, record.value, key=record.key, headers=record.headers
+            )
+    return written
+
+
+def review_of(alert: Alert, verdict: Verdict, *, reviewer: str, note: str | None, at: datetime) -> Review:
+    """What a person says of an alert, under an id of its own."""
+    return Review(
         id=str(uuid.uuid4()),
         alert_id=alert.id,
         rule=alert.rule,
         verdict=verdict,
         reviewer=reviewer,
         note=note,
-        at=datetime.now(UTC),
+        at=at,
     )
-    headers = CloudEventHeaders("Review", _SOURCE).of(written.id, written.at.isoformat().encode())
-    with broker_errors(settings):
-        async with producing(settings) as producer:
-            await producer.send_and_wait(
-                settings.topics.reviews,
-                to_json(written.model_dump()),
-                key=written.alert_id.encode(),
-                headers=headers,
-            )
-    return written
+
+
+def review_record(review: Review) -> Record:
+    """A review as a record of the reviews' topic."""
+    headers = CloudEventHeaders("Review", _SOURCE).of(review.id, review.at.isoformat().encode())
+    value = to_json(review.model_dump())
+    return Record(review.alert_id.encode(), value, headers, int(review.at.timestamp() * 1000))
 
 
 def find(board: Board, alert_id: str) -> Alert:

@@ -1,6 +1,5 @@
 """The monitor's web server: health, metrics, counters, alerts, and the precision of the rules, on one port.
 
-    /          a page for people (stream.dashboard)
     /healthz   200 while nothing has failed       /api/counters?channel=…&window_s=…&limit=…
     /readyz    200 while partitions are taken     /api/alerts?state=…&rule=…&limit=…   /api/alerts/ID
     /metrics   Prometheus                         /api/precision
@@ -13,7 +12,6 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from stream import dashboard
 from stream.monitor.board import Board
 from stream.monitor.events import Alert
 from stream.monitor.monitor import Monitor
@@ -30,7 +28,6 @@ class MonitorWeb:
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self.routes = [
-            web.get("/", self._page),
             web.get("/healthz", self._healthz),
             web.get("/readyz", self._readyz),
             web.get("/metrics", self._metrics),
@@ -43,13 +40,6 @@ class MonitorWeb:
     @property
     def _board(self) -> Board:
         return self._monitor.board
-
-    async def _page(self, _: web.Request) -> web.Response:
-        headers = {
-            "Content-Security-Policy": dashboard.CONTENT_SECURITY_POLICY,
-            "Referrer-Policy": "no-referrer",
-        }
-        return web.Response(body=dashboard.page(), content_type="text/html", charset="utf-8", headers=headers)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         failure = self._monitor.failure

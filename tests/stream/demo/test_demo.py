@@ -12,7 +12,7 @@ from stream.admin import connected
 from stream.settings import KafkaSettings
 from tests.brokers import Broker
 
-DEMO = (sys.executable, "-m", "stream.cli", "demo", "--model", "fake", "--no-monitor")
+DEMO = (sys.executable, "-m", "stream.cli", "demo", "--model", "fake", "--no-monitor", "--no-dashboard")
 
 
 def run_demo(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from stream.demo.monitor_process import environment_of
 from stream.demo.monitoring import MonitorView
+from stream.demo.processes import environment_of
 from stream.monitor.events import WindowCounter
 from stream.settings import Settings, load_settings
 from tests.test_examples import alert

@@ -1,6 +1,6 @@
-"""The monitor of a demo: a process of its own, as everywhere, told by environment variables where to work.
+"""Monitor and dashboard of a demo: processes of their own, as everywhere, told by variables where to work.
 
-The demo goes on without it where it does not come up; ``MonitorProcess.problem`` then says why.
+The demo goes on without them where they do not come up; ``Beside.problem`` then says why.
 """
 
 import asyncio
@@ -20,10 +20,11 @@ from stream.settings import Settings
 from stream.sources import ENV_PREFIX, variable_name
 
 STOP_TIMEOUT_S: Final = 15.0
+START_TIMEOUT_S: Final = 20.0
 
 
-class MonitorProcess:
-    """A running ``emotion-stream monitor``."""
+class Beside:
+    """A running command of ours."""
 
     def __init__(self, process: asyncio.subprocess.Process, log_file: Path) -> None:
         self._process = process
@@ -38,8 +39,18 @@ class MonitorProcess:
         lines = self._log_file.read_text(errors="replace").strip().splitlines()
         return f"it ended with exit code {code}: {lines[-1] if lines else 'it said nothing'}"
 
+    async def first_line(self) -> str | None:
+        """The first line that it says, once it has; None where it ends or stays silent."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while self._process.returncode is None:
+                    if "\n" in (said := self._log_file.read_text(errors="replace")):
+                        return said.splitlines()[0] if said.startswith("http://") else None
+                    await asyncio.sleep(0.1)
+        return None
+
     async def stop(self) -> None:
-        """End it, with time to write its last checkpoint."""
+        """End it, with time to write what it has to."""
         with suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -50,7 +61,7 @@ class MonitorProcess:
 
 
 @asynccontextmanager
-async def monitor_of(settings: Settings) -> AsyncIterator[MonitorProcess]:
+async def monitor_of(settings: Settings) -> AsyncIterator[Beside]:
     """A monitor of the demo's topics while the block runs. Its state goes with it."""
     with tempfile.TemporaryDirectory(prefix="emotion-stream-monitor-") as folder:
         settings = settings.model_copy(
@@ -62,23 +73,45 @@ async def monitor_of(settings: Settings) -> AsyncIterator[MonitorProcess]:
                 "http_port": None,
             }
         )
-        log_file = Path(folder) / "monitor.log"
-        with log_file.open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "stream.cli", "monitor"),
-                env=_without_settings(os.environ) | environment_of(settings),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=folder,  # where no settings file lies: all that counts is in the variables
-                # Ctrl-C is for the demo: the monitor must outlive what there is still to count.
-                start_new_session=True,
-            )
-        monitor = MonitorProcess(process, log_file)
-        try:
+        async with _beside("monitor", settings, Path(folder)) as monitor:
             yield monitor
-        finally:
-            await monitor.stop()
+
+
+@asynccontextmanager
+async def dashboard_of(settings: Settings) -> AsyncIterator[tuple[Beside, str | None]]:
+    """A dashboard of the demo's topics while the block runs, and its address; None where it has none.
+
+    It takes the port of the settings, or any free one where that is taken.
+    """
+    with tempfile.TemporaryDirectory(prefix="emotion-stream-dashboard-") as folder:
+        for port in (settings.dashboard_port, 0):
+            chosen = settings.model_copy(update={"dashboard_port": port, "dashboard_host": "127.0.0.1"})
+            async with _beside("dashboard", chosen, Path(folder)) as dashboard:
+                address = await dashboard.first_line()
+                if address is not None or port == 0:
+                    yield dashboard, address
+                    return
+
+
+@asynccontextmanager
+async def _beside(command: str, settings: Settings, folder: Path) -> AsyncIterator[Beside]:
+    log_file = folder / f"{command}.log"
+    with log_file.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "stream.cli", command),
+            env=_without_settings(os.environ) | environment_of(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,  # where no settings file lies: all that counts is in the variables
+            # Ctrl-C is for the demo: the monitor must outlive what there is still to count.
+            start_new_session=True,
+        )
+    beside = Beside(process, log_file)
+    try:
+        yield beside
+    finally:
+        await beside.stop()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

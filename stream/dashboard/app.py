@@ -1,0 +1,162 @@
+"""The dashboard as a program: feed, publisher and web server, put together."""
+
+import asyncio
+import contextlib
+import getpass
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge
+
+from stream.annotate.web import endpoints
+from stream.dashboard import parts
+from stream.dashboard.feed import Feed
+from stream.dashboard.guard import Guard
+from stream.dashboard.labeller import Labeller
+from stream.dashboard.publish import Publisher
+from stream.dashboard.reviewer import Reviewer
+from stream.dashboard.web import DashboardWeb
+from stream.errors import SettingsError
+from stream.kafka import connection
+from stream.settings import Settings
+
+PUSH_S: Final = 1.0
+CHANNELS_S: Final = 5.0
+"""How often the channels are held against their usual: with thousands of them it takes some milliseconds."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A dashboard that runs. ``address`` is what to open."""
+
+    feed: Feed
+    publisher: Publisher
+    address: str
+
+
+class Renderer:
+    """Offers the parts that have changed. What is costly is made only where its fold has moved."""
+
+    def __init__(self, feed: Feed, publisher: Publisher) -> None:
+        self._feed = feed
+        self._publisher = publisher
+        self._rendered: dict[str, int] = {}
+        self._channels_at = float("-inf")
+
+    def render(self, now: float) -> None:
+        """Offer what there is at ``now``, in seconds since the epoch, and wake the readers."""
+        feed, offer = self._feed, self._publisher.offer
+        offer("health", parts.health(feed.reach, feed.flow, feed.history, now))
+        self._if_moved("recent", feed.flow.version, lambda: parts.recent(feed.flow))
+        self._if_moved("queue", feed.queue.version, lambda: parts.queue(feed.queue))
+        self._if_moved("log", feed.queue.version, lambda: parts.log(feed.queue))
+        if now - self._channels_at >= CHANNELS_S:
+            self._channels_at = now
+            self._if_moved("channels", feed.history.version, lambda: parts.channels(feed.history))
+        for key in self._publisher.watched:
+            self._publisher.offer_mix(key, parts.mix(feed.history, *key))
+        self._publisher.tell()
+
+    def _if_moved(self, name: str, version: int, value: Callable[[], Any]) -> None:
+        if self._rendered.get(name) != version:
+            self._rendered[name] = version
+            self._publisher.offer(name, value())
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """A dashboard while the block runs.
+
+    Raises:
+        SettingsError: no cluster is named, the address is taken, or it would be open to everybody.
+    """
+    connection(settings)
+    guard = Guard(settings, getpass.getuser())
+    feed, publisher = Feed(settings), Publisher()
+    labeller = Labeller(settings) if settings.dashboard_try else None
+    reviewer = Reviewer(settings)
+    pages = DashboardWeb(feed, publisher, guard, labeller, reviewer)
+    runner = web.AppRunner(pages.application(), access_log=None, shutdown_timeout=1.0)
+    async with contextlib.AsyncExitStack() as stack:
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        port = await _listen(runner, settings)
+        stack.push_async_callback(reviewer.stop)
+        if labeller is not None:
+            stack.callback(labeller.close)
+        for work in (feed.run(), _render(Renderer(feed, publisher))):
+            stack.push_async_callback(_cancelled, asyncio.create_task(work))
+        host = f"[{settings.dashboard_host}]" if ":" in settings.dashboard_host else settings.dashboard_host
+        yield Running(feed, publisher, f"http://{host}:{port}")
+
+
+async def run(settings: Settings, say: Callable[[str], None]) -> None:
+    """Run a dashboard until SIGTERM or SIGINT; ``say`` is told its address.
+
+    Raises:
+        StreamError: it could not start.
+    """
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        started = await stack.enter_async_context(running(settings))
+        if settings.http_port is not None:
+            observed = endpoints(
+                settings,
+                _metrics(started),
+                health=lambda: None,
+                ready=lambda: started.feed.reach.problem,
+            )
+            await stack.enter_async_context(observed)
+        say(started.address)
+        await stopped.wait()
+
+
+def _metrics(started: Running) -> CollectorRegistry:
+    """What the dashboard says of itself, asked for when somebody reads it."""
+    registry, reach = CollectorRegistry(), started.feed.reach
+    for name, meaning, value in (
+        ("pages", "Pages that are open.", lambda: started.publisher.readers),
+        ("parts_serialised", "Parts of the page serialised.", lambda: started.publisher.serialised),
+        ("behind_messages", "Labelled messages not read yet.", lambda: reach.behind),
+        ("skipped_messages", "Labelled messages passed over to keep up.", lambda: reach.skipped),
+        ("refused_records", "Records that are not what their topic holds.", lambda: reach.refused),
+    ):
+        Gauge(f"emotion_dashboard_{name}", meaning, registry=registry).set_function(value)
+    return registry
+
+
+async def _render(renderer: Renderer) -> None:
+    while True:
+        try:
+            renderer.render(time.time())
+        except Exception:  # one part that cannot be made must not leave all pages without news
+            _log.exception("a part of the page could not be made")
+        await asyncio.sleep(PUSH_S)
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> int:
+    host, port = settings.dashboard_host, settings.dashboard_port
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise SettingsError(
+            f"{host}:{port} cannot be served ({error.strerror}): set dashboard_port to a free one"
+        ) from error
+    chosen: int = runner.addresses[0][1]
+    return chosen
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

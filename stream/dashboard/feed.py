@@ -1,0 +1,209 @@
+"""Reads the four topics into the folds, for ever: committed records only, from where they matter on.
+
+A broker that goes away is said on the page and come back to; what has been read is not read twice. Where
+labels come faster than they can be shown, the oldest are passed over and counted, for the counters hold them.
+"""
+
+import asyncio
+import contextlib
+import time
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from stream.admin import check_topics, connected
+from stream.dashboard.flow import Flow, labelled
+from stream.dashboard.history import History
+from stream.dashboard.parts import Reach
+from stream.dashboard.queue import Queue
+from stream.errors import BrokerError, TopicError
+from stream.kafka import connection
+from stream.monitor.events import Alert, Review, WindowCounter
+from stream.settings import Settings
+
+LABELS_BACK_S: Final = 3600
+LABELS_BACK: Final = 100_000
+"""Labelled messages that are read back at most, over all partitions."""
+COUNTERS_BACK_S: Final = 60 * 3600
+SKIP_BEHIND: Final = 50_000
+PROBE_S: Final = 2.0
+TIMEOUT_S: Final = 5.0
+RETRY_S: Final = 1.0
+_POLL_MS: Final = 250
+_CHUNK: Final = 2_000
+_TROUBLE: Final = (KafkaError, OSError, TimeoutError, BrokerError, TopicError)
+
+_log = structlog.get_logger(__name__)
+
+
+class Feed:
+    """Keeps ``flow``, ``history``, ``queue`` and ``reach`` current while ``run`` runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.flow = Flow()
+        self.history = History()
+        self.queue = Queue()
+        self.reach = Reach()
+        self._settings = settings
+        self._topics = settings.topics
+        self._positions: dict[TopicPartition, int] = {}
+
+    async def run(self) -> None:
+        """Read for ever; ends only by being cancelled."""
+        while True:
+            try:
+                await self._read()
+            except _TROUBLE as error:
+                self._lost(error)
+            await asyncio.sleep(RETRY_S)
+
+    def _lost(self, error: Exception) -> None:
+        """Say that the cluster cannot be read, from now on."""
+        problem = str(error) or "it does not answer"
+        if self.reach.problem is None:
+            _log.warning("the cluster cannot be read; trying again", reason=problem)
+            self.reach.problem_since = time.time()
+        self.reach.problem, self.reach.waiting = problem, None
+
+    async def _read(self) -> None:
+        names = self._topics
+        wanted = [names.emotions, names.counters, names.alerts, names.reviews]
+        counts = await check_topics(self._settings, wanted)
+        assigned = [TopicPartition(topic, number) for topic in wanted for number in range(counts[topic])]
+        consumer = AIOKafkaConsumer(
+            **connection(self._settings),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=int(TIMEOUT_S * 1000),
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            admin = await stack.enter_async_context(connected(self._settings))
+            stack.push_async_callback(_stopped, consumer)
+            await consumer.start()
+            consumer.assign(assigned)
+            ends = await self._seek(consumer, assigned)
+            self.reach.partitions = counts[names.emotions]
+            if self.reach.problem is not None:
+                _log.info("the cluster answers again")
+            self.reach.problem = self.reach.problem_since = None
+            try:
+                await self._follow(consumer, admin, ends)
+            except _TROUBLE as error:
+                self._lost(error)  # at once: clients whose broker is gone take their time to stop
+                raise
+
+    async def _follow(
+        self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, ends: dict[TopicPartition, int]
+    ) -> None:
+        probed_at = 0.0
+        while True:
+            if time.monotonic() - probed_at >= PROBE_S:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await self._probe(consumer, admin)
+                probed_at = time.monotonic()
+            if not self.reach.caught_up:
+                ends = {tp: end for tp, end in ends.items() if await consumer.position(tp) < end}
+                self.reach.caught_up = not ends
+            for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_CHUNK)).items():
+                for record in records:
+                    self._take(record)
+                self._positions[tp] = records[-1].offset + 1
+            await asyncio.sleep(0)
+
+    async def _seek(
+        self, consumer: AIOKafkaConsumer, assigned: list[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Go to where reading ended, or to where it should begin; the ends at this moment."""
+        begin: dict[TopicPartition, int] = await consumer.beginning_offsets(assigned)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(assigned)
+        now_ms = int(time.time() * 1000)
+        back_s = {self._topics.emotions: LABELS_BACK_S, self._topics.counters: COUNTERS_BACK_S}
+        times = {tp: now_ms - back_s[tp.topic] * 1000 for tp in assigned if tp.topic in back_s}
+        found = await consumer.offsets_for_times(times)
+        labels = sum(tp.topic == self._topics.emotions for tp in assigned)
+        for tp in assigned:
+            start = begin[tp]
+            if tp in times:
+                start = found[tp].offset if found.get(tp) else ends[tp]
+            if tp.topic == self._topics.emotions:
+                start = max(start, ends[tp] - LABELS_BACK // labels)
+            known = self._positions.get(tp)
+            consumer.seek(tp, known if known is not None and begin[tp] <= known <= ends[tp] else start)
+        return ends
+
+    async def _probe(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        """See that the broker answers, how far behind we are, and how far the annotators are."""
+        labels = [tp for tp in consumer.assignment() if tp.topic == self._topics.emotions]
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(labels)
+        behind = {tp: ends[tp] - await consumer.position(tp) for tp in labels}
+        self.reach.behind = sum(behind.values())
+        if self.reach.caught_up and self.reach.behind > SKIP_BEHIND:
+            for tp in labels:
+                target = max(await consumer.position(tp), ends[tp] - _CHUNK // len(labels))
+                self.reach.skipped += target - await consumer.position(tp)
+                consumer.seek(tp, target)
+        self.reach.waiting = await self._waiting(consumer, admin)
+
+    async def _waiting(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> int | None:
+        """Messages that the annotators' group has not committed; None where we may not or cannot know."""
+        try:
+            committed = await admin.list_consumer_group_offsets(self._settings.group_id)
+            offsets = {tp: one.offset for tp, one in committed.items() if tp.topic == self._topics.messages}
+            if not offsets:
+                return None
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(list(offsets))
+        except KafkaError:
+            return None
+        waiting: int = sum(max(0, ends[tp] - max(offset, 0)) for tp, offset in offsets.items())
+        return waiting
+
+    def _take(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        """Fold one record in. What is not what its topic holds is counted and passed over."""
+        names, value = self._topics, record.value
+        try:
+            if record.topic == names.emotions:
+                self._take_labelled(value, record.partition)
+            elif record.topic == names.alerts:
+                self._take_alert(record.key, value)
+            elif value is None:
+                return
+            elif record.topic == names.counters:
+                self.history.take(WindowCounter.model_validate_json(value))
+                self.reach.counters_at = max(self.reach.counters_at or 0.0, record.timestamp / 1000)
+            else:
+                self.queue.take_review(Review.model_validate_json(value))
+        except ValidationError:
+            self._refuse(record)
+
+    def _take_labelled(self, value: bytes | None, partition: int) -> None:
+        event = labelled(value, partition) if value is not None else None
+        if event is not None:
+            self.flow.take(event)
+        elif value is not None:
+            self.reach.refused += 1
+
+    def _take_alert(self, key: bytes | None, value: bytes | None) -> None:
+        if value is None:
+            self.queue.drop_alert((key or b"").decode(errors="replace"))
+        else:
+            self.queue.take_alert(Alert.model_validate_json(value))
+
+    def _refuse(self, record: Any) -> None:
+        self.reach.refused += 1
+        _log.warning(
+            "a record is not what its topic holds",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+
+
+async def _stopped(consumer: AIOKafkaConsumer) -> None:
+    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+        async with asyncio.timeout(TIMEOUT_S):
+            await consumer.stop()

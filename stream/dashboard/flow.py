@@ -1,0 +1,204 @@
+"""What the labelled messages say of the last minutes: rate, delay, languages, and how authors went. Pure.
+
+Everything is bounded: an hour of minutes, the newest messages, and of each of the authors seen last their
+newest messages. Times are seconds since the epoch.
+"""
+
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+MINUTE_S: Final = 60
+MINUTES_KEPT: Final = 60
+SECONDS_KEPT: Final = 120
+RECENT: Final = 30
+AUTHORS: Final = 4_000
+AUTHOR_POINTS: Final = 60
+DELAYS: Final = 500
+TEXT_SHOWN: Final = 400
+"""Characters of a message that the page shows."""
+MODELS: Final = 8
+LANGUAGES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What the dashboard reads of a labelled message. Fields that later versions add may be missing."""
+
+    id: str
+    partition: int
+    at: float
+    labelled_at: float
+    label: str
+    labels: tuple[str, ...]
+    confidence: float
+    distress: float
+    level: str
+    author: str | None
+    channel: str | None
+    language: str | None
+    text: str | None
+    model: tuple[str, str]
+
+
+class Point(NamedTuple):
+    """One message of an author: when, its distress score, its label, and its id."""
+
+    at: float
+    distress: float
+    label: str
+    id: str
+
+
+@dataclass(slots=True)
+class _Minute:
+    messages: int = 0
+    confidence: float = 0.0
+    distressed: int = 0
+
+
+def labelled(value: bytes, partition: int) -> Labelled | None:
+    """The event in a record's value; None where it is none."""
+    try:
+        event = orjson.loads(value)
+        text = event.get("text")
+        return Labelled(
+            id=str(event["id"]),
+            partition=partition,
+            at=_seconds(event["ts"]),
+            labelled_at=_seconds(event["labelled_at"]),
+            label=str(event["label"]),
+            labels=tuple(map(str, event.get("labels") or ())),
+            confidence=float(event["confidence"]),
+            distress=float(event["distress"]["score"]),
+            level=str(event["distress"]["level"]),
+            author=_text(event.get("author")),
+            channel=_text(event.get("channel")),
+            language=_text(event.get("language")),
+            text=text[:TEXT_SHOWN] if isinstance(text, str) else None,
+            model=(str(event["model"]["name"]), str(event["model"]["revision"])),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return None
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _text(value: Any) -> str | None:
+    """A name; of another type, what a later version may have made of it, is left out."""
+    return value if isinstance(value, str) and value else None
+
+
+class Flow:
+    """The fold of the labelled topic."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.taken = 0
+        self.recent: deque[Labelled] = deque(maxlen=RECENT)
+        self.partitions: dict[int, float] = {}
+        self.models: dict[tuple[str, str], float] = {}
+        self._seconds: OrderedDict[int, int] = OrderedDict()
+        self._minutes: OrderedDict[int, _Minute] = OrderedDict()
+        self._languages: OrderedDict[int, Counter[str]] = OrderedDict()
+        self._trails: OrderedDict[str, deque[Point]] = OrderedDict()
+        self._delays: deque[float] = deque(maxlen=DELAYS)
+
+    @property
+    def last_labelled_at(self) -> float | None:
+        """When the newest message of any partition was labelled."""
+        return max(self.partitions.values(), default=None)
+
+    def take(self, event: Labelled) -> None:
+        """Fold one message in."""
+        self.version += 1
+        self.taken += 1
+        known = self.partitions.get(event.partition, 0.0)
+        self.partitions[event.partition] = max(known, event.labelled_at)
+        self.models[event.model] = max(event.labelled_at, self.models.get(event.model, 0.0))
+        if len(self.models) > MODELS:
+            del self.models[min(self.models, key=lambda model: self.models[model])]
+        self.recent.append(event)
+        self._delays.append(max(0.0, event.labelled_at - event.at))
+        self._count(event)
+        if event.author is not None:
+            self._follow(event.author, event)
+
+    def rate(self, now: float, span_s: int) -> float:
+        """Messages labelled a second, over the ``span_s`` whole seconds before ``now``."""
+        end = int(now)
+        return sum(self._seconds.get(second, 0) for second in range(end - span_s, end)) / span_s
+
+    def rates(self, now: float) -> list[int]:
+        """Messages labelled in each of the last minutes, the oldest first; the one that runs is left out."""
+        current = int(now) // MINUTE_S
+        found = (self._minutes.get(minute) for minute in range(current - MINUTES_KEPT, current))
+        return [one.messages if one else 0 for one in found]
+
+    def confidence(self, now: float, minutes: int = 5) -> float | None:
+        """Mean confidence over the last minutes."""
+        spans = self._last(now, minutes)
+        messages = sum(one.messages for one in spans)
+        return sum(one.confidence for one in spans) / messages if messages else None
+
+    def distressed(self, now: float, minutes: int = 5) -> float | None:
+        """Share of messages with a distress level above none, over the last minutes."""
+        spans = self._last(now, minutes)
+        messages = sum(one.messages for one in spans)
+        return sum(one.distressed for one in spans) / messages if messages else None
+
+    def languages(self, now: float, minutes: int = 15) -> list[tuple[str, int]]:
+        """Messages by language over the last minutes, the most frequent first."""
+        current, counts = int(now) // MINUTE_S, Counter[str]()
+        for minute in range(current - minutes + 1, current + 1):
+            counts.update(self._languages.get(minute, {}))
+        return counts.most_common(12)
+
+    def delays_s(self) -> tuple[float, float] | None:
+        """Median and 95th percentile of written to labelled, over the newest messages."""
+        if not self._delays:
+            return None
+        ordered = sorted(self._delays)
+        return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+
+    def trail(self, author: str) -> list[Point]:
+        """The newest messages of an author, the oldest first."""
+        return sorted(self._trails.get(author, ()))
+
+    def _last(self, now: float, minutes: int) -> list[_Minute]:
+        current = int(now) // MINUTE_S
+        found = (self._minutes.get(minute) for minute in range(current - minutes + 1, current + 1))
+        return [one for one in found if one]
+
+    def _count(self, event: Labelled) -> None:
+        second = int(event.labelled_at)
+        self._seconds[second] = self._seconds.get(second, 0) + 1
+        minute = self._minutes.setdefault(second // MINUTE_S, _Minute())
+        minute.messages += 1
+        minute.confidence += event.confidence
+        minute.distressed += event.level != "none"
+        if event.language is not None:
+            counts = self._languages.setdefault(second // MINUTE_S, Counter())
+            if event.language in counts or len(counts) < LANGUAGES:
+                counts[event.language] += 1
+        for kept, most in (
+            (self._seconds, SECONDS_KEPT),
+            (self._minutes, MINUTES_KEPT + 1),
+            (self._languages, MINUTES_KEPT + 1),
+        ):
+            while len(kept) > most:
+                del kept[min(kept)]
+
+    def _follow(self, author: str, event: Labelled) -> None:
+        trail = self._trails.get(author)
+        if trail is None:
+            trail = self._trails[author] = deque(maxlen=AUTHOR_POINTS)
+            if len(self._trails) > AUTHORS:
+                self._trails.popitem(last=False)
+        self._trails.move_to_end(author)
+        trail.append(Point(event.at, event.distress, event.label, event.id))

@@ -1,0 +1,199 @@
+"""Who may use the dashboard: Host, sessions, the token, and what a browser is told to keep from it.
+
+    Host not ours ─► 421      no session ─► 401, or the login      unsafe without our CSRF token ─► 403
+
+A session is a random id in a cookie that scripts cannot read and other sites cannot send; it lives in this
+process. The reviewer's name is the session's, never a request's. After OWASP's cheat sheets on sessions and
+on cross-site request forgery (synchroniser token, with the Origin as a second lock).
+"""
+
+import hmac
+import secrets
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from stream.errors import SettingsError
+from stream.settings import Settings
+
+COOKIE: Final = "emotion-session"
+CSRF_HEADER: Final = "X-CSRF-Token"
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+SESSION_S: Final = 12 * 3600
+SESSIONS: Final = 1_000
+FAILURES: Final = 10
+"""Wrong tokens within ``FAILURES_S``, from anywhere, after which nobody can log in for a while."""
+FAILURES_S: Final = 60.0
+NAME_LENGTH: Final = 64
+OPEN_PATHS: Final = frozenset({"/login", "/healthz"})
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody at a browser. ``reviewer`` is the name that reviews carry."""
+
+    reviewer: str
+    csrf: str
+    until: float
+
+
+class Guard:
+    """Lets requests through or not. ``reviewer`` is who reviews where no token is asked for."""
+
+    def __init__(self, settings: Settings, reviewer: str) -> None:
+        token = settings.dashboard_token
+        self._token = None if token is None else token.get_secret_value().encode()
+        self._reviewer = reviewer
+        named = (settings.dashboard_hosts or "").split(",")
+        self._hosts = LOOPBACK | {name.strip().lower() for name in named if name.strip()}
+        if not _is_any(settings.dashboard_host):
+            self._hosts |= {settings.dashboard_host.lower()}
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._failures: deque[float] = deque(maxlen=FAILURES)
+        _check(settings, self._token, self._hosts)
+
+    @property
+    def asks_for_token(self) -> bool:
+        return self._token is not None
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse what may not pass, and add the headers to whatever is answered."""
+        try:
+            response = await self._guarded(request, handler)
+        except web.HTTPException as refusal:
+            refusal.headers.update(HEADERS)
+            raise
+        if not response.prepared:
+            response.headers.update(HEADERS)
+        return response
+
+    def open_session(self, request: web.Request, response: web.StreamResponse, reviewer: str) -> None:
+        """Begin a session and give the browser its cookie: Secure unless this is plain loopback."""
+        now = time.monotonic()
+        session_id = secrets.token_urlsafe(32)
+        self._sessions[session_id] = Session(reviewer, secrets.token_urlsafe(32), now + SESSION_S)
+        while len(self._sessions) > SESSIONS:
+            self._sessions.popitem(last=False)
+        response.set_cookie(
+            COOKIE,
+            session_id,
+            max_age=SESSION_S,
+            httponly=True,
+            samesite="Strict",
+            secure=host_of(request) not in LOOPBACK,
+        )
+
+    def session(self, request: web.Request) -> Session | None:
+        """The session that a request belongs to, if it still runs."""
+        session_id = request.cookies.get(COOKIE, "")
+        session = self._sessions.get(session_id)
+        if session is not None and time.monotonic() > session.until:
+            del self._sessions[session_id]
+            return None
+        return session
+
+    def log_in(self, request: web.Request, response: web.StreamResponse, token: str, name: str) -> bool:
+        """Begin a session for who knows the token.
+
+        Raises:
+            HTTPTooManyRequests: too many wrong ones came before.
+        """
+        now = time.monotonic()
+        if len(self._failures) == FAILURES and now - self._failures[0] < FAILURES_S:
+            raise web.HTTPTooManyRequests(text="too many wrong tokens: wait a minute")
+        # As bytes, since compare_digest takes only ASCII as text.
+        right = hmac.compare_digest(token.encode(), self._token or b"")
+        reviewer = " ".join(name.split())[:NAME_LENGTH]
+        if self._token is None or not right or not reviewer or not reviewer.isprintable():
+            if not right:
+                self._failures.append(now)
+            return False
+        self.open_session(request, response, reviewer)
+        return True
+
+    def log_out(self, request: web.Request, response: web.StreamResponse) -> None:
+        self._sessions.pop(request.cookies.get(COOKIE, ""), None)
+        response.del_cookie(COOKIE)
+
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if host_of(request) not in self._hosts:
+            raise web.HTTPMisdirectedRequest(text="this host name is not in dashboard_hosts")
+        if request.method not in ("GET", "HEAD") and not _same_origin(request):
+            raise web.HTTPForbidden(text="the request comes from another site")
+        if request.path in OPEN_PATHS or request.path.startswith("/static/"):
+            return await handler(request)
+        session = self.session(request)
+        if session is None:
+            return await self._without_session(request, handler)
+        if request.method not in ("GET", "HEAD"):
+            given = request.headers.get(CSRF_HEADER, "").encode()
+            if not hmac.compare_digest(given, session.csrf.encode()):
+                raise web.HTTPForbidden(text="the CSRF token is missing or old: load the page again")
+        return await handler(request)
+
+    async def _without_session(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The page opens a session where none is needed, else the login; the rest is refused."""
+        if request.path != "/":
+            raise web.HTTPUnauthorized(text="no session: open the page first")
+        if self.asks_for_token:
+            raise web.HTTPSeeOther("/login")
+        response = await handler(request)
+        self.open_session(request, response, self._reviewer)
+        return response
+
+
+def host_of(request: web.Request) -> str:
+    """The name in the Host header, without its port."""
+    try:
+        return (urlsplit(f"//{request.headers.get('Host', '')}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _same_origin(request: web.Request) -> bool:
+    """Whether the browser says that our own page sent it; clients that are no browsers say nothing."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _check(settings: Settings, token: bytes | None, hosts: frozenset[str] | set[str]) -> None:
+    """Refuse to be reachable from elsewhere by everybody."""
+    outside = settings.dashboard_host.lower() not in LOOPBACK
+    if outside and _is_any(settings.dashboard_host) and not hosts - LOOPBACK:
+        raise SettingsError(
+            "dashboard_host is every address: set dashboard_hosts to the names it is reached by"
+        )
+    if (outside or hosts - LOOPBACK) and token is None:
+        raise SettingsError(
+            "a dashboard that is reached from elsewhere needs a token: set EMOTION_DASHBOARD_TOKEN"
+        )

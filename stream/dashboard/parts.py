@@ -1,0 +1,234 @@
+"""The parts of the page as plain values for JSON, made from the folds. Pure.
+
+health: how the stream goes     channels: who differs       queue: alerts by subject
+mix:    windows of a channel    recent:   newest messages   log:   reviews, precision by rule
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from stream.dashboard.flow import Flow, Labelled
+from stream.dashboard.history import ORDER, History
+from stream.dashboard.queue import JUDGED, Group, Item, Queue
+from stream.events import ALL_CHANNELS
+
+State = Literal["loading", "live", "quiet", "stale", "down"]
+
+QUIET_S: Final = 60.0
+"""So long without a labelled message is worth saying."""
+GROUPS: Final = 100
+CHANNELS: Final = 12
+CLOSED: Final = 50
+
+
+@dataclass(slots=True)
+class Reach:
+    """What the feed knows of the cluster. ``waiting`` are messages that no annotator has finished yet.
+
+    ``problem`` says in one line why nothing comes; ``skipped`` counts labelled messages passed over because
+    the dashboard fell behind.
+    """
+
+    caught_up: bool = False
+    problem: str | None = None
+    problem_since: float | None = None
+    waiting: int | None = None
+    partitions: int = 0
+    behind: int = 0
+    skipped: int = 0
+    refused: int = 0
+    counters_at: float | None = None
+    read_from: float | None = None
+
+
+def state_of(reach: Reach, flow: Flow, now: float) -> State:
+    """How the stream goes, in one word."""
+    if reach.problem is not None:
+        return "down"
+    if not reach.caught_up:
+        return "loading"
+    last = flow.last_labelled_at
+    if last is not None and now - last < QUIET_S:
+        return "live"
+    return "stale" if reach.waiting else "quiet"
+
+
+def health(reach: Reach, flow: Flow, history: History, now: float) -> dict[str, Any]:
+    """Figures of the stream as a whole, and how old each of its partitions is."""
+    delays = flow.delays_s()
+    return {
+        "at": round(now, 1),
+        "state": state_of(reach, flow, now),
+        "problem": reach.problem,
+        "problem_since": reach.problem_since,
+        "last_labelled_at": flow.last_labelled_at,
+        "counters_at": reach.counters_at,
+        "partitions": [[number, flow.partitions.get(number)] for number in range(reach.partitions)],
+        "waiting": reach.waiting,
+        "behind": reach.behind,
+        "skipped": reach.skipped,
+        "refused": reach.refused,
+        "rate": round(flow.rate(now, 10), 2),
+        "rates": flow.rates(now),
+        "confidence": flow.confidence(now),
+        "distressed": flow.distressed(now),
+        "languages": flow.languages(now),
+        "delay_s": None if delays is None else [round(delay, 2) for delay in delays],
+        "drift": history.drift(),
+        "models": [
+            {"name": name, "revision": revision, "at": at}
+            for (name, revision), at in sorted(flow.models.items(), key=lambda known: -known[1])
+        ],
+    }
+
+
+def mix(history: History, channel: str, window_s: int | None) -> dict[str, Any]:
+    """The windows of a channel; of the shortest length there is where it is not said or not there."""
+    lengths = sorted(history.lengths)
+    chosen = window_s if window_s in history.lengths else (lengths[0] if lengths else None)
+    windows = history.windows(channel, chosen) if chosen is not None else []
+    return {
+        "channel": channel,
+        "window_s": chosen,
+        "lengths": lengths,
+        "labels": ORDER,
+        "windows": [
+            [start, *row.counts, round(row.confidence / row.messages, 3) if row.messages else None]
+            for start, row in windows
+        ],
+    }
+
+
+def channels(history: History) -> dict[str, Any]:
+    """The channels that differ most from their usual."""
+    _, known = history.names(most=0)
+    return {
+        "known": known,
+        "dropped": history.dropped,
+        "changes": [
+            {
+                "channel": one.channel,
+                "messages": one.messages,
+                "label": one.label,
+                "share": round(one.share, 4),
+                "usual": round(one.usual, 4),
+                "deviations": None if one.deviations is None else round(one.deviations, 2),
+            }
+            for one in history.changes(CHANNELS)
+        ],
+    }
+
+
+def recent(flow: Flow) -> list[dict[str, Any]]:
+    """The newest messages, the newest first."""
+    return [message(event) for event in sorted(flow.recent, key=lambda one: one.labelled_at, reverse=True)]
+
+
+def message(event: Labelled) -> dict[str, Any]:
+    """One labelled message; fields that the stream does not carry are left out."""
+    shown = {
+        "at": event.at,
+        "label": event.label,
+        "labels": event.labels or None,
+        "confidence": round(event.confidence, 3),
+        "level": event.level,
+        "channel": event.channel,
+        "language": event.language,
+        "text": event.text,
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def queue(alerts: Queue) -> dict[str, Any]:
+    """Alerts that wait for a person, by subject, and those judged last."""
+    groups = alerts.groups()
+    judged = [item for item in alerts.items() if item.standing in JUDGED]
+    judged.sort(key=lambda item: item.reviews[-1].at, reverse=True)
+    return {
+        "waiting": sum(_waits(item) for group in groups for item in group.items),
+        "critical": sum(
+            _waits(item) and item.alert.severity == "critical" for group in groups for item in group.items
+        ),
+        "groups": [_group(group) for group in groups[:GROUPS]],
+        "groups_more": max(0, len(groups) - GROUPS),
+        "closed": [summary(item) for item in judged[:CLOSED]],
+        "closed_more": max(0, len(judged) - CLOSED),
+        "dropped": alerts.dropped,
+    }
+
+
+def log(alerts: Queue) -> dict[str, Any]:
+    """Who did what when, the newest first, and the precision of each rule."""
+    return {
+        "reviews": [
+            {**one.model_dump(exclude={"id", "at"}), "at": one.at.timestamp()}
+            for one in reversed(alerts.audit)
+        ],
+        "precision": [
+            {
+                "rule": rule,
+                "confirmed": known.confirmed,
+                "reviewed": known.reviewed,
+                "ratio": known.ratio,
+                "interval": known.interval,
+            }
+            for rule, known in alerts.precision().items()
+        ],
+    }
+
+
+def summary(item: Item) -> dict[str, Any]:
+    """An alert as a line of the queue."""
+    alert, evidence = item.alert, item.alert.evidence
+    return {
+        "id": alert.id,
+        "revision": alert.revision,
+        "rule": alert.rule,
+        "severity": alert.severity,
+        "standing": item.standing,
+        "author": alert.author,
+        "channel": alert.channel if alert.channel != ALL_CHANNELS else None,
+        "score": evidence.score,
+        "enter": evidence.enter,
+        "messages": evidence.messages,
+        "starts_at": alert.starts_at.timestamp(),
+        "ends_at": alert.ends_at.timestamp() if alert.ends_at else None,
+        "reviews": len(item.reviews),
+        "reviewer": item.reviews[-1].reviewer if item.reviews else None,
+    }
+
+
+def detail(item: Item, picture: dict[str, Any]) -> dict[str, Any]:
+    """One alert with all there is to judge it by."""
+    alert, evidence = item.alert, item.alert.evidence
+    return {
+        **summary(item),
+        "kind": alert.kind,
+        "summary": alert.summary,
+        "notice": alert.notice,
+        "recipients": alert.recipients,
+        "conversation": alert.conversation,
+        "model": alert.model.model_dump() if alert.model else None,
+        "measure": evidence.measure,
+        "leave": evidence.leave,
+        "baseline": evidence.baseline,
+        "baseline_messages": evidence.baseline_messages,
+        "confidence": evidence.confidence,
+        "message_ids": evidence.message_ids,
+        "texts": evidence.texts,
+        "sources": [source.model_dump() for source in evidence.sources],
+        "window": [evidence.window_start.timestamp(), evidence.window_end.timestamp()],
+        "picture": picture,
+        "history": [
+            {**one.model_dump(include={"verdict", "reviewer", "note"}), "at": one.at.timestamp()}
+            for one in item.reviews
+        ],
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {"kind": group.kind, "name": group.name, "items": [summary(item) for item in group.items]}
+
+
+def _waits(item: Item) -> bool:
+    return item.standing in ("firing", "held")

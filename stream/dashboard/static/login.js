@@ -1,0 +1,2 @@
+"use strict";
+document.getElementById("failed").hidden = !location.search.includes("failed");

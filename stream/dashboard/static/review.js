@@ -1,0 +1,216 @@
+/** The view of who reviews: the queue by subject, one alert with its evidence, a verdict by mouse or key. */
+
+import {$, el, fill, name, number, percent, span, toast, when} from "./dom.js";
+import {badge} from "./labels.js";
+import {authorChart, channelChart, clear, draw} from "./charts.js";
+import {ask} from "./server.js";
+
+const VERDICTS = [["acknowledged", "Acknowledge", "a", "I look after it"], ["confirmed", "Confirm", "c", "it was right"], ["dismissed", "Dismiss", "d", "it was wrong"]];
+const MARKS = new Map([["critical", "!!"], ["warning", "!"], ["info", "i"]]);
+
+let queue, chosen, shown, sending = false;
+
+export function setUp() {
+  document.addEventListener("keydown", onKey);
+}
+
+export function showQueue(next) {
+  queue = next;
+  const badgeOf = $("waiting-badge");
+  badgeOf.hidden = !queue.waiting;
+  badgeOf.textContent = queue.waiting > 99 ? "99+" : String(queue.waiting);
+  badgeOf.setAttribute("aria-label", `${queue.waiting} wait`);
+  $("queue-count").textContent = queue.waiting ? `${queue.waiting} wait${queue.critical ? `, ${queue.critical} critical` : ""}` : "";
+  showUrgent();
+  $("queue-empty").hidden = queue.groups.length > 0;
+  fill($("queue"), queue.groups.map(group => el("section", {class: "group"},
+    el("h3", {}, `${group.kind} `, name(group.name === "*" ? "all" : group.name, 20), group.items.length > 1 ? el("span", {class: "soft"}, ` ${group.items.length} alerts`) : null),
+    group.items.map(line))), queue.groups_more ? el("p", {class: "soft"}, `and ${queue.groups_more} more subjects: see emotion-stream alerts list`) : null);
+  $("closed-box").hidden = !queue.closed.length;
+  $("closed-box").firstElementChild.textContent = `Judged (${queue.closed.length + queue.closed_more})`;
+  fill($("closed"), queue.closed.map(line), queue.closed_more ? el("p", {class: "soft"}, `and ${queue.closed_more} more: see emotion-stream alerts list`) : null);
+  const current = find(chosen);
+  if (current && (!shown || shown.revision !== current.revision || shown.reviews !== current.reviews)) open(chosen);
+}
+
+/** The most urgent subjects, for who watches: no more than fit beside the chart. */
+function showUrgent() {
+  const waiting = queue.groups.map(group => [group, group.items.filter(one => one.standing === "firing" || one.standing === "held")]).filter(([, items]) => items.length);
+  $("urgent-empty").hidden = waiting.length > 0;
+  $("urgent-count").textContent = queue.waiting > 4 ? `${queue.waiting} alerts` : "";
+  fill($("urgent"), waiting.slice(0, 4).map(([group, [first, ...more]]) => el("a", {href: "#review"},
+    mark(first.severity), el("span", {class: "what"}, first.rule.replaceAll("-", " ")), el("span", {class: "soft when"}, when(first.starts_at)),
+    el("span", {class: "soft"}, `${group.kind} `, name(group.name === "*" ? "all" : group.name, 16), more.length ? ` and ${more.length} more` : ""))));
+}
+
+const mark = severity => el("span", {class: "severity", "data-severity": severity}, el("span", {"aria-hidden": "true"}, MARKS.get(severity)), el("span", {class: "unseen"}, severity));
+
+const all = () => queue ? [...queue.groups.flatMap(group => group.items), ...queue.closed] : [];
+const find = id => all().find(one => one.id === id);
+
+function line(alert) {
+  const since = alert.standing === "resolved" && alert.ends_at ? `ended ${when(alert.ends_at)}` : when(alert.starts_at);
+  return el("button", {type: "button", class: "row alert", "data-id": alert.id, "data-severity": alert.severity, "aria-current": alert.id === chosen ? "true" : null, onclick: pick},
+    mark(alert.severity),
+    el("span", {class: "what"}, alert.rule.replaceAll("-", " ")),
+    el("span", {class: "standing", "data-standing": alert.standing}, alert.standing),
+    el("span", {class: "soft"}, since));
+}
+
+const pick = event => open(event.currentTarget.dataset.id, true);
+
+/** Show one alert; `focus`: move there, as a person who chose it expects. */
+async function open(id, focus = false) {
+  chosen = id;
+  for (const row of document.querySelectorAll(".row.alert")) {
+    if (row.dataset.id === id) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
+  }
+  let alert;
+  try {
+    alert = await ask(`/api/alert?${new URLSearchParams({id})}`);
+  } catch (problem) {
+    toast(problem.message, true);
+    return;
+  }
+  if (chosen !== id) return;
+  const note = shown?.id === id ? $("note")?.value : "";
+  const typing = document.activeElement?.id === "note";
+  show(alert);
+  if (note) $("note").value = note;
+  if (typing) $("note").focus();
+  if (focus && matchMedia("(max-width: 900px)").matches) $("alert-card").scrollIntoView();
+}
+
+function show(alert) {
+  shown = alert;
+  const title = $("alert-title");
+  title.classList.remove("soft");
+  title.replaceChildren(el("span", {class: "severity", "data-severity": alert.severity}, el("span", {"aria-hidden": "true"}, MARKS.get(alert.severity)), ` ${alert.severity}`), ` ${alert.rule.replaceAll("-", " ")}`);
+  if ($("picture")) clear($("picture"));
+  fill($("alert"),
+    el("p", {class: "summary"}, el("bdi", {}, alert.summary)),
+    el("dl", {class: "about"},
+      fact("Standing", el("span", {class: "standing", "data-standing": alert.standing}, alert.standing)),
+      alert.author ? fact("Author", name(alert.author, 16)) : null,
+      alert.channel ? fact("Channel", name(alert.channel, 32)) : null,
+      fact("Since", when(alert.starts_at)),
+      fact("For", alert.recipients.length ? alert.recipients.join(", ") : "nobody named"),
+      fact("Rests on", `${number(alert.messages)} messages`),
+      alert.confidence === null ? null : fact("Mean confidence", alert.confidence.toFixed(2)),
+      alert.baseline_messages === null ? null : fact("Usual from", `${number(alert.baseline_messages)} messages`)),
+    pictureOf(alert),
+    messagesOf(alert),
+    el("div", {class: "verdict"},
+      el("label", {for: "note"}, "Note ", el("span", {class: "soft"}, "kept with the review")),
+      el("textarea", {id: "note", rows: 2, maxlength: 1000}),
+      el("div", {class: "buttons"}, VERDICTS.map(([verdict, text, key, meaning]) =>
+        el("button", {type: "button", class: verdict === "confirmed" ? "primary" : null, "data-verdict": verdict, title: meaning, "aria-keyshortcuts": key, onclick: () => review(verdict)}, text, " ", el("kbd", {}, key.toUpperCase())))),
+      el("p", {class: "soft keys"}, el("kbd", {}, "J"), " next  ", el("kbd", {}, "K"), " previous  ", el("kbd", {}, "N"), " note  ", el("kbd", {}, "Esc"), " leave the note")),
+    historyOf(alert),
+    el("p", {class: "notice"}, alert.notice));
+  drawPicture(alert);
+}
+
+const fact = (title, value) => el("div", {}, el("dt", {}, title), el("dd", {}, value));
+
+function pictureOf(alert) {
+  const {picture} = alert, few = picture.kind === "author" ? !picture.points.length : !picture.windows.length;
+  const said = `${alert.measure}: ${number2(alert.score)}; it alerts from ${number2(alert.enter)} and ends below ${number2(alert.leave)}${alert.baseline === null ? "" : `; ${number2(alert.baseline)} is usual`}`;
+  return el("figure", {},
+    few ? el("p", {class: "empty"}, "The messages behind it are older than what this page keeps; the figures below are the alert’s own.") : el("div", {id: "picture", class: "chart", role: "img", "aria-label": said}),
+    el("figcaption", {class: "soft"}, said, few ? "" : picture.kind === "author" ? ". Each dot is a message by its distress; filled ones are behind the alert; the line is their weighted mean." : `. Each column is ${span(picture.window_s)} of the channel: share of ${picture.labels.join(" or ") || "the labels"}.`));
+}
+
+const number2 = value => value.toLocaleString(undefined, {maximumFractionDigits: 2});
+
+function drawPicture(alert) {
+  const box = $("picture"), {picture} = alert;
+  if (box) draw(box, () => picture.kind === "author" ? authorChart(picture) : channelChart(picture));
+}
+
+function messagesOf(alert) {
+  const labels = new Map(alert.picture.kind === "author" ? alert.picture.points.filter(point => point[3]).map((point, place) => [place, point]) : []);
+  if (alert.texts.length) {
+    return el("details", {open: true}, el("summary", {}, `The messages behind it (${alert.texts.length})`), el("ol", {class: "texts"}, alert.texts.map((text, place) => {
+      const point = labels.size === alert.texts.length ? labels.get(place) : undefined;
+      return el("li", {}, point ? badge(point[2]) : null, point ? el("span", {class: "confidence"}, point[1].toFixed(2)) : null, el("bdi", {dir: "auto"}, text));
+    })));
+  }
+  const places = [...alert.message_ids, ...alert.sources.map(one => `${one.topic}, partition ${one.partition}, offsets ${one.first_offset} to ${one.last_offset}`)];
+  if (!places.length) return null;
+  return el("details", {}, el("summary", {}, "Where the messages lie (their text is not published)"), el("ul", {class: "places"}, places.map(place => el("li", {}, el("code", {}, place)))));
+}
+
+function historyOf(alert) {
+  if (!alert.history.length) return null;
+  return el("section", {}, el("h3", {}, "What was said of it"), el("ol", {class: "history"}, alert.history.map(one =>
+    el("li", {}, el("b", {}, one.verdict), " by ", name(one.reviewer, 32), ` ${when(one.at)}`, one.note ? el("p", {}, el("bdi", {dir: "auto"}, one.note)) : null))));
+}
+
+async function review(verdict) {
+  if (!shown || sending) return;
+  sending = true;
+  const {id} = shown, next = following(1);
+  try {
+    await ask("/api/review", {id, verdict, note: $("note").value.trim() || null});
+    $("note").value = "";
+    toast(`${verdict}: ${shown.rule.replaceAll("-", " ")}. A later verdict replaces it.`);
+    if (verdict !== "acknowledged" && next) open(next);
+    else open(id);
+  } catch (problem) {
+    toast(problem.message, true);
+  } finally {
+    sending = false;
+  }
+}
+
+/** The alert so many places further in what waits; the first one where none is chosen. */
+function following(step) {
+  const ids = queue ? queue.groups.flatMap(group => group.items).map(one => one.id) : [];
+  const place = ids.indexOf(chosen);
+  return place < 0 ? ids[0] : ids[place + step];
+}
+
+function onKey(event) {
+  if ($("review").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") document.activeElement?.blur();
+  if (event.target.matches?.("input, textarea, select")) return;
+  const verdict = VERDICTS.find(([, , key]) => key === event.key.toLowerCase());
+  if (verdict && shown && !event.repeat) review(verdict[0]);
+  else if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
+  else if (event.key === "n" && $("note")) $("note").focus();
+  else return;
+  event.preventDefault();
+}
+
+function step(by) {
+  const id = following(by);
+  if (id === undefined) return;
+  open(id);
+  [...document.querySelectorAll(".row.alert")].find(row => row.dataset.id === id)?.scrollIntoView({block: "nearest"});
+}
+
+export function showLog(log) {
+  fill($("log"), log.reviews.length ? el("table", {}, el("thead", {}, el("tr", {}, ["when", "who", "verdict", "rule", "note"].map(title => el("th", {scope: "col"}, title)))),
+    el("tbody", {}, log.reviews.map(one => el("tr", {}, el("td", {}, when(one.at)), el("td", {}, name(one.reviewer, 20)), el("td", {}, el("span", {class: "standing", "data-standing": one.verdict}, one.verdict)),
+      el("td", {}, one.rule.replaceAll("-", " ")), el("td", {class: "note"}, one.note ? el("bdi", {dir: "auto"}, one.note) : ""))))) : el("p", {class: "empty"}, "Nobody has reviewed an alert yet."));
+  fill($("precision"), log.precision.length ? log.precision.map(one => el("div", {class: "precision"},
+    el("p", {}, one.rule.replaceAll("-", " "), " ", el("b", {}, percent(one.ratio))),
+    interval(one), el("p", {class: "soft"}, `${one.confirmed} of ${one.reviewed} confirmed; 95 % from ${percent(one.interval[0])} to ${percent(one.interval[1])}`)))
+    : el("p", {class: "empty"}, "Known once alerts have been confirmed or dismissed."));
+}
+
+/** The interval as a bar from 0 to 1, with the estimate in it. */
+function interval({ratio, interval: [low, high]}) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 100 6");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("class", "interval");
+  svg.setAttribute("aria-hidden", "true");
+  for (const [kind, x, width] of [["track", 0, 100], ["range", 100 * low, 100 * (high - low)], ["estimate", Math.min(99, 100 * ratio), 1]]) {
+    const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    for (const [attribute, value] of [["x", x], ["width", width], ["height", 6], ["class", kind]]) bar.setAttribute(attribute, value);
+    svg.append(bar);
+  }
+  return svg;
+}

@@ -1,0 +1,164 @@
+"""The page in a real browser: seen, changed under one's eyes, reviewed by mouse and by keyboard, read aloud.
+
+One broker and one dashboard for all, so the tests come in an order: what is written stays.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.events import ALL_CHANNELS
+from tests.stream.dashboard.conftest import Stage, eventually
+from tests.stream.dashboard.scene import (
+    AUTHOR,
+    alert,
+    counter,
+    event,
+    of_alert,
+    of_counter,
+    of_event,
+    whole,
+)
+
+Visit = Callable[..., Any]
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+RUN_AXE = """axe.run().then(result =>
+    result.violations.map(one => one.id + ": " + one.nodes.map(node => node.target).slice(0, 4)))"""
+HOSTILE = ("__proto__", "<img src=x onerror=document.title='owned'>", "w" * 1024, "\u202eevil", "constructor")
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_an_empty_stream_says_what_is_missing(visit: Visit) -> None:
+    page = visit()
+    page.wait_for_selector("#mix-empty:visible")
+    assert "No message has been labelled" in page.inner_text("#banner")
+    page.click("text=Review")
+    assert page.inner_text("#queue-empty") == "Nothing waits for you."
+
+
+def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, stage: Stage) -> None:
+    page = visit()
+    stage.write(whole(stage.settings, datetime.now(UTC)))
+    page.wait_for_selector("#mix-chart canvas")
+    page.wait_for_selector("#changes li")
+    assert page.inner_text("#changes li:first-child .name") == "billing"
+    assert page.inner_text("#waiting-badge") == "5"
+    stage.write([of_event(stage.settings, event(9000, datetime.now(UTC), "joy", text="written just now"))])
+    page.wait_for_selector("#recent >> text=written just now")
+    page.wait_for_selector('#state[data-state="live"]')
+
+
+def test_a_channel_can_be_chosen_and_its_windows_read_as_a_table(visit: Visit) -> None:
+    page = visit()
+    page.click("#changes button >> text=billing")
+    page.wait_for_selector("#mix-title >> text=billing")
+    page.click("#mix-chart ~ details summary")
+    page.click('[data-length="3600"]')
+    page.wait_for_selector('[data-length="3600"][aria-pressed="true"]')
+    eventually(lambda: page.locator("#mix-table tbody tr").count() > 20)
+
+
+def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
+    page = visit("review")
+    page.click(".row.alert >> text=anger surge")
+    page.wait_for_selector("#picture canvas")
+    assert "it alerts from 4" in page.inner_text("figcaption")
+    page.fill("#note", "a <b>known</b> outage")
+    page.click('[data-verdict="confirmed"]')
+    row = page.wait_for_selector('#log tr:has-text("outage")')
+    assert "a <b>known</b> outage" in row.inner_text()
+    eventually(lambda: page.inner_text("#waiting-badge") == "4")
+
+
+def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
+    page = visit("review")
+    page.wait_for_selector(".row.alert")
+    page.keyboard.press("j")
+    page.wait_for_selector("#alert-title >> text=rapid escalation")
+    assert "I cried again on the bus home." in page.inner_text(".texts")
+    page.keyboard.press("n")
+    page.keyboard.type("called back, d is a letter here")
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.wait_for_selector('#log tr:has-text("called back, d is a letter here")')
+    page.wait_for_selector('#alert .standing[data-standing="acknowledged"]')
+    page.keyboard.press("d")
+    page.wait_for_selector('#log tr:has-text("dismissed") >> text=rapid escalation')
+
+
+def test_a_sentence_is_labelled_and_its_words_are_marked(visit: Visit) -> None:
+    page = visit("try")
+    page.fill("#try-text", "so much anger {{here}}")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".verdict-line >> text=anger")
+    assert page.inner_text(".words").strip() == "so much anger {{here}}"
+    assert "anger" in page.inner_text('.word[data-step="3"]')
+
+
+def test_hostile_names_and_texts_stay_text_and_nothing_scrolls_sideways(visit: Visit, stage: Stage) -> None:
+    now, settings = datetime.now(UTC), stage.settings
+    start = now.replace(second=0, microsecond=0)
+    records = [
+        of_counter(settings, counter(name, start, 60, {"anger": 4000 + n})) for n, name in enumerate(HOSTILE)
+    ]
+    records += [of_counter(settings, counter(f"channel-{n}", start, 60, {"joy": 1})) for n in range(3000)]
+    records.append(of_counter(settings, counter(ALL_CHANNELS, start, 60, {"anger": 9000})))
+    records += [
+        of_event(settings, event(9100 + n, now, "fear", channel=name, text=name))
+        for n, name in enumerate(HOSTILE)
+    ]
+    about = {"author": None, "severity": "critical"}
+    records += [
+        of_alert(settings, alert(id=f"hostile-{n}", channel=name, summary=name, **about))
+        for n, name in enumerate(HOSTILE)
+    ]
+    stage.write(records)
+    page = visit(width=390, height=844)
+    page.wait_for_selector("#channels-known >> text=3,010")
+    page.wait_for_selector("#recent .text >> text=__proto__")
+    page.fill("#channel", "channel-2999")
+    options = "found => found.map(one => one.value)"
+    eventually(lambda: "channel-2999" in page.eval_on_selector_all("#channel-names option", options))
+    for view in ("watch", "review", "try"):
+        page.goto(f"{stage.address}/#{view}")
+        if view == "review":
+            page.click('.row.alert[data-id="hostile-2"]')
+            page.wait_for_selector("#alert .summary")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+    assert "owned" not in page.title()
+    assert not page.locator("main img").count()
+    assert AUTHOR not in page.title()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_to_complain_of(visit: Visit, stage: Stage, dark: bool) -> None:
+    page = visit(dark=dark)
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == ("dark" if dark else "light")
+    page.context.new_cdp_session(page).send("Page.setBypassCSP", {"enabled": True})
+    page.reload()
+    page.evaluate(AXE)
+    for view in ("watch", "review", "try"):
+        page.evaluate("view => { location.hash = view }", view)
+        if view == "review":
+            page.click(".row.alert")
+            page.wait_for_selector("#picture canvas, #alert .empty")
+        found = page.evaluate(RUN_AXE)
+        assert found == [], view
+
+
+def test_a_broker_that_goes_is_said_and_that_comes_back_is_read_on(visit: Visit, stage: Stage) -> None:
+    page = visit()
+    page.wait_for_selector('#state:not([data-state="down"])')
+    stage.stop_broker()
+    page.wait_for_selector('#state[data-state="down"]')
+    assert "does not answer" in page.inner_text("#banner")
+    assert page.locator("#mix-chart canvas").count()
+    stage.start_broker()
+    page.wait_for_selector('#state:not([data-state="down"])')
+    stage.write([of_event(stage.settings, event(9900, datetime.now(UTC), "joy", text="after the restart"))])
+    page.wait_for_selector("#recent >> text=after the restart")

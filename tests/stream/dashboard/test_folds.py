@@ -1,0 +1,269 @@
+"""The folds behind the page: bounded, whatever order and names come, and right in what they say."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.codec import to_json
+from stream.dashboard import flow as flows
+from stream.dashboard import history as histories
+from stream.dashboard.evidence import author_picture, channel_picture
+from stream.dashboard.flow import Flow, Labelled, labelled
+from stream.dashboard.history import History
+from stream.dashboard.parts import Reach, channels, health, log, mix, queue, recent, state_of
+from stream.dashboard.queue import Queue, standing
+from stream.events import ALL_CHANNELS
+from stream.monitor.events import Review
+from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, review
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOSTILE = ("__proto__", "constructor", "<img src=x onerror=alert(1)>", "\u202eevil", "x" * 1024, "a\x00b")
+
+
+def one(n: int = 0, at: datetime = NOON, label: str = "joy", **fields: Any) -> Labelled:
+    found = labelled(to_json(event(n, at, label, **fields)), fields.get("partition", 0))
+    assert found is not None
+    return found
+
+
+def flow_of(*events: Labelled) -> Flow:
+    flow = Flow()
+    for each in events:
+        flow.take(each)
+    return flow
+
+
+def history_of(*windows: Any) -> History:
+    history = History()
+    for window in windows:
+        history.take(window)
+    return history
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_whatever_a_record_holds_it_is_an_event_or_none(value: bytes) -> None:
+    assert labelled(value, 0) is None
+
+
+@given(
+    st.sampled_from(sorted(event(0, NOON, "joy"))),
+    st.none() | st.integers(-(2**63), 2**63) | st.text() | st.lists(st.text()),
+)
+def test_an_event_with_a_field_of_another_type_never_ends_the_reading(name: str, value: Any) -> None:
+    found = labelled(to_json(event(0, NOON, "joy") | {name: value}), 0)
+    assert found is None or isinstance(found.id, str)
+
+
+def test_fields_that_later_versions_add_are_shown_and_may_be_missing() -> None:
+    assert one().language is None
+    assert one(language="de", labels=["joy", "love"]).labels == ("joy", "love")
+    assert recent(flow_of(one()))[0].keys() == {"at", "label", "confidence", "level", "channel"}
+    assert recent(flow_of(one(language="de")))[0]["language"] == "de"
+
+
+def test_the_rate_is_of_whole_seconds_before_now() -> None:
+    flow = flow_of(*(one(n, NOON + timedelta(seconds=n / 4)) for n in range(40)))
+    assert flow.rate(NOON.timestamp() + 10, 10) == pytest.approx(4, abs=0.2)
+    assert flow.rate(NOON.timestamp() + 600, 10) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**7), st.text(max_size=5)), max_size=70))
+def test_a_flow_stays_within_its_bounds(moments: list[tuple[int, str]]) -> None:
+    flow = flow_of(
+        *(
+            one(n, NOON + timedelta(seconds=s), author=author, language=author)
+            for n, (s, author) in enumerate(moments)
+        )
+    )
+    assert len(flow.recent) <= flows.RECENT
+    assert len(flow._seconds) <= flows.SECONDS_KEPT
+    assert len(flow._minutes) <= flows.MINUTES_KEPT + 1
+
+
+def test_the_authors_seen_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows, "AUTHORS", 3)
+    flow = flow_of(*(one(n, author=f"a{n}") for n in range(3)), one(9, author="a0"), one(10, author="a3"))
+    assert [bool(flow.trail(f"a{n}")) for n in range(4)] == [True, False, True, True]
+
+
+@given(st.permutations([counter("c", NOON, 60, {"joy": n}) for n in range(1, 5)]))
+def test_of_two_records_of_a_window_the_one_that_has_seen_more_holds(windows: Any) -> None:
+    history = history_of(*windows, counter(ALL_CHANNELS, NOON, 60, {"joy": 4}))
+    assert [row.messages for _, row in history.windows("c", 60)] == [4]
+
+
+def test_windows_of_any_length_are_shown_with_the_empty_ones_between() -> None:
+    history = history_of(
+        *(counter(ALL_CHANNELS, NOON + timedelta(seconds=s), 10, {"joy": 1}) for s in (0, 30))
+    )
+    shown = mix(history, ALL_CHANNELS, None)
+    assert (shown["window_s"], [row[2] for row in shown["windows"]]) == (10, [1, 0, 0, 1])
+
+
+def test_a_label_that_is_not_known_counts_as_unknown() -> None:
+    row = history_of(counter(ALL_CHANNELS, NOON, 60, {"joy": 1, "unknown": 2, "awe": 3})).windows(
+        ALL_CHANNELS, 60
+    )[0][1]
+    assert row.counts[-1] == 5
+
+
+def test_thousands_of_channels_keep_their_names_and_the_oldest_go_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [*HOSTILE, *(f"channel-{n}" for n in range(3000))]
+    history = history_of(*(counter(name, NOON, 60, {"joy": 1}) for name in names))
+    assert history.names("channel-2999") == (["channel-2999"], 1)
+    assert set(HOSTILE) <= set(history.names(most=5000)[0])
+    monkeypatch.setattr(histories, "CHANNELS", 2)
+    small = history_of(*(counter(name, NOON, 60, {"joy": 1}) for name in (ALL_CHANNELS, "a", "b", "c")))
+    assert (small.names()[0], small.dropped) == (["c"], 2)
+
+
+def test_the_channel_that_differs_from_its_usual_stands_first_with_the_label_that_does() -> None:
+    windows = []
+    for n in range(30):
+        start, late = NOON + timedelta(minutes=n), n >= 25
+        windows += [
+            counter("calm", start, 60, {"joy": 20, "anger": 4}),
+            counter(ALL_CHANNELS, start, 60, {"joy": 90}),
+        ]
+        windows += [counter("angry", start, 60, {"joy": 20, "anger": 20 if late else 4})]
+    first = channels(history_of(*windows))["changes"][0]
+    assert (first["channel"], first["label"], first["usual"]) == ("angry", "anger", round(4 / 24, 4))
+    assert first["deviations"] > 4
+
+
+def test_drift_is_told_once_there_is_enough_to_tell_it_by() -> None:
+    hours = [counter(ALL_CHANNELS, NOON + timedelta(hours=n), 3600, {"joy": 600}) for n in range(5)]
+    assert history_of(*hours[:1]).drift() is None
+    assert history_of(*hours).drift() == pytest.approx(0, abs=0.01)
+    shifted = counter(ALL_CHANNELS, NOON + timedelta(hours=5), 3600, {"joy": 300, "anger": 300})
+    assert (history_of(*hours, shifted).drift() or 0) > 0.25
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "fields", "said"),
+    [
+        ((), {}, "firing"),
+        ((), {"held": True}, "held"),
+        (("acknowledged",), {}, "acknowledged"),
+        (("acknowledged", "confirmed"), {}, "confirmed"),
+        (("confirmed", "acknowledged"), {}, "confirmed"),
+        (("confirmed", "dismissed"), {}, "dismissed"),
+        (("dismissed",), {"status": "resolved"}, "dismissed"),
+        (("acknowledged",), {"status": "resolved"}, "resolved"),
+    ],
+)
+def test_the_last_judgement_is_where_an_alert_stands(verdicts: Any, fields: Any, said: str) -> None:
+    about = alert(**fields)
+    assert standing(about, [review(about, verdict, n=n) for n, verdict in enumerate(verdicts)]) == said
+
+
+def test_the_queue_begins_with_what_is_severe_and_waits_longest_and_groups_by_subject() -> None:
+    now = datetime.now(UTC)
+    made = [
+        alert("late", id="late", author="b", starts_at=now),
+        alert("early", id="early", author="c", starts_at=now - timedelta(hours=1)),
+        alert("critical", id="critical", author="a", severity="critical"),
+        alert("second", id="second", author="a", severity="info"),
+        alert("over", id="over", author="d", status="resolved", severity="critical"),
+    ]
+    for order in permutations(made, 5):
+        folded = Queue()
+        for each in order:
+            folded.take_alert(each)
+        groups = [[item.alert.id for item in group.items] for group in folded.groups()]
+        assert groups == [["critical", "second"], ["early"], ["late"], ["over"]]
+
+
+def test_what_does_not_fit_is_counted_not_cut_in_silence() -> None:
+    folded = Queue()
+    for n in range(130):
+        folded.take_alert(alert(id=f"a{n}", author=f"author-{n}"))
+    shown = queue(folded)
+    assert (shown["waiting"], len(shown["groups"]), shown["groups_more"]) == (130, 100, 30)
+
+
+def test_reviews_are_logged_once_each_the_newest_first_with_the_precision() -> None:
+    folded, about = Queue(), alert()
+    folded.take_alert(about)
+    for n in (2, 1, 2, 3):
+        folded.take_review(review(about, "confirmed", n=n))
+    shown = log(folded)
+    times = [each["at"] for each in shown["reviews"]]
+    assert (len(times), times) == (3, sorted(times, reverse=True))
+    assert shown["precision"][0]["ratio"] == 1
+    assert queue(folded)["closed"][0]["standing"] == "confirmed"
+
+
+@given(st.lists(st.sampled_from(["acknowledged", "confirmed", "dismissed"]), max_size=6))
+def test_reviews_may_come_in_any_order(verdicts: list[Any]) -> None:
+    about = alert()
+    reviews = [review(about, verdict, n=n) for n, verdict in enumerate(verdicts)]
+
+    def folded(order: list[Review]) -> Any:
+        made = Queue()
+        made.take_alert(about)
+        for each in order:
+            made.take_review(each)
+        return queue(made)
+
+    assert folded(reviews) == folded(reviews[::-1])
+
+
+@pytest.mark.parametrize(
+    ("reach", "ago_s", "said"),
+    [
+        (Reach(), None, "loading"),
+        (Reach(caught_up=True), 5, "live"),
+        (Reach(caught_up=True, waiting=0), 780, "quiet"),
+        (Reach(caught_up=True, waiting=2310), 780, "stale"),
+        (Reach(caught_up=True, waiting=2310), None, "stale"),
+        (Reach(caught_up=True, problem="no broker answers"), 5, "down"),
+    ],
+)
+def test_the_state_is_honest(reach: Reach, ago_s: float | None, said: str) -> None:
+    now = NOON.timestamp()
+    flow = Flow() if ago_s is None else flow_of(one(at=NOON - timedelta(seconds=ago_s)))
+    assert state_of(reach, flow, now) == said
+    assert health(reach, flow, History(), now)["state"] == said
+
+
+def test_an_authors_picture_holds_the_messages_and_marks_those_behind_the_alert() -> None:
+    flow = flow_of(
+        *(
+            one(n, NOON + timedelta(minutes=n), author=AUTHOR, distress={"score": n / 10, "level": "none"})
+            for n in range(5)
+        )
+    )
+    picture = author_picture(
+        alert(evidence={"message_ids": ("messages-0-3", "messages-0-4")}), flow.trail(AUTHOR)
+    )
+    assert [point[3] for point in picture["points"]] == [False, False, False, True, True]
+    assert (picture["enter"], picture["leave"], len(picture["mean"])) == (0.6, 0.45, 5)
+
+
+def test_the_levels_of_a_rise_stand_on_the_lowest_mean() -> None:
+    evidence = {"measure": "rise of the weighted mean of the distress score", "baseline": 0.2, "enter": 0.45}
+    assert author_picture(alert(evidence=evidence), [])["enter"] == pytest.approx(0.65)
+
+
+def test_a_channels_levels_are_where_its_count_would_deviate_so_far() -> None:
+    windows = history_of(
+        counter("c", NOON, 60, {"anger": 30, "joy": 70}), counter(ALL_CHANNELS, NOON, 60, {"joy": 1})
+    ).windows("c", 60)
+    evidence = {
+        "measure": "standard deviations above the expected count",
+        "labels": ("anger",),
+        "baseline": 0.1,
+        "enter": 4.0,
+        "leave": 2.0,
+    }
+    picture = channel_picture(alert(evidence=evidence), windows, 60)
+    share = picture["enter"][0]
+    assert 2 * ((share * 100 + 0.375) ** 0.5 - (10 + 0.375) ** 0.5) == pytest.approx(4)
+    assert picture["windows"] == [[int(NOON.timestamp()), 30, 100]]

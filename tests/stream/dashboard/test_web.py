@@ -1,0 +1,244 @@
+"""The dashboard over real sockets: who gets in, what a browser is told, what goes into the audit log."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import ClientSession, CookieJar
+
+from stream.dashboard.app import Running, running
+from stream.dashboard.guard import COOKIE, FAILURES, HEADERS
+from stream.dashboard.web import assets
+from stream.errors import SettingsError
+from stream.settings import Settings
+from tests.conftest import Topics
+from tests.records import read_committed_until
+from tests.stream.dashboard.scene import AUTHOR, alert, of_alert, whole, write
+
+TOKEN = "7f0c5a1e9b3d48d2a6c4e81f5b907d3a62e4c1b8f9d0a7e3"
+NOWHERE: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1", "dashboard_port": 0, "model": "fake"}
+
+
+@asynccontextmanager
+async def browser_of(settings: Settings) -> AsyncIterator[tuple[Running, ClientSession]]:
+    """A dashboard, and a client that keeps its cookies as a browser does."""
+    async with (
+        running(settings) as started,
+        ClientSession(started.address, cookie_jar=CookieJar(unsafe=True)) as client,
+    ):
+        yield started, client
+
+
+async def opened(client: ClientSession) -> dict[str, str]:
+    """Open the page; the headers that its requests carry."""
+    async with client.get("/") as page:
+        assert page.status == 200
+    async with client.get("/api/session") as session:
+        return {"X-CSRF-Token": (await session.json())["csrf"]}
+
+
+async def part(
+    client: ClientSession, wanted: str, holds: Callable[[Any], bool] = lambda _: True, **query: Any
+) -> Any:
+    """The first value of a part that holds what is asked."""
+    async with asyncio.timeout(40), client.get("/api/stream", params=query) as stream:
+        assert stream.headers["Content-Type"] == "text/event-stream"
+        name = ""
+        async for line in stream.content:
+            if line.startswith(b"event: "):
+                name = line[7:].strip().decode()
+            elif line.startswith(b"data: ") and name == wanted and holds(value := orjson.loads(line[6:])):
+                return value
+    raise AssertionError(f"the stream ended before {wanted} came")
+
+
+async def test_everything_is_told_to_stay_where_it_came_from() -> None:
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        for path in ("/", "/static/app.js", "/api/stream", "/api/session", "/nothing"):
+            async with client.get(path) as answer:
+                assert HEADERS.items() <= dict(answer.headers).items(), path
+    assert "unsafe" not in HEADERS["Content-Security-Policy"]
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_makes_no_markup_of_what_it_is_given() -> None:
+    own = {name: one.body.decode() for name, one in assets().items() if not name.startswith("vendor/")}
+    for name, text in own.items():
+        assert set(re.findall(r"https?://[^\"' )]+", text)) <= {"http://www.w3.org/2000/svg"}, name
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text), name
+        assert not re.search(r" style=|<script(?! src)| on\w+=\"", text), name
+
+
+async def test_a_request_under_another_hosts_name_is_refused() -> None:
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        async with client.get("/", headers={"Host": "evil.example:80"}) as answer:
+            assert answer.status == 421
+        async with client.get("/", headers={"Host": "localhost"}) as answer:
+            assert answer.status == 200
+
+
+async def test_without_a_session_nothing_but_the_page_is_answered() -> None:
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        for path in ("/api/stream", "/api/session", "/api/alert?id=x", "/api/channels"):
+            async with client.get(path) as answer:
+                assert answer.status == 401, path
+        async with client.get("/") as answer:
+            cookie = answer.cookies[COOKIE]
+        assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Strict", "")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-CSRF-Token": "wrong"},
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Content-Type": "text/plain"},
+    ],
+)
+async def test_another_site_cannot_write(headers: dict[str, str]) -> None:
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        ours = await opened(client)
+        sent = (
+            (ours if headers and "X-CSRF-Token" not in headers else {})
+            | {"Content-Type": "application/json"}
+            | headers
+        )
+        async with client.post("/api/classify", data=b'{"text": "joy"}', headers=sent) as answer:
+            assert answer.status in (403, 415)
+        async with client.post("/api/classify", json={"text": "joy"}, headers=ours) as answer:
+            assert answer.status == 200
+
+
+async def test_with_a_token_people_log_in_under_their_name() -> None:
+    settings = Settings(**NOWHERE, dashboard_token=TOKEN, dashboard_hosts="board.example")
+    async with browser_of(settings) as (_, client):
+        async with client.get("/", allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/login"
+        async with client.post("/login", data={"token": "wrong", "name": "Kim"}) as answer:
+            assert str(answer.url).endswith("/login?failed")
+        async with client.post("/login", data={"token": TOKEN, "name": " "}) as answer:
+            assert str(answer.url).endswith("/login?failed")
+        async with client.post("/login", data={"token": TOKEN, "name": " Kim  Lee"}) as answer:
+            assert str(answer.url.path) == "/"
+        async with client.get("/api/session") as answer:
+            session = await answer.json()
+        assert session["reviewer"] == "Kim Lee"
+        async with client.post("/logout", headers={"X-CSRF-Token": session["csrf"]}, json={}):
+            pass
+        async with client.get("/api/session") as answer:
+            assert answer.status == 401
+
+
+async def test_under_another_name_than_loopback_the_cookie_is_secure() -> None:
+    settings = Settings(**NOWHERE, dashboard_token=TOKEN, dashboard_hosts="board.example")
+    async with browser_of(settings) as (_, client):
+        form, host = {"token": TOKEN, "name": "Kim"}, {"Host": "board.example"}
+        async with client.post("/login", data=form, headers=host, allow_redirects=False) as answer:
+            assert answer.cookies[COOKIE]["secure"] is True
+
+
+async def test_guessing_tokens_is_stopped() -> None:
+    async with browser_of(Settings(**NOWHERE, dashboard_token=TOKEN)) as (_, client):
+        for _ in range(FAILURES):
+            async with client.post("/login", data={"token": "wrong", "name": "x"}):
+                pass
+        async with client.post("/login", data={"token": TOKEN, "name": "x"}) as answer:
+            assert answer.status == 429
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"dashboard_host": "0.0.0.0"}, "dashboard_hosts"),
+        ({"dashboard_host": "0.0.0.0", "dashboard_hosts": "board.example"}, "EMOTION_DASHBOARD_TOKEN"),
+        ({"dashboard_host": "192.0.2.1"}, "EMOTION_DASHBOARD_TOKEN"),
+        ({"dashboard_hosts": "board.example"}, "EMOTION_DASHBOARD_TOKEN"),
+        ({"bootstrap_servers": None}, "bootstrap"),
+    ],
+)
+async def test_it_does_not_start_open_to_everybody(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        async with running(Settings(**NOWHERE | given)):
+            pass
+
+
+async def test_a_sentence_is_labelled_with_its_words() -> None:
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        headers = await opened(client)
+        async with client.post("/api/classify", json={"text": "much anger here"}, headers=headers) as answer:
+            found = await answer.json()
+        assert found["label"] == "anger"
+        assert "".join(text for text, _ in found["parts"]) == "much anger here"
+        assert max(found["parts"], key=lambda part: part[1])[0].strip() == "anger"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"text": 1}', b'{"text": " "}', b'{"text": "%s"}' % (b"x" * 3000)]
+)
+async def test_what_cannot_be_labelled_is_refused_with_a_reason(body: bytes) -> None:
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        headers = await opened(client) | {"Content-Type": "application/json"}
+        async with client.post("/api/classify", data=body, headers=headers) as answer:
+            assert answer.status == 400
+            assert await answer.text()
+
+
+async def test_a_broker_that_is_not_there_is_said() -> None:
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        await opened(client)
+        health = await part(client, "health", lambda found: found["state"] == "down")
+        assert "127.0.0.1:1" in health["problem"]
+
+
+async def test_what_the_topics_hold_is_shown_and_a_review_goes_into_the_log(topics: Topics) -> None:
+    settings = await topics(dashboard_port=0, partitions=2)
+    now = datetime.now(UTC)
+    await write(settings, whole(settings, now))
+    async with browser_of(settings) as (_, client):
+        headers = await opened(client)
+        health = await part(client, "health", lambda found: found["state"] not in ("loading", "down"))
+        assert (health["models"][0]["name"], health["refused"]) == ("emotion-distilbert", 0)
+        mix = await part(client, "mix", channel="billing", window_s=300)
+        assert (mix["window_s"], mix["lengths"], len(mix["windows"])) == (300, [60, 300, 3600], 60)
+        queue = await part(client, "queue")
+        first = queue["groups"][0]["items"][0]
+        assert (first["severity"], first["author"]) == ("critical", AUTHOR)
+        async with client.get("/api/alert", params={"id": first["id"]}) as answer:
+            shown = await answer.json()
+        assert len(shown["picture"]["points"]) == 21
+        assert len(shown["texts"]) == 5
+
+        body = {"id": first["id"], "verdict": "confirmed", "note": "called back", "reviewer": "somebody else"}
+        async with client.post("/api/review", json=body, headers=headers) as answer:
+            assert answer.status == 201
+        async with client.get("/api/session") as answer:
+            reviewer = (await answer.json())["reviewer"]
+        log = await part(client, "log", lambda found: found["reviews"][0]["alert_id"] == first["id"])
+        assert (log["reviews"][0]["reviewer"], log["reviews"][0]["note"]) == (reviewer, "called back")
+        async with client.post("/api/review", json=body | {"id": "none"}, headers=headers) as answer:
+            assert answer.status == 404
+        async with client.post("/api/review", json=body | {"verdict": "agreed"}, headers=headers) as answer:
+            assert answer.status == 400
+    servers = settings.bootstrap_servers or ""
+    written = [
+        orjson.loads(one.value or b"")
+        for one in await read_committed_until(servers, settings.topics.reviews, 25)
+    ]
+    [ours] = [one for one in written if one["alert_id"] == first["id"]]
+    assert (ours["verdict"], ours["reviewer"], ours["rule"]) == ("confirmed", reviewer, first["rule"])
+
+
+async def test_an_alert_that_is_taken_back_goes_from_the_page(topics: Topics) -> None:
+    settings = await topics(dashboard_port=0, partitions=1)
+    await write(settings, [of_alert(settings, alert())])
+    async with browser_of(settings) as (_, client):
+        await opened(client)
+        await part(client, "queue", lambda found: bool(found["groups"]))
+        await write(settings, [(settings.topics.alerts, alert().id.encode(), None)])
+        await part(client, "queue", lambda found: not found["groups"])
