@@ -40,6 +40,7 @@ class Running:
     feed: Feed
     publisher: Publisher
     address: str
+    works: tuple["asyncio.Task[None]", ...]
 
 
 class Renderer:
@@ -92,10 +93,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(reviewer.stop)
         if labeller is not None:
             stack.callback(labeller.close)
-        for work in (feed.run(), _render(Renderer(feed, publisher))):
-            stack.push_async_callback(_cancelled, asyncio.create_task(work))
+        works = tuple(map(asyncio.create_task, (feed.run(), _render(Renderer(feed, publisher)))))
+        for work in works:
+            stack.push_async_callback(_cancelled, work)
         host = f"[{settings.dashboard_host}]" if ":" in settings.dashboard_host else settings.dashboard_host
-        yield Running(feed, publisher, f"http://{host}:{port}")
+        yield Running(feed, publisher, f"http://{host}:{port}", works)
 
 
 async def run(settings: Settings, say: Callable[[str], None]) -> None:
@@ -118,7 +120,11 @@ async def run(settings: Settings, say: Callable[[str], None]) -> None:
             )
             await stack.enter_async_context(observed)
         say(started.address)
-        await stopped.wait()
+        waiting = asyncio.create_task(stopped.wait())
+        ended, _ = await asyncio.wait({waiting, *started.works}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        for work in ended - {waiting}:
+            work.result()  # better to end than to show for ever what was
 
 
 def _metrics(started: Running) -> CollectorRegistry:
@@ -158,5 +164,4 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> int:
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.gather(task, return_exceptions=True)

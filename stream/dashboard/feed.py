@@ -55,8 +55,18 @@ class Feed:
     async def run(self) -> None:
         """Read for ever; ends only by being cancelled."""
         while True:
+            # A task of its own: aiokafka's clients let the cancelling of their inner tasks out when they stop
+            # without a broker, and that must not look as if we were to end.
+            reading = asyncio.create_task(self._read())
             try:
-                await self._read()
+                await asyncio.wait({reading})
+            finally:
+                reading.cancel()
+                await asyncio.wait({reading}, timeout=2 * TIMEOUT_S)
+            try:
+                await reading
+            except asyncio.CancelledError:
+                self._lost(TimeoutError())
             except _TROUBLE as error:
                 self._lost(error)
             await asyncio.sleep(RETRY_S)
@@ -67,7 +77,9 @@ class Feed:
         if self.reach.problem is None:
             _log.warning("the cluster cannot be read; trying again", reason=problem)
             self.reach.problem_since = time.time()
-        self.reach.problem, self.reach.waiting = problem, None
+        if self.reach.problem is None or str(error):
+            self.reach.problem = problem
+        self.reach.waiting = None
 
     async def _read(self) -> None:
         names = self._topics
@@ -204,6 +216,8 @@ class Feed:
 
 
 async def _stopped(consumer: AIOKafkaConsumer) -> None:
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
-        async with asyncio.timeout(TIMEOUT_S):
-            await consumer.stop()
+    """Stop it, in bounded time; what it says to that is of no use any more."""
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait({stopping}, timeout=TIMEOUT_S)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
