@@ -39,13 +39,15 @@ class Beside:
         lines = self._log_file.read_text(errors="replace").strip().splitlines()
         return f"it ended with exit code {code}: {lines[-1] if lines else 'it said nothing'}"
 
-    async def first_line(self) -> str | None:
-        """The first line that it says, once it has; None where it ends or stays silent."""
+    async def address(self) -> str | None:
+        """The address that it says it serves, once it has; None where it ends or stays silent."""
         with suppress(TimeoutError):
             async with asyncio.timeout(START_TIMEOUT_S):
                 while self._process.returncode is None:
-                    if "\n" in (said := self._log_file.read_text(errors="replace")):
-                        return said.splitlines()[0] if said.startswith("http://") else None
+                    lines = self._log_file.read_text(errors="replace").splitlines(keepends=True)
+                    for line in lines:
+                        if line.startswith("http://") and line.endswith("\n"):
+                            return line.strip()
                     await asyncio.sleep(0.1)
         return None
 
@@ -85,9 +87,10 @@ async def dashboard_of(settings: Settings) -> AsyncIterator[tuple[Beside, str | 
     """
     with tempfile.TemporaryDirectory(prefix="emotion-stream-dashboard-") as folder:
         for port in (settings.dashboard_port, 0):
-            chosen = settings.model_copy(update={"dashboard_port": port, "dashboard_host": "127.0.0.1"})
+            ours = {"dashboard_port": port, "dashboard_host": "127.0.0.1", "http_port": None}
+            chosen = settings.model_copy(update=ours)
             async with _beside("dashboard", chosen, Path(folder)) as dashboard:
-                address = await dashboard.first_line()
+                address = await dashboard.address()
                 if address is not None or port == 0:
                     yield dashboard, address
                     return
