@@ -14,7 +14,7 @@ from model.fake import FakeClassifier
 from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
 from stream.commands.topics import check
-from stream.demo.monitor_process import environment_of
+from stream.demo.processes import environment_of
 from stream.monitor.app import running
 from stream.monitor.reviews import forget, review
 from stream.rights import RIGHTS, Right
