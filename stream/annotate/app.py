@@ -341,6 +341,8 @@ class Annotator:
                     continue
                 lag, age_s = known
                 self.progress.observed(time.monotonic(), tp.partition, lag)
+                if partition.held and not partition.ledger:  # the registry is away; readiness says so
+                    self.progress.excused(time.monotonic(), tp.partition)
                 self.metrics.lag_messages.labels(name, tp.partition).set(lag)
                 self.metrics.lag_seconds.labels(name, tp.partition).set(age_s)
         for gone in self._measured - self.progress.lag_messages.keys():

@@ -82,7 +82,7 @@ class AssignedPartition:
         if end is None:  # nothing was fetched yet
             return None
         # The position, unlike our own next offset, passes transaction markers: they are nobody's message.
-        lag = len(self.ledger) + max(0, end - await consumer.position(self.tp))
+        lag = len(self.ledger) + self.held + max(0, end - await consumer.position(self.tp))
         if not self.ledger:
             return lag, 0.0
         return lag, max(0.0, (now_ms - self.ledger.entries[0].timestamp_ms) / 1000)

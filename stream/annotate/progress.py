@@ -60,6 +60,11 @@ class Progress:
         if partition in self._waiting_since:
             self._waiting_since[partition] = now
 
+    def excused(self, now: float, partition: int) -> None:
+        """What a partition waits for is not ours to mend: a restart would not bring it back."""
+        if partition in self._waiting_since:
+            self._waiting_since[partition] = now
+
     def forget(self) -> None:
         """What waited is not there any more: the topic has gone."""
         self._waiting_since.clear()

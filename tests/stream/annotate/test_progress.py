@@ -81,3 +81,18 @@ def test_what_waited_in_a_topic_that_has_gone_waits_no_more() -> None:
     progress.observed(0.0, 0, lag=190)
     progress.forget()
     assert progress.stall(now=1_000.0) is None
+
+
+def test_a_partition_that_waits_for_what_a_restart_cannot_bring_back_is_excused() -> None:
+    progress = Progress(10)
+    progress.assigned(0, frozenset({0, 1}))
+    progress.observed(0, 0, 5)
+    progress.observed(0, 1, 5)
+    progress.excused(9, 0)
+    stall = progress.stall(10)
+    assert stall is not None
+    assert stall.partition == 1
+    progress.committed(10, 1, 5)
+    progress.observed(10, 1, 0)
+    assert progress.stall(18) is None
+    assert progress.stall(19) is not None, "excused no more"

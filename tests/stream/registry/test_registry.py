@@ -205,7 +205,7 @@ async def test_messages_of_all_kinds_are_labelled_side_by_side(
 
 
 async def test_a_partition_waits_for_the_registry_and_says_so(topics: Topics, server: RegistryServer) -> None:
-    settings = await topics(partitions=2, registry_url=server.url, text_from="body")
+    settings = await topics(partitions=2, registry_url=server.url, text_from="body", stall_timeout_s=2)
     servers = str(settings.bootstrap_servers)
     server.away = True
     number = server.add("ticket", written.avro_text())
@@ -217,12 +217,15 @@ async def test_a_partition_waits_for_the_registry_and_says_so(topics: Topics, se
     try:
         await until(lambda: "wait for the schema registry" in (annotator.unready() or ""))
         await until(lambda: labelled(annotator) == 2)
+        await produce(servers, settings.input_topic, [avro])
+        await asyncio.sleep(3)
+        assert not running.done(), "a restart would not bring the registry back"
         assert annotator.unhealthy() is None
         server.away = False
-        await until(lambda: labelled(annotator) == 3)
+        await until(lambda: labelled(annotator) == 4)
         await until(lambda: annotator.unready() is None)
         await produce(servers, settings.input_topic, [avro] * 3)
-        await until(lambda: labelled(annotator) == 6)
+        await until(lambda: labelled(annotator) == 7)
     finally:
         annotator.stop()
         await running
