@@ -99,6 +99,7 @@ class Annotator:
         threads = (Worker("tokenize"), Worker("model"))
         try:
             async with contextlib.AsyncExitStack() as around:
+                around.push_async_callback(self._input.close)
                 if settings.http_port is not None:
                     self.http_port = await around.enter_async_context(
                         endpoints(

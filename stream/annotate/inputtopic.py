@@ -70,6 +70,10 @@ class InputTopic:
         finally:
             await self._watch.close()
 
+    async def close(self) -> None:
+        """Close the connection that looks use."""
+        await self._watch.close()
+
     async def end_when_changed(self) -> None:
         """Raises TopicChangedError as soon as the topic that is there now has gone or was made anew."""
         self._changed.clear()
