@@ -72,6 +72,12 @@ RIGHTS: Final[dict[str, tuple[Right, ...]]] = {
         Right("group", "{monitor_group}-webhook", ("read",), option="webhook_url"),
     ),
     "monitor --check": (*_topics("counts signals counters alerts reviews undelivered", "describe"),),
+    "dashboard": (
+        *_topics("emotions counters alerts", "read"),
+        *_topics("reviews", "read", "write"),
+        *_topics("input", "describe", option="to show how many messages wait"),
+        Right("group", "{group}", ("describe",), option="to show how many messages wait"),
+    ),
     "alerts list, alerts show": tuple(_topics(_BOARD, "read")),
     "alerts ack, confirm, dismiss": (
         *_topics("counters alerts", "read"),

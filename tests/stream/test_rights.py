@@ -1,7 +1,9 @@
 """Each program does its work with just the rights that docs/rights.md lists: the broker grants no others."""
 
+import asyncio
 import itertools
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,10 @@ from pydantic import SecretStr
 from model.fake import FakeClassifier
 from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
+from stream.codec import to_json
 from stream.commands.topics import check
+from stream.dashboard.feed import Feed
+from stream.dashboard.reviewer import Reviewer
 from stream.demo.processes import environment_of
 from stream.monitor.app import running
 from stream.monitor.reviews import forget, review
@@ -22,6 +27,7 @@ from stream.settings import Settings
 from tests.records import Record, produce, read_committed_all
 from tests.secure_kafka import PROGRAMS, USERS, SecureKafka
 from tests.stream import commands
+from tests.stream.dashboard.scene import event
 from tests.stream.monitor.receivers import http_receiver
 from tests.stream.monitor.test_app import signal_record
 from tests.stream.monitor.test_delivery import RULES, alert, eventually, story
@@ -127,6 +133,24 @@ async def test_the_monitor_with_a_webhook(cluster: Cluster, tmp_path: Path) -> N
                 return await count(cluster, names.undelivered) == 1
 
             await eventually(given_up, timeout_s=20)
+
+
+async def test_the_dashboard(cluster: Cluster) -> None:
+    await create_topics(cluster.all)
+    servers, names, known = str(cluster.all.bootstrap_servers), cluster.all.topics, alert()
+    await produce(servers, names.emotions, [to_json(event(0, datetime.now(UTC), "joy"))])
+    await produce(servers, names.alerts, [Record(to_json(known.model_dump()), known.id.encode())])
+    user = await cluster.as_user_of("dashboard")
+    feed, reviewer = Feed(user), Reviewer(user)
+    reading = asyncio.create_task(feed.run())
+    try:
+        await eventually(lambda: feed.flow.taken == 1 and feed.queue.item(known.id) is not None, timeout_s=30)
+        await reviewer.write(known, "confirmed", "kim", None)
+        await eventually(lambda: bool(feed.queue.audit), timeout_s=20)
+        assert feed.reach.problem is None
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, reviewer.stop(), return_exceptions=True)
 
 
 async def test_what_people_do_with_alerts(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
