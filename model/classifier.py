@@ -76,6 +76,7 @@ class EmotionClassifier:
             languages=self._folder.calibration.measured_languages,
             device=self._runtime.device,
             precision=self._runtime.precision,
+            verified=self._folder.verified,
         )
 
     def classify(

@@ -81,6 +81,7 @@ class ModelInfo:
     languages: tuple[str, ...]
     device: str
     precision: str
+    verified: bool = True
 
 
 class Model(Protocol):

@@ -3,21 +3,23 @@
     config.json            labels, length, padding       model.safetensors   weights for torch
     tokenizer.json         the fast tokenizer            model.int8.onnx     weights for the CPU without torch
     calibration.json       see model.calibration         README.md           the model card
+    manifest.json          see model.manifest
 
-Reads only the small files. Weights are opened by the runtimes, and never from pickles: a pickle runs the
-code of whoever wrote it.
+Reads only the small files, and hashes the others. Weights are opened by the runtimes, and never from pickles:
+a pickle runs the code of whoever wrote it.
 """
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from model import manifest
 from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.calibration import Calibration
 from model.errors import CalibrationError, ModelError
+from model.jsonfile import read_object
 from model.labels import EMOTIONS, LABEL2ID, LABELS
 
 WEIGHTS: Final = Path(__file__).parent / "weights"
@@ -34,13 +36,18 @@ _NO_LIMIT: Final = 1 << 20
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A checked folder. ``columns[k]`` is the label of logit k, as an index into ``LABELS``."""
+    """A checked folder. ``columns[k]`` is the label of logit k, as an index into ``LABELS``.
+
+    ``digests`` are the SHA-256 of the files that decide; ``verified`` says that a manifest states the same.
+    """
 
     path: Path
     columns: tuple[int, ...]
     max_tokens: int
     pad_token_id: int
     calibration: Calibration
+    digests: Mapping[str, str]
+    stated: Mapping[str, str] | None
 
     @classmethod
     def open(cls, path: Path) -> "ModelFolder":
@@ -50,6 +57,9 @@ class ModelFolder:
                 f"{path} is no folder: name a Hugging Face model folder, or none for the shipped"
             )
         config = _read_config(path)
+        stated, digests = manifest.read(path), manifest.digests(path)
+        if stated is not None:
+            manifest.check(path, stated, digests)
         calibration = Calibration.load(path)
         folder = cls(
             path=path,
@@ -57,6 +67,8 @@ class ModelFolder:
             max_tokens=min([calibration.max_tokens, *_length_limits(path, config)]),
             pad_token_id=config.get("pad_token_id") or 0,
             calibration=calibration,
+            digests=digests,
+            stated=stated,
         )
         folder._check_revision()
         return folder
@@ -75,22 +87,31 @@ class ModelFolder:
     def name(self) -> str:
         return self.calibration.name or self.path.resolve().name
 
-    @cached_property
-    def revision(self) -> str:
-        """First 12 hex digits of the SHA-256 of the weights: same revision, same weights."""
-        if self.trained_revision is not None:
-            return self.trained_revision
-        if self.int8_onnx is None:
-            raise ModelError(self.without_safetensors())
-        return revision_of(self.int8_onnx)
+    @property
+    def verified(self) -> bool:
+        """Whether a manifest states the content of every file that decides a label."""
+        return self.stated is not None
 
-    @cached_property
+    @property
+    def revision(self) -> str:
+        """12 hex digits over every file that decides a label: same revision, same answers.
+
+        With a manifest it is the manifest's, so that a copy for CPUs, without the weights for torch, has the
+        same. Raises ``ModelError`` where the folder holds no weights.
+        """
+        if not set(self.digests) & set(manifest.WEIGHT_FILES):
+            raise ModelError(self.without_safetensors())
+        return manifest.revision(self.digests if self.stated is None else self.stated)
+
+    @property
     def trained_revision(self) -> str | None:
-        """The revision of the weights as they were trained; None in a folder that holds neither them nor it.
+        """The start of the SHA-256 of the weights as they were trained; None in a folder that holds neither
+        them nor it.
 
         A folder for CPUs may leave ``model.safetensors`` out; its calibration still says what they were.
         """
-        return self.calibration.revision if self.safetensors is None else revision_of(self.safetensors)
+        digest = self.digests.get(SAFETENSORS_FILE)
+        return self.calibration.revision if digest is None else digest[:12]
 
     def without_safetensors(self) -> str:
         """Why torch cannot load this folder, in one line."""
@@ -123,20 +144,8 @@ def revision_of(weights: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except OSError as error:
-        raise ModelError(f"{file} cannot be read ({error.strerror}): copy the whole model folder") from error
-    except ValueError as error:
-        raise ModelError(f"{file} is not valid JSON, copy it again ({error})") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} holds no JSON object: copy it again from the model's source")
-    return content
-
-
 def _read_config(path: Path) -> dict[str, Any]:
-    config = _read_json(path / CONFIG_FILE)
+    config = read_object(path / CONFIG_FILE)
     if config.get("problem_type") == "multi_label_classification":
         raise ModelError(f"{path / CONFIG_FILE}: a multi-label model; use one with a single label a text")
     return config
@@ -163,6 +172,6 @@ def _columns(path: Path, config: dict[str, Any]) -> tuple[int, ...]:
 def _length_limits(path: Path, config: dict[str, Any]) -> list[int]:
     """What the model and its tokenizer say of the longest input, in tokens."""
     tokenizer_file = path / "tokenizer_config.json"
-    tokenizer = _read_json(tokenizer_file) if tokenizer_file.is_file() else {}
+    tokenizer = read_object(tokenizer_file) if tokenizer_file.is_file() else {}
     stated = (config.get("max_position_embeddings"), tokenizer.get("model_max_length"))
     return [int(limit) for limit in stated if isinstance(limit, int | float) and limit < _NO_LIMIT]

@@ -295,7 +295,7 @@ def export(
     def card(exported: Path) -> str:
         return model_card(run, exported, data, device=device)
 
-    for file, size in export_folder(run, folder, name=name, data=data, card=card).items():
+    for file, size in export_folder(run, folder, name=name, card=card).items():
         out.print(f"{folder / file}: {size:,} bytes", highlight=False)
 
 

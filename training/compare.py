@@ -121,7 +121,7 @@ class Comparison:
         folder = self._fitted("polish", self.seeds[0])
         exported = self.out / "int8"
         if not (exported / "model.int8.onnx").is_file():
-            export(folder, exported, name="int8", data=self.data)
+            export(folder, exported, name="int8")
         facts = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         return Compared(
             f"polish, seed {self.seeds[0]}, int8",

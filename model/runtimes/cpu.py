@@ -6,9 +6,9 @@ It runs any ONNX file of this shape:
     attention_mask  int64    (batch, sequence)   1 for a token, 0 for padding
     logits          float32  (batch, labels)     labels in the order of config.json's id2label
 
-An int8 file should carry static activation scales. With dynamic ones (``DynamicQuantizeLinear``: a scale a
-batch, from its widest value) a text's logits depend on the texts beside it, and the same message, read
-again after a crash, may get another label.
+An int8 file must not take the ranges of its inputs from the batch (``DynamicQuantizeLinear``: from its widest
+value): a text's logits would depend on the texts beside it, and the same message, read again after a crash,
+might get another label. The shipped file takes them by token; see ``training.ship.int8``.
 
 If the file's metadata holds ``revision``, it must be that of the folder's ``model.safetensors``: so nobody
 labels with the quantised form of yesterday's weights.

@@ -407,7 +407,12 @@ async def run(settings: Settings) -> None:
     await asyncio.to_thread(model.warm_up)
     info = model.info
     _log.info(
-        "model loaded", name=info.name, revision=info.revision, device=info.device, precision=info.precision
+        "model loaded",
+        name=info.name,
+        revision=info.revision,
+        device=info.device,
+        precision=info.precision,
+        verified=info.verified,
     )
     annotator = Annotator(settings, model)
     loop = asyncio.get_running_loop()

@@ -1,6 +1,7 @@
 """Which folders are accepted, and what is said of those that are not."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ def test_a_complete_folder_says_what_the_model_is(tiny_folder: Path) -> None:
     assert folder.calibration.temperature == 1.5
 
 
-def test_the_revision_is_the_content_of_the_weights(tiny_folder: Path) -> None:
+def test_the_trained_revision_is_the_content_of_the_weights(tiny_folder: Path) -> None:
     digest = hashlib.sha256((tiny_folder / "model.safetensors").read_bytes()).hexdigest()
-    assert ModelFolder.open(tiny_folder).revision == digest[:12]
+    assert ModelFolder.open(tiny_folder).trained_revision == digest[:12]
 
 
 def test_a_plain_hugging_face_folder_needs_no_calibration(make_folder: FolderMaker) -> None:
@@ -102,3 +103,12 @@ def test_a_spoilt_config_is_refused(make_folder: FolderMaker, content: str) -> N
     (path / "config.json").write_text(content)
     with pytest.raises(ModelError, match=r"config\.json .*copy it again"):
         ModelFolder.open(path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "manifest.json"])
+def test_json_that_nests_without_end_is_refused_in_one_line(make_folder: FolderMaker, name: str) -> None:
+    path = make_folder()
+    (path / name).write_text('{"a":' * 100_000)
+    with pytest.raises(ModelError, match=f"{re.escape(name)} nests too deeply") as caught:
+        ModelFolder.open(path)
+    assert "\n" not in str(caught.value)

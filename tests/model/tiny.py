@@ -3,16 +3,15 @@
 import warnings
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, PreTrainedTokenizerFast
 
 from model import Calibration
 from model.folder import revision_of
 from model.labels import ID2LABEL, LABEL2ID
+from training.ship.int8 import quantise
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = """
@@ -85,33 +84,11 @@ def write_onnx(network: DistilBertForSequenceClassification, file: Path) -> None
         )
 
 
-class _Examples(CalibrationDataReader):
-    """Inputs from which the quantiser reads the range of every activation: the words, ten at a time."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        words = WORDS.split()
-        texts = [" ".join(words[start : start + 10]) for start in range(0, len(words), 5)]
-        self._ids = iter([encoding.ids for encoding in tokenizer.encode_batch(texts)])
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        ids = next(self._ids, None)
-        if ids is None:
-            return None
-        return {"input_ids": np.array([ids]), "attention_mask": np.ones((1, len(ids)), dtype=np.int64)}
-
-
-def write_int8_onnx(exact: Path, file: Path, tokenizer: Tokenizer) -> None:
-    """Quantise the matrix products, weights and activations both with scales that are fixed here."""
-    quantize_static(
-        exact,
-        file,
-        _Examples(tokenizer),
-        op_types_to_quantize=["MatMul"],
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        extra_options={"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]},
-    )
+def write_int8_onnx(exact: Path, file: Path) -> None:
+    """The int8 form of an ONNX file, made as that of the weights that ship."""
+    graph = onnx.load(exact)
+    quantise(graph)
+    onnx.save(graph, file)
 
 
 def stamp_revision(file: Path, revision: str) -> None:
@@ -136,7 +113,7 @@ def write_tiny_folder(folder: Path) -> None:
         model_max_length=512,
     ).save_pretrained(folder)
     write_onnx(network, folder / "model.onnx")
-    write_int8_onnx(folder / "model.onnx", folder / "model.int8.onnx", tokenizer)
+    write_int8_onnx(folder / "model.onnx", folder / "model.int8.onnx")
     revision = revision_of(folder / "model.safetensors")
     stamp_revision(folder / "model.int8.onnx", revision)
     Calibration(name="tiny", revision=revision, temperature=1.5).save(folder)

@@ -168,17 +168,6 @@ def load_banking77(folder: Path | None) -> Splits:
     return Splits(tuple(train[held_out:]), tuple(train[:held_out]), tuple(test))
 
 
-def sample_texts(folder: Path | None, *, per_source: int = 128, seed: int = 0) -> list[str]:
-    """Training texts of all three sets, the same ones each time: what the int8 file takes its ranges from."""
-    chance = random.Random(seed)
-    sources = (load_emotion(folder), load_goemotions(folder), load_banking77(folder))
-    return [
-        row.text
-        for splits in sources
-        for row in chance.sample(splits.train, min(per_source, len(splits.train)))
-    ]
-
-
 def stratified_split(rows: Sequence[Row], percent: tuple[int, int, int], seed: int) -> Splits:
     """All rows split anew, each label in the same proportions; the same seed gives the same split."""
     if sum(percent) != 100 or min(percent) <= 0:

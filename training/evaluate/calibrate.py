@@ -69,7 +69,7 @@ def calibrate(
         "max_tokens": min(MAX_TOKENS, opened.max_tokens),
         "context_tokens": facts.get("recipe", {}).get("context_tokens", 0),
     }
-    base = Calibration(name=name, revision=opened.revision, **limits)
+    base = Calibration(name=name, revision=opened.trained_revision, **limits)
     trained_on = [source for source in TEMPERATURE_SETS if source in facts.get("validation_rows", sets)]
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
     calibration.save(folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model.classifier import EmotionClassifier
+from model.folder import SAFETENSORS_FILE, revision_of
 from model.labels import LABEL2ID
 from training.data.rows import Row
 from training.errors import TrainingError
@@ -83,7 +84,8 @@ def _sources(teacher: Path) -> frozenset[str]:
 def _teacher_logits(folder: Path, texts: Sequence[str], device: str, precision: str) -> Floats:
     """Logits of each text, shape (N, K); only texts that the teacher was never asked of are read."""
     classifier = open_classifier(folder, device=device, precision=precision)
-    file = folder / f"soft-{classifier.info.revision}-{precision}.npz"
+    weights = revision_of(folder / SAFETENSORS_FILE)
+    file = folder / f"soft-{weights}-{precision}.npz"
     keys = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
     known: dict[str, Floats] = {}
     if file.is_file():

@@ -122,8 +122,9 @@ pipeline("text-classification", model="model/weights")("I can't believe how beau
 products and embeddings. `calibration.json` holds what reads the logits: the temperature
 ({calibration.temperature} times the normalised entropy of the plain softmax to the power of
 {calibration.temperature_entropy}), the neutral threshold ({calibration.neutral_threshold}), and the map
-and levels of the distress score. Revision `{calibration.revision}` is the start of the SHA-256 of
-`model.safetensors`.
+and levels of the distress score. Weights `{calibration.revision}` are named by the start of the SHA-256 of
+`model.safetensors`; `manifest.json` holds that of every file that decides a label, and the revision in
+events covers all of them.
 """
 
 

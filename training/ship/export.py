@@ -1,54 +1,39 @@
 """The folder that ships: weights for torch and for CPUs, tokenizer, calibration and model card.
 
     run folder ─► model.safetensors (fp16) ─► calibration.json (same revision) ─► model.int8.onnx ─►
-    README.md
+    manifest.json, README.md
 
-The int8 file quantises what costs time and space, and nothing else: the matrix products, one scale a column
-of the weights and one a layer's input, and the word embeddings, one scale a row. Softmax, normalisation and
-the head stay in float. The scales of the inputs are fixed here, from sample texts: scales taken from each
-batch (dynamic quantisation) would let a message's label depend on its neighbours, and so differ when it is
-read again.
+How the int8 file is made, and why it gives the same labels on every processor: ``training.ship.int8``.
 """
 
 import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
+from model import manifest
 from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
-from training.data.rows import sample_texts
 from training.errors import TrainingError
+from training.ship import int8
 
 OPSET: Final = 17
-SAMPLE_TOKENS: Final = 128
-MAX_BYTES: Final = 70_000_000
-# Tables of at least so many rows are embeddings; smaller ones are not worth a node.
-EMBEDDING_ROWS: Final = 256
-# Products whose input stays in float. A few values behind the first layer's activation are a hundred times
-# the others, and 256 steps over such a range leave the others next to none.
-FLOAT_INPUTS: Final = ("layer.0/ffn/lin2/",)
+MAX_BYTES: Final = 120_000_000
 # Every file of the folder; nothing else is copied into it.
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 CARD_FILE: Final = "README.md"
 
 
-def export(
-    run: Path, out: Path, *, name: str, data: Path | None, card: Callable[[Path], str] | None = None
-) -> dict[str, int]:
+def export(run: Path, out: Path, *, name: str, card: Callable[[Path], str] | None = None) -> dict[str, int]:
     """Write the shipped folder from a calibrated run; the size of each file in bytes.
 
-    ``samples`` are texts like those to come; the int8 file takes its ranges from them. ``card`` writes the
-    model card of the finished folder that it is given. Everything is made in a folder beside ``out`` and
-    then moved file by file, so that whoever loads ``out`` meanwhile finds whole files. Raises
-    ``TrainingError`` where the run is not calibrated or the folder grows too large.
+    ``card`` writes the model card of the finished folder that it is given. Everything is made in a folder
+    beside ``out`` and then moved file by file, so that whoever loads ``out`` meanwhile finds whole files.
+    Raises ``TrainingError`` where the run is not calibrated or the folder grows too large.
     """
     if not (run / CALIBRATION_FILE).is_file():
         raise TrainingError(f"{run} is not calibrated: emotion-train calibrate {run}")
@@ -58,9 +43,10 @@ def export(
         revision = _write_torch(run, folder)
         calibration = Calibration.load(run).model_copy(update={"name": name, "revision": revision})
         calibration.save(folder)
-        write_int8_onnx(folder, folder / INT8_ONNX_FILE, revision, sample_texts(data))
+        write_int8_onnx(folder, folder / INT8_ONNX_FILE, revision)
         if card is not None:
             (folder / CARD_FILE).write_text(card(folder), encoding="utf-8")
+        manifest.write(folder)
         sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
         if sum(sizes.values()) > MAX_BYTES:
             raise TrainingError(
@@ -88,59 +74,23 @@ def _write_torch(run: Path, folder: Path) -> str:
     return revision_of(folder / SAFETENSORS_FILE)
 
 
-def write_int8_onnx(
-    folder: Path, file: Path, revision: str, samples: Sequence[str], *, reduce_range: bool = True
-) -> None:
+def write_int8_onnx(folder: Path, file: Path, revision: str) -> None:
     """The model in ``folder`` as an int8 ONNX file that carries ``revision``.
 
-    The range of each layer's input is what ``samples`` reach. ``reduce_range`` keeps weights to 7 bits: on
-    CPUs without VNNI the 8-bit products overflow 16 bits otherwise.
+    Raises ``TrainingError`` where a product could saturate 16 bits on some processor.
     """
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_static
 
     with tempfile.TemporaryDirectory(dir=file.parent) as temporary:
-        exact, quantised = Path(temporary) / "exact.onnx", Path(temporary) / "int8.onnx"
+        exact = Path(temporary) / "exact.onnx"
         write_onnx(folder, exact)
-        _quietly(
-            quantize_static,
-            exact,
-            quantised,
-            _inputs_of(folder, samples),
-            op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            reduce_range=reduce_range,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            extra_options={"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]},
-        )
-        graph = onnx.load(quantised)
-    for product in FLOAT_INPUTS:
-        _unquantise_input(graph, product)
-    _quantise_embeddings(graph)
+        graph = onnx.load(exact)
+    int8.quantise(graph)
+    if (widest := int8.widest_pair(graph)) > int8.INT16_LIMIT:
+        raise TrainingError(f"two int8 products add up to {widest:,}: kernels without VNNI would saturate")
     onnx.helper.set_model_props(graph, {"revision": revision})
     onnx.checker.check_model(graph)
     onnx.save(graph, file)
-
-
-def _inputs_of(folder: Path, samples: Sequence[str]) -> Any:
-    """The texts as the quantiser wants to be given them: one a time, as the graph's inputs."""
-    from onnxruntime.quantization import CalibrationDataReader
-
-    from model.tokenizer import Tokenizer
-
-    tokenizer = Tokenizer.load(folder, max_tokens=SAMPLE_TOKENS, overlap_tokens=0)
-    windows = iter([encoded.windows[0] for encoded in tokenizer.encode(samples)])
-
-    class Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
-        def get_next(self) -> dict[str, npt.NDArray[np.int64]] | None:
-            window = next(windows, None)
-            if window is None:
-                return None
-            ids = np.array([window], dtype=np.int64)
-            return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-
-    return Inputs()
 
 
 def write_onnx(folder: Path, file: Path) -> None:
@@ -175,59 +125,6 @@ def write_onnx(folder: Path, file: Path) -> None:
         opset_version=OPSET,
         dynamo=False,  # the newer exporter needs a package more, and fixes the batch size for this model
     )
-
-
-def _unquantise_input(graph: Any, product: str) -> None:
-    """Feed the float input to the products whose name holds ``product``; their weights stay int8."""
-    makers = {output: node for node in graph.graph.node for output in node.output}
-    for node in graph.graph.node:
-        if node.op_type != "MatMul" or product not in node.name:
-            continue
-        from_int8 = makers.get(node.input[0])
-        if from_int8 is not None and from_int8.op_type == "DequantizeLinear":
-            to_int8 = makers[from_int8.input[0]]
-            node.input[0] = to_int8.input[0]
-            graph.graph.node.remove(from_int8)
-            graph.graph.node.remove(to_int8)
-
-
-def _quantise_embeddings(graph: Any) -> None:
-    """Store the embedding tables, (V, D) in float32, as int8 with one scale a row."""
-    tables = {tensor.name: tensor for tensor in graph.graph.initializer if len(tensor.dims) == 2}
-    for gather in [node for node in graph.graph.node if node.op_type == "Gather"]:
-        table = tables.get(gather.input[0])
-        if table is not None and table.dims[0] >= EMBEDDING_ROWS:
-            _quantise_gather(graph, gather, table)
-
-
-def _quantise_gather(graph: Any, gather: Any, table: Any) -> None:
-    """Replace ``gather`` by one of int8 rows, one of their scales, and the product."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    rows, scales = quantised_rows(numpy_helper.to_array(table))
-    names = {part: f"{table.name}.{part}" for part in ("int8", "scale", "rows", "floats", "scales")}
-    graph.graph.initializer.remove(table)
-    graph.graph.initializer.extend(
-        [numpy_helper.from_array(rows, names["int8"]), numpy_helper.from_array(scales, names["scale"])]
-    )
-    ids, output = gather.input[1], gather.output[0]
-    replacement = [
-        helper.make_node("Gather", [names["int8"], ids], [names["rows"]], axis=0),
-        helper.make_node("Cast", [names["rows"]], [names["floats"]], to=TensorProto.FLOAT),
-        helper.make_node("Gather", [names["scale"], ids], [names["scales"]], axis=0),
-        helper.make_node("Mul", [names["floats"], names["scales"]], [output]),
-    ]
-    nodes = graph.graph.node
-    place = list(nodes).index(gather)
-    nodes.remove(gather)
-    for offset, node in enumerate(replacement):
-        nodes.insert(place + offset, node)
-
-
-def quantised_rows(table: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """``table`` (V, D) as int8 (V, D) and a scale a row (V, 1), so that rows · scale is nearly ``table``."""
-    scales = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / 127
-    return np.rint(table / scales).astype(np.int8), scales.astype(np.float32)
 
 
 def _quietly(call: Any, *args: Any, **options: Any) -> None:
