@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from model import manifest
 from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.decide import DecisionRule, temperatures
 from model.folder import ModelFolder
@@ -53,7 +54,8 @@ def calibrate(
     """Fit all of it on the validation rows of dair-ai/emotion, GoEmotions and the messages; writes
     ``calibration.json``.
     """
-    (folder / "calibration.json").unlink(missing_ok=True)  # it may belong to other weights
+    for name in ("calibration.json", manifest.FILE_NAME):  # they may belong to other weights
+        (folder / name).unlink(missing_ok=True)
     classifier = open_classifier(folder, device=device)
     sets = {
         source: _validation(rows, row_logits(classifier, rows))
