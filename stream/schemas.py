@@ -62,7 +62,7 @@ CHANNELS: Final = {
     "counts": Channel(CountDelta, "The channel.", sent=True, received=True),
     "signals": Channel(DistressSignal, "The author's pseudonym.", sent=True, received=True),
     "dlq": Channel(None, "The message's own key.", sent=True),
-    "counters": Channel(WindowCounter, "channel|window_s|start", sent=True),
+    "counters": Channel(WindowCounter, "channel|window_s|start|shard", sent=True),
     "alerts": Channel(Alert, "The alert's id.", sent=True),
     "undelivered": Channel(Alert, "The alert's id.", sent=True),
     "reviews": Channel(Review, "The alert's id.", sent=True, received=True),

@@ -3,7 +3,7 @@
 Each monitor reads these topics whole, so that any of them answers for all partitions, whoever derived them.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,9 @@ from typing import Final, Literal
 from stream.monitor.events import Alert, Review, WindowCounter
 
 State = Literal["firing", "held", "acknowledged", "dismissed", "resolved"]
+
+Shards = dict[int | None, WindowCounter]
+"""The latest record of one window by the partition of the counts that it comes from."""
 
 MAX_WINDOWS: Final = 180
 """Windows of each length that are kept of a channel: 3 h of minutes, 15 h of 5 min, a week of hours."""
@@ -47,13 +50,36 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
 
+def whole(shards: Shards) -> WindowCounter:
+    """A window's counts over all its shards. One without a shard, of version 0.1, went on as one with it."""
+    parts = [counter for shard, counter in shards.items() if shard is not None] or list(shards.values())
+    if len(parts) == 1:
+        return parts[0]
+    labels: Counter[str] = Counter()
+    for part in parts:
+        labels.update(part.labels)
+    messages = labels.total()
+    confidence = sum((part.mean_confidence or 0.0) * part.messages for part in parts)
+    return parts[0].model_copy(
+        update={
+            "messages": messages,
+            "labels": dict(labels),
+            "mean_confidence": min(confidence / messages, 1.0) if messages else None,
+            "opted_out": sum(part.opted_out for part in parts),
+            "dead_lettered": sum(part.dead_lettered for part in parts),
+            "tombstones": sum(part.tombstones for part in parts),
+            "shard": None,
+        }
+    )
+
+
 class Board:
     """The latest record of every counter and alert, and all reviews."""
 
     def __init__(self) -> None:
         self.alerts: dict[str, Alert] = {}
         self.reviews: defaultdict[str, list[Review]] = defaultdict(list)
-        self._counters: defaultdict[tuple[str, int], dict[float, WindowCounter]] = defaultdict(dict)
+        self._counters: defaultdict[tuple[str, int], dict[float, Shards]] = defaultdict(dict)
 
     def take_alert(self, alert: Alert) -> bool:
         """Take a record; whether it was news. Of two revisions the greater holds."""
@@ -79,20 +105,20 @@ class Board:
 
     def take_counter(self, counter: WindowCounter) -> None:
         windows = self._counters[counter.channel, counter.window_s]
-        start = counter.start.timestamp()
-        known = windows.get(start)
+        shards = windows.setdefault(counter.start.timestamp(), {})
+        known = shards.get(counter.shard)
         if known is None or known.messages <= counter.messages:
-            windows[start] = counter
+            shards[counter.shard] = counter
         while len(windows) > MAX_WINDOWS:
             del windows[min(windows)]
 
     def counters(self, channel: str | None = None, window_s: int | None = None) -> list[WindowCounter]:
         """Counters, newest windows first."""
         found = [
-            counter
+            whole(shards)
             for (name, length_s), windows in self._counters.items()
             if channel in (None, name) and window_s in (None, length_s)
-            for counter in windows.values()
+            for shards in windows.values()
         ]
         return sorted(found, key=lambda counter: (counter.start, counter.channel), reverse=True)
 

@@ -130,7 +130,7 @@ class Checkpointer:
         return output
 
     def _add_counter(self, output: Output, counter: WindowCounter, now_ms: int) -> None:
-        key = f"{counter.channel}|{counter.window_s}|{int(counter.start.timestamp())}"
+        key = f"{counter.channel}|{counter.window_s}|{int(counter.start.timestamp())}|{counter.shard}"
         headers = self._counter_headers.of(key, counter.end.isoformat().encode())
         body = to_json(counter.model_dump())
         self._add(output, self._topics.counters, Record(key.encode(), body, headers, now_ms))

@@ -283,7 +283,9 @@ class CountPartition:
             for length_s in self._policy.lengths_s
         }
         return [
-            counter_record(channel, start_s, length_s, self.tally(channel, start_s, length_s))
+            counter_record(
+                channel, start_s, length_s, self.tally(channel, start_s, length_s), shard=self._partition
+            )
             for channel, length_s, start_s in sorted(wanted)
         ]
 
@@ -375,7 +377,9 @@ class CountPartition:
         return alerts
 
 
-def counter_record(channel: str, start_s: int, length_s: int, tally: Tally) -> WindowCounter:
+def counter_record(
+    channel: str, start_s: int, length_s: int, tally: Tally, *, shard: int | None = None
+) -> WindowCounter:
     """A window as it is published."""
     return WindowCounter(
         channel=channel,
@@ -388,6 +392,7 @@ def counter_record(channel: str, start_s: int, length_s: int, tally: Tally) -> W
         opted_out=tally.opted_out,
         dead_lettered=tally.dead_lettered,
         tombstones=tally.tombstones,
+        shard=shard,
     )
 
 

@@ -22,10 +22,11 @@ NOTICE: Final = (
 
 
 class WindowCounter(WireType):
-    """Counts of one channel in one tumbling window of event time. Keyed ``channel|window_s|start``.
+    """Counts of one channel in one tumbling window of event time. Keyed ``channel|window_s|start|shard``.
 
     Upserted: a later record of the same key replaces an earlier one. ``messages`` counts labelled
-    messages and only grows, so of two records the one with more has seen more.
+    messages and only grows, so of two records the one with more has seen more. A window's counts are the sum
+    over its shards: one, unless partitions were added to the counts while it was open.
     """
 
     channel: str = Field(description="A channel's name; ``*`` is the total, ``-`` messages without one.")
@@ -38,6 +39,7 @@ class WindowCounter(WireType):
     opted_out: Count
     dead_lettered: Count
     tombstones: Count
+    shard: Count | None = Field(None, description="Partition of the counts that it was derived from.")
 
 
 class Evidence(WireType):

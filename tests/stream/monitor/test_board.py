@@ -41,6 +41,22 @@ def test_of_two_records_of_a_window_the_one_that_has_seen_more_holds() -> None:
         assert [counter.messages for counter in board.counters("support", 60)] == [2]
 
 
+def test_a_window_counted_in_two_partitions_is_their_sum_without_what_version_0_1_wrote() -> None:
+    """Partitions were added, and the channel has moved."""
+    records = [
+        counter_record("support", NOON, 60, Tally({"joy": 2})),
+        counter_record("support", NOON, 60, Tally({"joy": 3}, confidence_sum=3.0, opted_out=1), shard=0),
+        counter_record("support", NOON, 60, Tally({"joy": 1, "anger": 2}, opted_out=2), shard=5),
+    ]
+    for order in permutations(records):
+        board = Board()
+        for record in order:
+            board.take_counter(record)
+        (found,) = board.counters("support", 60)
+        assert (found.messages, found.labels, found.opted_out) == (6, {"joy": 4, "anger": 2}, 3)
+        assert found.mean_confidence == pytest.approx(0.5)
+
+
 def test_only_the_newest_windows_are_kept() -> None:
     board = Board()
     for n in range(MAX_WINDOWS + 10):
