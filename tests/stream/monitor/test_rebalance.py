@@ -3,13 +3,17 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterable
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from faust.types import TP
 
 from stream.deadline import Deadline
 from stream.events import ALL_CHANNELS
 from stream.kafka import connection
 from stream.monitor.app import running
+from stream.monitor.owned import OwnedPartitions
 from stream.settings import Settings
 from stream.transactions import Transactions, producer_arguments
 from tests.records import produce
@@ -35,6 +39,7 @@ async def feed(settings: Settings, stopped: asyncio.Event) -> int:
     return count
 
 
+@pytest.mark.timeout(180)
 async def test_a_monitor_that_is_stopped_and_started_while_deltas_flow_misses_none(
     monitor_topics: MonitorTopics,
 ) -> None:
@@ -70,3 +75,33 @@ async def test_a_monitor_whose_partition_was_taken_over_publishes_nothing_more(
             assert await counted(settings) == expected
         finally:
             await successor.close(Deadline(5.0))
+
+
+async def test_the_group_does_not_wait_for_a_partition_to_be_taken_over(
+    monitor_topics: MonitorTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A monitor that took over within the rebalance held the others up until they were evicted."""
+    settings = await monitor_topics()
+    released = asyncio.Event()
+    take_over = OwnedPartitions.take_over
+
+    async def slow(owned: OwnedPartitions, assigned: Iterable[TP]) -> None:
+        await released.wait()
+        await take_over(owned, assigned)
+
+    monkeypatch.setattr(OwnedPartitions, "take_over", slow)
+    other = settings.model_copy(
+        update={"state_dir": settings.state_dir / "other", "client_id": "other-monitor"}
+    )
+    await produce(
+        settings.bootstrap_servers or "", settings.topics.counts, map(delta_record, two_channels(9))
+    )
+    async with running(settings) as first:
+        await eventually(lambda: len(first.monitor.membership.assigned) == 4)
+        async with running(other) as second:
+            both = (first.monitor.membership, second.monitor.membership)
+            await eventually(lambda: all(len(one.assigned) == 2 for one in both))
+            assert not any(one.complete.is_set() for one in both)
+            released.set()
+            await eventually(lambda: all(one.complete.is_set() for one in both))
+            await until(settings, Counter({("support", "joy"): 9, (ALL_CHANNELS, "joy"): 9}))

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from rocksdict import AccessType, Options, Rdict
 
+from stream.monitor.owned import discard_old_files
 from stream.monitor.state import TRUSTED_S, Change, Changelog, DiskState, MemoryState, Proof, doubt, resume
+from stream.settings import Settings
 
 KEYS = [f"author-{n}".encode() for n in range(6)]
 
@@ -220,3 +222,13 @@ def test_what_proves_itself_is_read_on_from() -> None:
     state.apply([(b"k", b"v")], PROOF)
     assert resume(state, Changelog("topic", 3, 20), 1000.0) == 10
     assert state.get(b"k") == b"v"
+
+
+def test_tables_of_version_0_1_are_deleted(tmp_path: Path) -> None:
+    table = tmp_path / "v1" / "tables" / "authors-0.db"
+    table.mkdir(parents=True)
+    kept = tmp_path / "emotion-monitor-authors-changelog" / "0"
+    kept.mkdir(parents=True)
+    discard_old_files(Settings(state_dir=tmp_path))
+    assert not table.exists()
+    assert kept.exists()
