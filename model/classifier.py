@@ -18,6 +18,7 @@ from model.contract import Emotion, Encoded, Logits, ModelInfo
 from model.decide import DecisionRule
 from model.errors import ModelError
 from model.folder import INT8_ONNX_FILE, WEIGHTS, ModelFolder
+from model.memory import REMEMBER, Memory, MemoryUse
 from model.runtimes import Runtime
 from model.tokenizer import Tokenizer
 
@@ -32,10 +33,13 @@ CLASSIFY_TEXTS: Final = 4096
 class EmotionClassifier:
     """A loaded emotion classifier; implements ``model.contract.Model``. Made by ``load``."""
 
-    def __init__(self, folder: ModelFolder, tokenizer: Tokenizer, runtime: Runtime) -> None:
+    def __init__(
+        self, folder: ModelFolder, tokenizer: Tokenizer, runtime: Runtime, *, remember: int = REMEMBER
+    ) -> None:
         self._folder = folder
         self._tokenizer = tokenizer
         self._runtime = runtime
+        self._memory = Memory(runtime, remember)
         self._rule = DecisionRule(folder.calibration, folder.columns)
 
     @classmethod
@@ -46,6 +50,7 @@ class EmotionClassifier:
         precision: str = "auto",
         *,
         threads: int = 0,
+        remember: int = REMEMBER,
     ) -> Self:
         """Load a model folder; None for the weights that ship with the package.
 
@@ -53,6 +58,8 @@ class EmotionClassifier:
         - ``precision``: "int8" (onnxruntime, CPU only), "bf16", "fp16", "fp32" (torch); "auto" is bf16 on a
           GPU, and on a CPU int8 if the folder has it, else fp32.
         - ``threads``: CPU threads of one forward pass with onnxruntime; 0 is one a core.
+
+        - ``remember``: windows whose logits are kept, so that equal texts are computed once; see ``Memory``.
 
         Raises ``ModelError`` with one line that says what to do.
         """
@@ -65,7 +72,7 @@ class EmotionClassifier:
             overlap_tokens=min(limits.overlap_tokens, folder.max_tokens // 2),
             context_tokens=limits.context_tokens,
         )
-        return cls(folder, tokenizer, runtime)
+        return cls(folder, tokenizer, runtime, remember=remember)
 
     @property
     def info(self) -> ModelInfo:
@@ -78,6 +85,11 @@ class EmotionClassifier:
             precision=self._runtime.precision,
             verified=self._folder.verified,
         )
+
+    @property
+    def memory_use(self) -> MemoryUse:
+        """How many windows were asked for, and how many of them needed no computing."""
+        return self._memory.use
 
     def classify(
         self, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None = None
@@ -110,7 +122,7 @@ class EmotionClassifier:
 
     def forward(self, batch: Sequence[Encoded]) -> Logits:
         """Logits of every window of the batch, shape (windows, labels of the model). One thread at a time."""
-        return self._runtime.forward([window for encoded in batch for window in encoded.windows])
+        return self._memory.forward([window for encoded in batch for window in encoded.windows])
 
     def decide(self, batch: Sequence[Encoded], logits: Logits) -> list[Emotion]:
         """One decision a text, calibrated; see ``model.decide``. Thread-safe."""

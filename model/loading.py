@@ -12,7 +12,12 @@ FAKE_OPTIONS: Final = ("delay_ms", "fail_on")
 
 
 def load(
-    spec: str | None = None, *, device: str = "auto", precision: str = "auto", threads: int = 0
+    spec: str | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    remember: int | None = None,
 ) -> Model:
     """A loaded model, ready for ``tokenize``, ``forward`` and ``decide``.
 
@@ -20,7 +25,8 @@ def load(
     does no work, or ``fake``: ``fake?delay_ms=20&fail_on=boom&fail_on=bang`` sleeps 20 ms a batch and fails
     on texts that hold "boom" or "bang". A folder of such a name is meant by ``./fake``.
 
-    ``device``, ``precision`` and ``threads`` are those of ``EmotionClassifier.load``.
+    ``device``, ``precision``, ``threads`` and ``remember`` are those of ``EmotionClassifier.load``; None is
+    its default.
 
     Raises ``ModelError`` with one line that says what to do.
     """
@@ -31,8 +37,10 @@ def load(
         return _fake(parse_qs(options, keep_blank_values=True))
     # Imported here, so that a fake model does not wait for the tokenizer, nor need it.
     from model.classifier import EmotionClassifier
+    from model.memory import REMEMBER
 
-    return EmotionClassifier.load(spec, device=device, precision=precision, threads=threads)
+    size = REMEMBER if remember is None else remember
+    return EmotionClassifier.load(spec, device=device, precision=precision, threads=threads, remember=size)
 
 
 def _fake(options: Mapping[str, list[str]]) -> FakeClassifier:

@@ -12,5 +12,9 @@ def load_classifier(settings: AnnotateSettings) -> Model:
         ModelError: it cannot be loaded; one line that says what to do.
     """
     return load(
-        settings.model, device=settings.device, precision=settings.precision, threads=settings.threads
+        settings.model,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+        remember=settings.remember_texts,
     )

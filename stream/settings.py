@@ -133,6 +133,9 @@ class AnnotateSettings(BaseModel):
     threads: Annotated[int, Ge(0)] = Field(
         0, description="Threads of one batch in the model on a CPU; 0: one a core."
     )
+    remember_texts: Annotated[int, Ge(0)] = Field(
+        16_384, description="Texts whose result is kept in memory, so that equal ones are computed once."
+    )
     max_batch_tokens: Positive = Field(
         4096, description="Tokens in a batch, padding included; a longer text goes alone."
     )
