@@ -33,6 +33,7 @@ SKIP_BEHIND: Final = 50_000
 PROBE_S: Final = 2.0
 TIMEOUT_S: Final = 5.0
 RETRY_S: Final = 1.0
+PAUSE_S: Final = 0.3
 _POLL_MS: Final = 250
 _CHUNK: Final = 2_000
 _TROUBLE: Final = (KafkaError, OSError, TimeoutError, BrokerError, TopicError)
@@ -92,6 +93,8 @@ class Feed:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             request_timeout_ms=int(TIMEOUT_S * 1000),
+            fetch_min_bytes=65_536,
+            fetch_max_wait_ms=500,
         )
         async with contextlib.AsyncExitStack() as stack:
             admin = await stack.enter_async_context(connected(self._settings))
@@ -125,7 +128,8 @@ class Feed:
                 for record in records:
                     self._take(record)
                 self._positions[tp] = records[-1].offset + 1
-            await asyncio.sleep(0)
+            # One round a moment for whatever has come, and not one a record: rounds are what costs.
+            await asyncio.sleep(PAUSE_S if self.reach.caught_up else 0)
 
     async def _seek(
         self, consumer: AIOKafkaConsumer, assigned: list[TopicPartition]

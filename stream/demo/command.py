@@ -67,7 +67,7 @@ def demo(
     async def linger(scene: view.Scene) -> None:
         if scene.page is not None and console.is_terminal:
             tell(scene)
-            console.print(f"The page stays up until Ctrl-C: {scene.page}", markup=False)
+            console.print(f"The page stays up until Ctrl-C: {scene.page}", markup=False, highlight=False)
             told.append(scene)
             await session.until_stopped()
 

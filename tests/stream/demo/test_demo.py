@@ -1,8 +1,12 @@
 """``emotion-stream demo`` from start to end, as a person runs it."""
 
+import os
+import pty
+import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,6 +55,30 @@ def test_ctrl_c_ends_it_with_the_outcomes_of_what_was_sent() -> None:
     assert process.returncode == 0
     assert head[0].startswith("model fake")
     assert "exactly once: every message has exactly one outcome" in rest.splitlines()
+
+
+def test_at_a_terminal_the_page_stays_up_until_ctrl_c() -> None:
+    ours, theirs = pty.openpty()
+    command = [*DEMO, "--messages", "20", "--rate", "0", "--dashboard", "--dashboard-port", "0"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while not (found := re.search(rb"stays up until Ctrl-C: (http://127\.0\.0\.1:\d+)", shown)):
+            shown += os.read(ours, 65_536)
+        with urllib.request.urlopen(f"{found[1].decode()}/healthz", timeout=10) as answer:
+            assert answer.status == 200
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0
+    os.close(ours)
+    assert shown.count(b"exactly once: every message has exactly one outcome") == 1
+
+
+def test_elsewhere_it_prints_the_pages_address_and_ends_by_itself() -> None:
+    ended = run_demo("--messages", "20", "--rate", "0", "--dashboard", "--dashboard-port", "0")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert line_starting("page http://127.0.0.1:", ended.stdout.splitlines())
 
 
 async def test_on_a_cluster_it_leaves_no_topic_behind(broker: Broker) -> None:
