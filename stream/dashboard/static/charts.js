@@ -98,8 +98,10 @@ export function authorChart(picture) {
     series: [
       {name: "mean", type: "line", showSymbol: false, lineStyle: {width: 3, color: colour("ink")}, data: picture.mean.map(([at, mean]) => [at * 1000, mean]), z: 3},
       {name: "messages", type: "scatter", symbolSize: point => point[3] ? 13 : 8,
-        data: picture.points.map(([at, score, label, behind]) => ({value: [at * 1000, score, label, behind],
-          symbol: behind ? "circle" : "emptyCircle", itemStyle: {color: colour(LABELS.includes(label) ? label : "unknown")}})),
+        data: picture.points.map(([at, score, label, behind]) => {
+          const own = colour(LABELS.includes(label) ? label : "unknown");
+          return {value: [at * 1000, score, label, behind], itemStyle: {color: behind ? own : "transparent", borderColor: own, borderWidth: 2}};
+        }),
         markLine: {symbol: "none", silent: true, data: lines}},
     ],
   };
