@@ -57,7 +57,8 @@ class EmotionClassifier:
         - ``device``: "cpu", "cuda", "cuda:N"; "auto" is a GPU if torch sees one, else the CPU.
         - ``precision``: "int8" (onnxruntime, CPU only), "bf16", "fp16", "fp32" (torch); "auto" is bf16 on a
           GPU, and on a CPU int8 if the folder has it, else fp32.
-        - ``threads``: CPU threads of one forward pass with onnxruntime; 0 is one a core.
+        - ``threads``: CPU threads of one forward pass with onnxruntime; 0 is one a core that
+          the process may use (affinity, cgroup quota).
 
         - ``remember``: windows whose logits are kept, so that equal texts are computed once; see ``Memory``.
 

@@ -131,7 +131,7 @@ class AnnotateSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
     precision: Literal["auto", "int8", "fp32", "bf16"] = Field("auto", description="Arithmetic of the model.")
     threads: Annotated[int, Ge(0)] = Field(
-        0, description="Threads of one batch in the model on a CPU; 0: one a core."
+        0, description="Threads of one batch in the model on a CPU; 0: one a core it may use."
     )
     remember_texts: Annotated[int, Ge(0)] = Field(
         16_384, description="Texts whose result is kept in memory, so that equal ones are computed once."

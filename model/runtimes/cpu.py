@@ -24,6 +24,7 @@ import onnxruntime
 from model.contract import Logits
 from model.errors import ModelError
 from model.runtimes.padding import chunks, pad
+from model.runtimes.threads import usable_cores
 
 # Small batches of nearly equal length: wide ones gain a CPU nothing, fall out of its cache and are padded
 # more. Some eight short texts are enough to keep the matrix units fed.
@@ -36,7 +37,7 @@ OUTPUT: Final = "logits"
 class CpuRuntime:
     """An ONNX file in an onnxruntime session on the CPU.
 
-    ``threads`` is the number of threads of one forward pass; 0 leaves it to onnxruntime, one a core.
+    ``threads`` is the number of threads of one forward pass; 0 is one a core that the process may use.
     """
 
     device = "cpu"
@@ -62,7 +63,7 @@ class CpuRuntime:
 
 def _open(file: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or usable_cores()
     options.log_severity_level = 3  # errors only: they come back as exceptions
     # Waiting threads sleep: spinning ones would take the cores from the rest of the pipeline.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
