@@ -130,8 +130,12 @@ class Calibration(_Frozen):
 
     @property
     def measured_languages(self) -> tuple[str, ...]:
-        """The languages that the weights were measured in; else the one they were trained for."""
-        return tuple(self.languages) or (self.language,)
+        """The languages that the weights were measured in; else the one they were trained for; none where
+        nobody said.
+        """
+        if self.languages:
+            return tuple(self.languages)
+        return (self.language,) if "language" in self.model_fields_set else ()
 
     @classmethod
     def load(cls, folder: Path) -> Self:

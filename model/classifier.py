@@ -76,6 +76,11 @@ class EmotionClassifier:
         return cls(folder, tokenizer, runtime, remember=remember)
 
     @property
+    def columns(self) -> tuple[int, ...]:
+        """The label of each logit, as an index into ``LABELS``; a logit beyond them is distress."""
+        return self._rule.columns
+
+    @property
     def info(self) -> ModelInfo:
         """Name, revision and languages of the weights, and what they run on."""
         return ModelInfo(

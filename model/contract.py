@@ -73,7 +73,7 @@ class Emotion:
 class ModelInfo:
     """Which model spoke: goes into every event, so that a label can be traced to its weights.
 
-    ``languages``: BCP 47 tags of the languages that the weights were measured in.
+    ``languages``: BCP 47 tags of the languages that the weights were measured in; empty where nobody said.
     """
 
     name: str

@@ -151,6 +151,11 @@ class DecisionRule:
         scale, bias, _ = self._presences
         return logistic(placed[:, : len(EMOTIONS)] * scale + bias)
 
+    def carried(self, logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+        """Whether each emotion reaches its threshold, of logits (W, 6) in the order of ``EMOTIONS``."""
+        scale, bias, thresholds = self._presences
+        return logistic(logits * scale + bias) >= thresholds
+
     def temperatures(self, logits: npt.NDArray[np.floating[Any]]) -> Floats:
         """The calibrated temperature of each window, shape (W, 1)."""
         return temperatures(logits, self.calibration.temperature, self.calibration.temperature_entropy)

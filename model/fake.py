@@ -47,7 +47,7 @@ class FakeClassifier:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo(name="fake", revision="0" * 12, languages=("en",), device="cpu", precision="none")
+        return ModelInfo(name="fake", revision="0" * 12, languages=(), device="cpu", precision="none")
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
         return [self._encode(text) for text in texts]
@@ -91,7 +91,7 @@ class NullClassifier:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo(name="null", revision="0" * 12, languages=("en",), device="none", precision="none")
+        return ModelInfo(name="null", revision="0" * 12, languages=(), device="none", precision="none")
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
         return [self._of_length(len(text) // CHARS_PER_TOKEN) for text in texts]

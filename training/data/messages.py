@@ -6,6 +6,8 @@ labelled in the light of the ones before. About a tenth of each file is held out
 texts' hashes: a message stays on its side when others come or go. What a test file holds is never trained on.
 
     KIND.jsonl, test.jsonl                           {"text": ..., "label": "joy"}
+    languages/LANG.jsonl, languages/LANG_test.jsonl  the same, with "labels": every feeling, and "distress"
+    distress.jsonl, distress_test.jsonl              {"text": ..., "lang": "en", "distress": 0 to 3}
     conversations.jsonl, conversations_test.jsonl    {"context": [..., newest], "text": ..., "label": ...}
 """
 
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from model.labels import LABELS
+from model.labels import LABELS, NEUTRAL
 from training.data.rows import Row, Splits
 from training.errors import DataError
 
@@ -25,6 +27,8 @@ KINDS: Final = (
     "everyday", "dialogue", "family", "short", "learners", "situations", "contrasts", "wellbeing", "work",
     "bulletins",
 )  # fmt: skip
+GRADES: Final = (None, 0, 1, 2, 3)
+"""None; an ordinary message; a hard time; suffering to look at today; despair or danger."""
 HELD_OUT: Final = 10
 """About one message in so many is held out."""
 
@@ -43,6 +47,22 @@ def load_conversations(folder: Path = FOLDER) -> Splits:
     )
 
 
+def load_languages(folder: Path = FOLDER) -> Splits:
+    """The messages in other languages than English. Raises ``DataError``."""
+    parts: dict[bool, list[Row]] = {False: [], True: []}
+    for file in sorted((folder / "languages").glob("*.jsonl")):
+        language, _, test = file.stem.partition("_")
+        parts[bool(test)] += _read(file, "languages", language)
+    return _split(parts[False], test=parts[True])
+
+
+def load_distress(folder: Path = FOLDER) -> Splits:
+    """The messages graded by distress alone. Raises ``DataError``."""
+    files = ("distress.jsonl", "distress_test.jsonl")
+    train, test = (_read(folder / name, "distress") for name in files)
+    return _split(train, test=test)
+
+
 def _split(rows: Sequence[Row], test: Sequence[Row]) -> Splits:
     held_out = [_is_held_out(row) for row in rows]
     return Splits(
@@ -57,7 +77,7 @@ def _is_held_out(row: Row) -> bool:
     return int.from_bytes(digest[:8], "big") % HELD_OUT == 0
 
 
-def _read(file: Path, source: str) -> list[Row]:
+def _read(file: Path, source: str, language: str = "en") -> list[Row]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -65,7 +85,7 @@ def _read(file: Path, source: str) -> list[Row]:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(_row(json.loads(line), source))
+            rows.append(_row(json.loads(line), source, language))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f'{file}:{number}: expected {{"text": ..., "label": one of {", ".join(LABELS)}}}'
@@ -73,8 +93,17 @@ def _read(file: Path, source: str) -> list[Row]:
     return rows
 
 
-def _row(record: dict[str, Any], source: str) -> Row:
-    text, label, context = record["text"], record["label"], record.get("context", ())
-    if label not in LABELS or not text.strip() or not all(earlier.strip() for earlier in context):
+def _row(record: dict[str, Any], source: str, language: str) -> Row:
+    text, context, grade = record["text"], record.get("context", ()), record.get("distress")
+    if not text.strip() or not all(earlier.strip() for earlier in context) or grade not in GRADES:
+        raise ValueError(record)
+    if "label" not in record:  # graded alone: nobody said what it feels
+        if grade is None:
+            raise ValueError(record)
+        language = record.get("lang", language)
+        return Row(text, NEUTRAL, source, unknown=LABELS, language=language, distress=grade)
+    label, labels = record["label"], record.get("labels", [])
+    if not {label, *labels} <= set(LABELS):
         raise ValueError(label)
-    return Row(text, label, source, tuple(context))
+    also = tuple(other for other in labels if other not in (label, NEUTRAL))
+    return Row(text, label, source, tuple(context), also, language=language, distress=grade)

@@ -2,11 +2,14 @@
 distress.
 
 validation logits ─► temperature ─► probabilities ─► neutral threshold
-                                                 └─► distress map and levels ─► calibration.json
+               │                                 └─► distress map and levels ─► calibration.json
+               └─► when a text carries each emotion (several) ──────────────────────┘
+
+A model with an output of its own for distress gets its map and levels from the messages graded by distress.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,18 +20,26 @@ import numpy.typing as npt
 
 from model import manifest
 from model.calibration import Calibration, DistressLevels, DistressWeights
-from model.decide import DecisionRule, temperatures
+from model.classifier import EmotionClassifier
+from model.decide import DecisionRule, logistic, temperatures
 from model.folder import ModelFolder
 from model.labels import LABEL2ID, LABELS, NEUTRAL
-from training.data.messages import load_messages
+from training.data.brighter import load_brighter
+from training.data.languages import MULTILINGUAL
+from training.data.messages import load_distress, load_languages, load_messages
 from training.data.rows import Row, load_emotion, load_goemotions
+from training.data.xed import load_xed
 from training.errors import TrainingError
-from training.evaluate.predict import open_classifier, row_logits
+from training.evaluate.distress import wanted
+from training.evaluate.predict import open_classifier, row_logits, row_outputs
+from training.evaluate.several import by_language, carried, fit_presences
 from training.metrics import Floats, Indices, macro_f1, softmax
 from training.runs import RUN_FILE
 
 # The sets whose validation rows a temperature is fitted on, where a model was trained on them.
 TEMPERATURE_SETS: Final = ("emotion", "goemotions", "messages")
+# The sets whose texts carry several labels.
+SEVERAL_SETS: Final = ("brighter", "xed")
 MAX_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 32
 # The share of messages at or above a level that are truly sadness, fear or anger, on validation.
@@ -74,8 +85,39 @@ def calibrate(
     base = Calibration(name=name, revision=opened.trained_revision, **limits)
     trained_on = [source for source in TEMPERATURE_SETS if source in facts.get("validation_rows", sets)]
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
+    sources = facts.get("train_rows", {})
+    if any(source in sources for source in SEVERAL_SETS):
+        calibration = _with_presences(calibration, classifier, data, sources)
+    if facts.get("recipe", {}).get("distress"):
+        calibration = _with_distress_output(calibration, classifier)
     calibration.save(folder)
     return calibration
+
+
+def _with_presences(
+    calibration: Calibration, classifier: EmotionClassifier, data: Path | None, sources: Collection[str]
+) -> Calibration:
+    """The calibration with when a text carries each emotion, and the languages that this was fitted on."""
+    brighter = load_brighter(data, MULTILINGUAL).validation
+    rows_of = {"brighter": brighter, "xed": load_xed(data).validation}
+    logits = {name: row_logits(classifier, rows) for name, rows in rows_of.items() if name in sources}
+    presence = fit_presences([carried(rows_of[name], part) for name, part in logits.items()])
+    scores = by_language(brighter, logits["brighter"])
+    return calibration.model_copy(
+        update={"presence": presence, "languages": {tag: round(score, 4) for tag, score in scores.items()}}
+    )
+
+
+def _with_distress_output(calibration: Calibration, classifier: EmotionClassifier) -> Calibration:
+    rows = [
+        row
+        for splits in (load_distress(), load_languages())
+        for row in splits.validation
+        if row.distress is not None
+    ]
+    output = logistic(row_outputs(classifier, rows)[:, -1])
+    knots, levels = fit_distress_map(output, wanted(rows).astype(float))
+    return calibration.model_copy(update={"distress_map": knots, "distress_levels": levels})
 
 
 def fit_calibration(
@@ -157,17 +199,23 @@ def fit_distress(
     probabilities: Floats, labels: Indices, weights: DistressWeights
 ) -> tuple[tuple[tuple[float, float], ...], DistressLevels]:
     """An isotonic map from the weighted sum to the weight of the true label, and where each level begins."""
-    from sklearn.isotonic import IsotonicRegression
-
     by_label = np.zeros(len(LABELS))
     for label, weight in weights.model_dump().items():
         by_label[LABEL2ID[label]] = weight
-    raw = probabilities @ by_label
-    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, by_label[labels])
+    return fit_distress_map(probabilities @ by_label, by_label[labels])
+
+
+def fit_distress_map(raw: Floats, truth: Floats) -> tuple[tuple[tuple[float, float], ...], DistressLevels]:
+    """An isotonic map from a reading to how much of it is true, both of shape (N,) in [0, 1], and where each
+    level begins.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, truth)
     knots = _thinned(fitted.X_thresholds_, fitted.y_thresholds_)
     xs, ys = zip(*knots, strict=True)
     score = np.interp(raw, xs, ys)
-    return knots, DistressLevels(**_level_starts(score, by_label[labels] > 0))
+    return knots, DistressLevels(**_level_starts(score, truth > 0))
 
 
 def _level_starts(score: Floats, distressed: npt.NDArray[np.bool_]) -> dict[str, float]:

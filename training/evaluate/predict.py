@@ -26,7 +26,12 @@ def open_classifier(folder: Path, *, device: str = "auto", precision: str = "fp3
 
 
 def row_logits(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
-    """Logits of each row, shape (N, K); of a text in several windows, their mean weighted by tokens."""
+    """Logits of each row's labels, shape (N, K); of several windows, their mean weighted by tokens."""
+    return row_outputs(classifier, rows)[:, : len(classifier.columns)]
+
+
+def row_outputs(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
+    """What ``row_logits`` gives, and after it distress where the model has an output for it."""
     with_context = any(row.context for row in rows)
     batch = classifier.tokenize(
         [row.text for row in rows], [row.context for row in rows] if with_context else None

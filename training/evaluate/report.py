@@ -178,7 +178,23 @@ def _beyond(evaluation: Evaluation) -> str:
             ),
         ],
     )
-    return f"## Beyond the benchmark\n\n{scores}\n\n{_context(evaluation.context)}\n\n{examples}"
+    parts = (scores, _languages(evaluation.languages), _distress(evaluation.distress))
+    beyond = "\n\n".join((*parts, _context(evaluation.context), examples))
+    return f"## Beyond the benchmark\n\n{beyond}"
+
+
+def _languages(scores: dict[str, float]) -> str:
+    return _table(
+        ("languages and several feelings", "score"),
+        [(name.replace("_", " "), f"{score:.4f}") for name, score in scores.items()],
+    )
+
+
+def _distress(scores: dict[str, float]) -> str:
+    return _table(
+        ("distress, on the messages graded to test with", "score"),
+        [(name.replace("_", " "), f"{score:.4g}") for name, score in scores.items()],
+    )
 
 
 def _context(scores: dict[str, float]) -> str:

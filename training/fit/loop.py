@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from model.folder import SAFETENSORS_FILE
 from model.labels import NEUTRAL
+from model.runtimes.distress import distress_row, narrow_for_saving, widen
 from model.tokenizer import Tokenizer
 from training.bases.base import HfModel, load_base
 from training.data.augment import augment
@@ -101,7 +103,7 @@ class FitResult:
 
 
 def predict(model: HfModel, tokenizer: Tokenizer, rows: Sequence[Row], device: Device, pad_id: int) -> Floats:
-    """Logits of each row, shape (N, K). Leaves the model in evaluation mode."""
+    """Logits of each row's labels, shape (N, K). Leaves the model in evaluation mode."""
     import torch
 
     ids = encode(tokenizer, rows)
@@ -109,12 +111,13 @@ def predict(model: HfModel, tokenizer: Tokenizer, rows: Sequence[Row], device: D
     model.eval()
     with torch.inference_mode():
         for batch in ordered_batches(ids, EVAL_BATCH, pad_id):
-            logits[list(batch.rows)] = forward(model, batch, device).cpu().numpy()
+            outputs = forward(model, batch, device).cpu().numpy()
+            logits[list(batch.rows)] = outputs[:, : logits.shape[1]]
     return logits
 
 
 def forward(model: HfModel, batch: Batch, device: Device) -> "Tensor":
-    """Logits of one batch in float32, shape (B, K)."""
+    """Outputs of one batch in float32, shape (B, K), with distress (B, K + 1)."""
     with device.autocast():
         output = model(
             input_ids=batch.input_ids.to(device.name), attention_mask=batch.attention_mask.to(device.name)
@@ -200,6 +203,8 @@ class Fit:
             overlap_tokens=recipe.max_tokens // 4,
             context_tokens=recipe.context_tokens,
         )
+        if recipe.distress:
+            _with_distress_output(model, recipe.base)
         if recipe.frozen_embeddings:
             model.get_input_embeddings().requires_grad_(False)
         if recipe.sequence_dropout:
@@ -218,6 +223,7 @@ class Fit:
         self._shares, self._present, self._known = (
             torch.from_numpy(part).float() for part in (own.shares, own.present, own.known)
         )
+        self._distress = torch.from_numpy(own.distress).float()
         self._step = 0
         self.log = RunLog(out)
 
@@ -299,9 +305,11 @@ class Fit:
         if self.recipe.distil and self.teacher is not None:
             settled = self._shares[indices].sum(dim=1, keepdim=True)
             soft = torch.from_numpy(self.teacher[indices]).float() * settled
-        parts = (self._label_ids, self._shares, self._present, self._known)
-        labels, shares, present, known = (part[indices].to(self.device.name) for part in parts)
-        return Wanted(labels, shares, present, known, None if soft is None else soft.to(self.device.name))
+        parts = (self._label_ids, self._shares, self._present, self._known, self._distress)
+        labels, shares, present, known, distress = (part[indices].to(self.device.name) for part in parts)
+        return Wanted(
+            labels, shares, present, known, distress, None if soft is None else soft.to(self.device.name)
+        )
 
     def _average_weights(self) -> None:
         """Move the average towards the weights; faster at first, so that it does not remember the base."""
@@ -332,7 +340,12 @@ class Fit:
         """The model as a plain folder that transformers opens; adapters are merged into it."""
         import copy
 
-        plain = copy.deepcopy(model).merge_and_unload() if self.recipe.lora_rank else model
+        plain = model
+        if self.recipe.lora_rank:
+            plain = copy.deepcopy(model).merge_and_unload()
+        if self.recipe.distress:
+            plain = copy.deepcopy(model)
+            narrow_for_saving(plain)
         plain.save_pretrained(self.out)
         self.hf_tokenizer.save_pretrained(self.out)
 
@@ -429,6 +442,16 @@ def _with_adapters(model: HfModel, recipe: Recipe) -> Any:
         modules_to_save=["pre_classifier", "classifier"] if "pre_classifier" in names else None,
     )
     return get_peft_model(model, config)
+
+
+def _with_distress_output(model: HfModel, base: str) -> None:
+    """Give the model its row for distress: the base's where it is a run that has one, else a new one."""
+    import torch
+
+    weights = Path(base) / SAFETENSORS_FILE
+    known = distress_row(weights) if weights.is_file() else None
+    width = model.classifier.in_features
+    widen(model, known or (torch.zeros(1, width), torch.zeros(1)))
 
 
 def _optimizer(model: HfModel, recipe: Recipe) -> "Optimizer":

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 class Wanted:
     """What the rows of a batch ask for.
 
-    ``labels`` (B,); ``shares``, ``present`` and ``known`` (B, K) as in ``training.fit.targets``; ``soft``
-    (B, K): what the teachers say, None without any.
+    ``labels`` (B,); ``shares``, ``present`` and ``known`` (B, K) and ``distress`` (B,) as in
+    ``training.fit.targets``; ``soft`` (B, K): what the teachers say, None without any.
     """
 
     labels: "Tensor"
     shares: "Tensor"
     present: "Tensor"
     known: "Tensor"
+    distress: "Tensor"
     soft: "Tensor | None"
 
 
@@ -52,6 +53,8 @@ def loss(passes: "Sequence[Tensor]", wanted: Wanted, recipe: Recipe, weights: "T
     from torch.nn import functional
 
     several = recipe.presence > 0
+    outputs, labels = passes, len(recipe.labels)
+    passes = [output[:, :labels] for output in outputs]
     total = sum(
         functional.cross_entropy(
             logits,
@@ -68,12 +71,24 @@ def loss(passes: "Sequence[Tensor]", wanted: Wanted, recipe: Recipe, weights: "T
         total = total + recipe.presence * sum(_presence_loss(logits, wanted) for logits in passes) / len(
             passes
         )
+    if recipe.distress:
+        total = total + recipe.distress * _distress_loss(outputs[0][:, labels], wanted.distress)
     if recipe.r_drop:
         first, second = (logits.log_softmax(dim=1) for logits in passes)
         divergence = functional.kl_div(first, second, log_target=True, reduction="batchmean")
         divergence = divergence + functional.kl_div(second, first, log_target=True, reduction="batchmean")
         total = total + recipe.r_drop * divergence / 2
     return total  # type: ignore[return-value]  # sum() starts from int 0
+
+
+def _distress_loss(output: "Tensor", grades: "Tensor") -> "Tensor":
+    """Binary cross-entropy towards the grades, a mean over the rows that have one."""
+    from torch.nn import functional
+
+    graded = ~grades.isnan()
+    if not graded.any():
+        return output.sum() * 0.0
+    return functional.binary_cross_entropy_with_logits(output[graded], grades[graded])
 
 
 def _presence_loss(logits: "Tensor", wanted: Wanted) -> "Tensor":

@@ -21,6 +21,8 @@ Source = Literal[
     "brighter",
     "brighter_en",
     "xed",
+    "languages",
+    "distress",
 ]
 ClassWeights = Literal["none", "balanced", "sqrt"]
 
@@ -40,6 +42,7 @@ class Recipe:
       them, and their gradient, its norm and their update are dense.
     - ``presence``: weight of the loss of the sigmoids, which say of each label whether the text carries it; 0
       trains a softmax alone, on one label a text.
+    - ``distress``: weight of the loss of an output of its own for distress; 0 trains none.
     - ``r_drop``: weight of the symmetric KL divergence between two passes (Wu et al., R-Drop, 2021); 0 is
       off.
     - ``ema_decay``: of the moving average of the weights that is evaluated and kept; 0 is off.
@@ -68,6 +71,7 @@ class Recipe:
     class_weights: ClassWeights = "none"
     label_smoothing: float = 0.0
     presence: float = 0.0
+    distress: float = 0.0
     r_drop: float = 0.0
     ema_decay: float = 0.0
     distil: float = 0.0
@@ -169,6 +173,23 @@ MULTILINGUAL: Final = replace(
     max_tokens=64,
 )
 
+# A second stage for a run of ``multilingual``: everything again at a lower rate, with the messages written in
+# these languages, and an output of its own for distress.
+MULTILINGUAL_POLISH: Final = replace(
+    MULTILINGUAL,
+    name="multilingual-polish",
+    base="runs/multilingual-0",
+    sources=MULTILINGUAL.sources
+    | {"brighter": 6_000, "emotion": 4_000, "messages": 6_000, "goemotions": 2_500, "xed": 1_500}
+    | {"languages": None, "distress": None},
+    repeats={"distress": 2},
+    epochs=1,
+    learning_rate=1.5e-4,
+    warmup=0.05,
+    distress=0.5,
+    ema_decay=0.99,
+)
+
 # Seconds on a CPU: what the tests run.
 DEBUG: Final = replace(
     BEST,
@@ -181,9 +202,8 @@ DEBUG: Final = replace(
     max_tokens=64,
 )
 
-RECIPES: Final = {
-    recipe.name: recipe for recipe in (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, MULTILINGUAL, DEBUG)
-}
+ALL: Final = (REPORT, LORA, DECODER, BEST, TEACHER, POLISH, MULTILINGUAL, MULTILINGUAL_POLISH, DEBUG)
+RECIPES: Final = {recipe.name: recipe for recipe in ALL}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -15,7 +15,7 @@ from training.data.brighter import ENGLISH, load_brighter
 from training.data.context import conversations
 from training.data.languages import MULTILINGUAL, XED
 from training.data.leakage import without_leaks
-from training.data.messages import load_conversations, load_messages
+from training.data.messages import load_conversations, load_distress, load_languages, load_messages
 from training.data.rows import (
     Row,
     Splits,
@@ -29,7 +29,7 @@ from training.data.written import written_rows
 from training.data.xed import load_xed
 from training.fit.recipes import Recipe
 
-JUDGED: Final = ("emotion", "goemotions", "messages", "conversations", "brighter", "brighter_en")
+JUDGED: Final = ("emotion", "goemotions", "messages", "conversations", "brighter", "brighter_en", "languages")
 """The data sets whose validation rows a run is judged by."""
 WRITTEN_ROWS: Final = 12_000
 """Written examples in all; a recipe draws its share of them anew in each epoch."""
@@ -88,6 +88,8 @@ def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
         "conversations": load_conversations,
         "brighter": lambda: load_brighter(folder, (name for name in MULTILINGUAL if name != ENGLISH)),
         "brighter_en": lambda: load_brighter(folder, (ENGLISH,), "brighter_en"),
+        "languages": load_languages,
+        "distress": load_distress,
         "xed": lambda: load_xed(folder, XED),
     }
     return {name: load() for name, load in loaders.items() if name in recipe.sources}

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
+from model.labels import NEUTRAL
 from training.data.rows import Row
 from training.metrics import Floats
+
+HIGHEST_GRADE: Final = 3
+CALM: Final = frozenset({"joy", "love", "surprise", NEUTRAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +22,13 @@ class Targets:
     - ``known``: 1 where somebody said whether it does, shape (N, K).
     - ``shares``: what the softmax should be, shape (N, K): the text's labels in equal shares; all zero where
       one of them is not known.
+    - ``distress``: from 0 to 1, shape (N,); NaN where nobody said.
     """
 
     present: Floats
     known: Floats
     shares: Floats
+    distress: Floats
 
 
 def targets(rows: Sequence[Row], labels: Sequence[str]) -> Targets:
@@ -33,4 +40,12 @@ def targets(rows: Sequence[Row], labels: Sequence[str]) -> Targets:
         known[i, [column[label] for label in row.unknown if label in column]] = 0
     settled = np.all(present <= known, axis=1, keepdims=True)
     shares = np.where(settled, present / present.sum(axis=1, keepdims=True), 0.0)
-    return Targets(present, known, shares)
+    return Targets(present, known, shares, np.array([_distress(row) for row in rows]))
+
+
+def _distress(row: Row) -> float:
+    """The row's grade as a share of the highest; 0 where its feelings are known, and all of them calm."""
+    if row.distress is not None:
+        return row.distress / HIGHEST_GRADE
+    calm = not row.unknown and all(label in CALM for label in row.labels)
+    return 0.0 if calm else float("nan")

@@ -18,6 +18,7 @@ from model import manifest
 from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
+from model.runtimes.distress import distress_row, narrow_for_saving, widen
 from training.errors import TrainingError
 from training.ship import int8
 
@@ -64,6 +65,9 @@ def _write_torch(run: Path, folder: Path) -> str:
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(run, dtype=torch.float16)
+    if row := distress_row(run / SAFETENSORS_FILE):
+        widen(model, row)
+        narrow_for_saving(model)
     model.save_pretrained(folder)
     for file in TOKENIZER_FILES:
         shutil.copyfile(run / file, folder / file)
@@ -112,6 +116,8 @@ def write_onnx(folder: Path, file: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
+    if row := distress_row(folder / SAFETENSORS_FILE):
+        widen(model, row)
     example = torch.ones((2, 9), dtype=torch.long)
     sizes = {0: "batch", 1: "sequence"}
     _quietly(
