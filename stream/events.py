@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictStr,
@@ -24,6 +25,9 @@ from pydantic import (
 
 ALL_CHANNELS = "*"
 """The channel name under which the total over all channels is counted."""
+
+UNKNOWN = "unknown"
+"""The label of a message in a language that the weights were not measured in."""
 
 NO_CHANNEL = "-"
 """The channel name under which messages without a channel are counted."""
@@ -140,7 +144,7 @@ class Scores(WireType):
 
 
 class DistressReading(WireType):
-    """A weighted reading of sadness, fear and anger. A statistical signal, never a diagnosis."""
+    """How much it reads like a message that a person would want to see. A signal, never a diagnosis."""
 
     score: Probability
     level: Literal["none", "watch", "elevated", "high"]
@@ -157,11 +161,19 @@ class EmotionEvent(WireType):
     """A labelled message. ``id`` follows from ``source``; ``message_id`` is the producer's own."""
 
     id: str
-    label: Literal["sadness", "joy", "love", "anger", "fear", "surprise", "neutral"]
-    confidence: Probability = Field(description="Calibrated probability of ``label``.")
-    scores: Scores
-    neutral: Probability
-    distress: DistressReading
+    label: Literal["sadness", "joy", "love", "anger", "fear", "surprise", "neutral", "unknown"] = Field(
+        description="``unknown``: in a language that the weights were not measured in, and so not read."
+    )
+    labels: tuple[str, ...] = Field(
+        (),
+        description="Every emotion over its own threshold, strongest first; empty when neutral or unknown.",
+    )
+    confidence: Probability = Field(description="Calibrated probability of ``label``; 0 when unknown.")
+    scores: Scores | None = Field(description="None when unknown.")
+    neutral: Probability | None = Field(description="None when unknown.")
+    distress: DistressReading | None = Field(description="None when unknown.")
+    language: str | None = Field(None, description="BCP 47; None where it is undetermined.")
+    language_confidence: Probability = Field(0.0, description="Share of the text that is in ``language``.")
     message_id: str | None = None
     author: str | None = Field(None, description="Pseudonym: HMAC-SHA-256 of the author, never the author.")
     channel: str | None = None
@@ -171,8 +183,13 @@ class EmotionEvent(WireType):
     labelled_at: UtcTime
     model: ModelRef
     source: Source
-    windows: Annotated[int, Field(ge=1)] = Field(description="Token windows that the text was read in.")
+    windows: Count = Field(description="Token windows that the text was read in; 0 when unknown.")
     text: str | None = Field(None, description="Only with ``include_text``.")
+
+
+def _none_read(reading: Any) -> Any:
+    """An event that the model did not read has no distress; to the rules that is none."""
+    return {"score": 0.0, "level": "none"} if reading is None else reading
 
 
 class DistressSignal(WireType):
@@ -185,7 +202,7 @@ class DistressSignal(WireType):
     message_id: str | None = None
     label: str
     confidence: Probability
-    distress: DistressReading
+    distress: Annotated[DistressReading, BeforeValidator(_none_read)]
     phrases: tuple[str, ...] = Field((), description="Names of the operator's phrase lists that matched.")
     ts: UtcTime
     ts_replaced: ReplacedTime = None
@@ -202,6 +219,7 @@ class WindowCounts(WireType):
     confidence_sum: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         description="Over all labels, for mean confidence."
     )
+    unknown: Count = Field(0, description="In a language that the weights were not measured in.")
     opted_out: Count = 0
     dead_lettered: Count = 0
     tombstones: Count = 0

@@ -16,7 +16,7 @@ class Metrics:
         self.registry = registry = registry or CollectorRegistry()
         self.messages = Counter(
             "emotion_messages",
-            "Messages finished, by outcome: labelled, dead_letter, opted_out or tombstone.",
+            "Messages finished, by outcome: labelled, unknown, dead_letter, opted_out or tombstone.",
             ["outcome"],
             registry=registry,
         )

@@ -128,6 +128,10 @@ class AnnotateSettings(BaseModel):
     model: str | None = Field(
         None, description="Model folder; 'fake' and 'null' need no weights. Default: shipped."
     )
+    label_unmeasured_languages: bool = Field(
+        False,
+        description="Label also what is in a language that the weights were not measured in, not unknown.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
     precision: Literal["auto", "int8", "fp32", "bf16"] = Field("auto", description="Arithmetic of the model.")
     threads: Annotated[int, Ge(0)] = Field(

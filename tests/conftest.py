@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from aiokafka.admin import NewTopic
 
@@ -20,6 +21,10 @@ from tests.brokers import Broker, broker_of_kind, is_real, kinds_of
 
 if TYPE_CHECKING:
     from tests.secure_kafka import SecureKafka
+
+# How fast a machine is says nothing about the code: no example is failed by its time.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 MakeSettings = Callable[..., Settings]
 Topics = Callable[..., Awaitable[Settings]]

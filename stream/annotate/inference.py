@@ -5,10 +5,13 @@ dead-lettered: the error goes up, the process ends, and the messages are still i
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from model.contract import Emotion, Encoded, Model
+from stream.annotate.ledger import Unread
 from stream.errors import Cause, MessageError, StreamError
+from stream.language import Language, LanguageGate, identify
 
 _HARMLESS = "The parcel arrives on Tuesday."
 
@@ -30,6 +33,25 @@ def tokenize(model: Model, texts: Sequence[str]) -> list[Encoded | MessageError]
             half = len(texts) // 2
             return tokenize(model, texts[:half]) + tokenize(model, texts[half:])
         return [_blame(model, error)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text made ready for the model: its language, and its tokens or the outcome without them."""
+
+    language: Language
+    result: Encoded | MessageError | Unread
+
+
+def read(model: Model, gate: LanguageGate, texts: Sequence[str]) -> list[Reading]:
+    """Language and tokens of each text; what the model was not measured in gets no tokens."""
+    languages = [identify(text) for text in texts]
+    readable = [gate.readable(language) for language in languages]
+    encoded = iter(tokenize(model, [text for text, may in zip(texts, readable, strict=True) if may]))
+    return [
+        Reading(language, next(encoded) if may else Unread.UNKNOWN)
+        for language, may in zip(languages, readable, strict=True)
+    ]
 
 
 def infer(model: Model, batch: Sequence[Encoded]) -> list[Emotion | MessageError]:

@@ -13,9 +13,18 @@ from enum import Enum
 from model.contract import Emotion, Encoded
 from stream.annotate.times import Clock
 from stream.errors import MessageError
+from stream.events import UNKNOWN as UNKNOWN_LABEL
 from stream.events import Message
+from stream.language import UNDETERMINED, Language
 
 Headers = tuple[tuple[str, bytes | None], ...]
+
+
+class Unread(Enum):
+    """Outcomes that are published without the model having read the message."""
+
+    UNKNOWN = UNKNOWN_LABEL
+    """It is in a language that the weights were not measured in."""
 
 
 class Silent(Enum):
@@ -25,7 +34,7 @@ class Silent(Enum):
     TOMBSTONE = "tombstone"
 
 
-Outcome = Emotion | MessageError | Silent
+Outcome = Emotion | Unread | MessageError | Silent
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +63,7 @@ class Entry:
     author: str | None = None
     published_key: bytes | None = None
     phrases: tuple[str, ...] = ()
+    language: Language = UNDETERMINED
     encoded: Encoded | None = None
     outcome: Outcome | None = None
     ledger: "Ledger | None" = None

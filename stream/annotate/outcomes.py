@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from model.contract import DistressLevel, Emotion, ModelInfo
-from stream.annotate.ledger import Entry, Silent
+from stream.annotate.ledger import Entry, Silent, Unread
 from stream.codec import JSON_VALUES, CloudEventHeaders, ValueFormat, to_json, utc
 from stream.deadletters import dead_letter_record
 from stream.errors import Cause, MessageError
@@ -50,15 +50,24 @@ class _Cell:
 
     labels: dict[str, int] = field(default_factory=dict)
     confidence_sum: float = 0.0
+    unknown: int = 0
     opted_out: int = 0
     dead_lettered: int = 0
     tombstones: int = 0
+
+    def add(self, outcome: Emotion | Unread) -> None:
+        if isinstance(outcome, Unread):
+            self.unknown += 1
+        else:
+            self.labels[outcome.label] = self.labels.get(outcome.label, 0) + 1
+            self.confidence_sum += outcome.confidence
 
     def as_json(self, start_ms: int) -> dict[str, Any]:
         return {
             "start": utc(start_ms),
             "labels": self.labels,
             "confidence_sum": round(self.confidence_sum, 6),
+            "unknown": self.unknown,
             "opted_out": self.opted_out,
             "dead_lettered": self.dead_lettered,
             "tombstones": self.tombstones,
@@ -72,6 +81,30 @@ def _ms(moment: datetime) -> int:
 def _counted_as(channel: str | None) -> str:
     """The channel's name in the counts; a message may not count itself into the total."""
     return NO_CHANNEL if channel is None or channel == ALL_CHANNELS else channel
+
+
+def _said(outcome: Emotion | Unread) -> dict[str, Any]:
+    """What event and signal say alike."""
+    if isinstance(outcome, Unread):
+        return {"label": outcome.value, "confidence": 0.0, "distress": None}
+    reading = outcome.distress
+    return {
+        "label": outcome.label,
+        "confidence": outcome.confidence,
+        "distress": {"score": reading.score, "level": reading.level},
+    }
+
+
+def _detailed(outcome: Emotion | Unread) -> dict[str, Any]:
+    """What the event says besides."""
+    if isinstance(outcome, Unread):
+        return {"labels": (), "scores": None, "neutral": None, "windows": 0}
+    return {
+        "labels": outcome.labels,
+        "scores": outcome.scores,
+        "neutral": outcome.neutral,
+        "windows": outcome.windows,
+    }
 
 
 class OutcomeEncoder:
@@ -107,16 +140,14 @@ class OutcomeEncoder:
         for entry in entries:
             outcome = entry.outcome
             start_ms = entry.event_ms - entry.event_ms % window_ms
-            if isinstance(outcome, Emotion):
+            if isinstance(outcome, Emotion | Unread):
                 assert entry.message is not None
-                if refused := self._add_emotion(output, partition, entry, entry.message, outcome, now):
+                if refused := self._add_event(output, partition, entry, entry.message, outcome, now):
                     entry.outcome = outcome = refused
-            if isinstance(outcome, Emotion):
+            if isinstance(outcome, Emotion | Unread):
                 assert entry.message is not None
                 for channel in (ALL_CHANNELS, _counted_as(entry.message.channel)):
-                    cell = cells[channel, start_ms]
-                    cell.labels[outcome.label] = cell.labels.get(outcome.label, 0) + 1
-                    cell.confidence_sum += outcome.confidence
+                    cells[channel, start_ms].add(outcome)
                 continue
             # Whom these belong to is not known or not to be said, so only the total has them.
             cell = cells[ALL_CHANNELS, start_ms]
@@ -130,13 +161,13 @@ class OutcomeEncoder:
         self._add_deltas(output, partition, entries, cells, now)
         return output
 
-    def _add_emotion(
+    def _add_event(
         self,
         output: Output,
         partition: int,
         entry: Entry,
         message: Message,
-        emotion: Emotion,
+        outcome: Emotion | Unread,
         now: datetime,
     ) -> MessageError | None:
         """Add the event, and the signal if there is one; or neither, and say what stands against it."""
@@ -146,9 +177,7 @@ class OutcomeEncoder:
         identity = event_id(policy.topics.messages, partition, entry.offset, policy.epoch)
         shared = {
             "id": identity,
-            "label": emotion.label,
-            "confidence": emotion.confidence,
-            "distress": {"score": emotion.distress.score, "level": emotion.distress.level},
+            **_said(outcome),
             "message_id": message.id,
             "author": entry.author,
             "channel": message.channel,
@@ -169,10 +198,10 @@ class OutcomeEncoder:
         passed = trace_headers(entry.headers, never=entry.names)
         event = {
             **shared,
-            "scores": emotion.scores,
-            "neutral": emotion.neutral,
+            **_detailed(outcome),
+            "language": entry.language.tag,
+            "language_confidence": entry.language.confidence,
             "labelled_at": now,
-            "windows": emotion.windows,
         }
         topic = policy.topics.emotions
         headers = self._emotion_headers.of(identity, time, passed)
@@ -181,7 +210,7 @@ class OutcomeEncoder:
                 entry.published_key, self._events.write(event), headers, now_ms, entry.offset
             )
         }
-        if self._is_signal(entry, emotion):
+        if self._is_signal(entry, outcome):
             place, signal = self._signal(partition, entry, shared, time, passed, now_ms)
             records[place] = signal
         for (topic, _), record in records.items():
@@ -194,10 +223,12 @@ class OutcomeEncoder:
             output[place].append(record)
         return None
 
-    def _is_signal(self, entry: Entry, emotion: Emotion) -> bool:
+    def _is_signal(self, entry: Entry, outcome: Emotion | Unread) -> bool:
         if entry.phrases:
             return True
-        return entry.author is not None and _LEVELS.index(emotion.distress.level) >= self._signal_from
+        if isinstance(outcome, Unread):
+            return False
+        return entry.author is not None and _LEVELS.index(outcome.distress.level) >= self._signal_from
 
     def _signal(
         self,
@@ -212,7 +243,8 @@ class OutcomeEncoder:
         key = entry.author.encode() if entry.author else None
         partitions = self._policy.partitions[topic]
         place = partition % partitions if key is None else partition_of(key, partitions)
-        value = to_json({**shared, "phrases": entry.phrases})
+        reading = shared["distress"] or {"score": 0.0, "level": _LEVELS[0]}
+        value = to_json({**shared, "distress": reading, "phrases": entry.phrases})
         headers = self._signal_headers.of(shared["id"], time, passed)
         return (topic, place), Record(key, value, headers, now_ms, entry.offset)
 

@@ -20,13 +20,14 @@ from stream.annotate import inference
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.batcher import Batch, Batcher
-from stream.annotate.ledger import Entry
+from stream.annotate.ledger import Entry, Unread
 from stream.annotate.partition import PartitionState
 from stream.annotate.polling import poll
 from stream.annotate.schemagate import SchemaGate
 from stream.annotate.worker import Worker
 from stream.deadline import Deadline
 from stream.errors import MessageError
+from stream.language import LanguageGate
 from stream.metrics import Metrics
 from stream.settings import Settings
 
@@ -58,6 +59,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self.partitions: dict[TopicPartition, AssignedPartition] = {}
         self._settings = settings
         self._model = model
+        self._languages = LanguageGate(model.info.languages, read_all=settings.label_unmeasured_languages)
         self._admission = admission
         self._context = context
         self._consumer: AIOKafkaConsumer = context.consumer
@@ -205,9 +207,12 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         while True:
             entries = await self._to_tokenize.get()
             texts = [entry.text for entry in entries]
-            encoded = await self._tokenizer_thread.run(lambda: inference.tokenize(self._model, texts))  # noqa: B023
-            for entry, result in zip(entries, encoded, strict=True):
-                if isinstance(result, MessageError):
+            readings = await self._tokenizer_thread.run(
+                lambda: inference.read(self._model, self._languages, texts)  # noqa: B023
+            )
+            for entry, reading in zip(entries, readings, strict=True):
+                entry.language, result = reading.language, reading.result
+                if isinstance(result, MessageError | Unread):
                     entry.settle(result)
                 else:
                     entry.encoded = result

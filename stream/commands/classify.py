@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +17,12 @@ from stream.codec import decode_message
 from stream.commands.lines import COLOURS, LEVEL_COLOURS
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import InputFileError, MessageError
-from stream.events import Message
+from stream.events import UNKNOWN, Message
+from stream.language import Language, LanguageGate, identify
 from stream.mapping import MessageMapping
 from stream.reading import STDIN, SUFFIXES, Format, Line, RefusedLine, format_of, opened, read_lines
 from stream.settings import Settings
-from stream.text import TextParts, text_to_read
+from stream.text import text_to_read
 
 CHUNK: Final = 256
 """Texts that go through the model at a time; at a terminal each line that is typed goes at once."""
@@ -36,7 +37,16 @@ CHUNK: Final = 256
     help="Of the file: by default from its name; of standard input: text.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines also at a terminal.")
-@settings_options("model", "device", "precision", "threads", "text_parts", "max_message_bytes", "mapping")
+@settings_options(
+    "model",
+    "device",
+    "precision",
+    "threads",
+    "label_unmeasured_languages",
+    "text_parts",
+    "max_message_bytes",
+    "mapping",
+)
 def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | None, as_json: bool) -> None:
     """Label texts, the messages of a file, or standard input (-), without a broker.
 
@@ -46,12 +56,14 @@ def classify(settings: Settings, texts: tuple[str, ...], file_format: Format | N
     console = Console(highlight=False)
     show = _json_line if as_json or not console.is_terminal else Table(console)
     model = _load(settings)
+    gate = LanguageGate(model.info.languages, read_all=settings.label_unmeasured_languages)
     refused = 0
     typed = texts == ("-",) and sys.stdin.isatty()
     for chunk in _chunks(_messages(texts, file_format, settings), 1 if typed else CHUNK):
         messages = [line for line in chunk if isinstance(line, Message)]
-        for message, emotion in zip(messages, _classify(model, messages, settings.text_parts), strict=True):
-            show(message, emotion)
+        shown = [text_to_read(message.text, settings.text_parts) for message in messages]
+        for message, read in zip(messages, _classify(model, gate, shown), strict=True):
+            show(message, read)
         for line in chunk:
             if isinstance(line, RefusedLine):
                 refused += 1
@@ -66,11 +78,25 @@ def _load(settings: Settings) -> Model:
     return load_classifier(settings)
 
 
-def _classify(model: Model, messages: list[Message], parts: TextParts) -> list[Emotion]:
-    if not messages:
-        return []
-    batch = model.tokenize([text_to_read(message.text, parts) for message in messages])
-    return model.decide(batch, model.forward(batch))
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What is said of one text; ``emotion`` is None where the model was not measured in its language."""
+
+    language: Language
+    emotion: Emotion | None
+
+    @property
+    def label(self) -> str:
+        return UNKNOWN if self.emotion is None else self.emotion.label
+
+
+def _classify(model: Model, gate: LanguageGate, texts: list[str]) -> list[Read]:
+    languages = [identify(text) for text in texts]
+    batch = model.tokenize(
+        [text for text, language in zip(texts, languages, strict=True) if gate.readable(language)]
+    )
+    emotions = iter(model.decide(batch, model.forward(batch)) if batch else ())
+    return [Read(language, next(emotions) if gate.readable(language) else None) for language in languages]
 
 
 def _messages(
@@ -115,11 +141,13 @@ def _chunks(lines: Iterable[Message | RefusedLine], size: int) -> Iterator[list[
         yield chunk
 
 
-def _json_line(message: Message, emotion: Emotion) -> None:
+def _json_line(message: Message, read: Read) -> None:
     given: dict[str, Any] = {"text": message.text}
     if message.id is not None:
         given["id"] = message.id
-    click.echo(orjson.dumps(given | asdict(emotion)))
+    given |= {"label": UNKNOWN, "labels": ()} if read.emotion is None else asdict(read.emotion)
+    given |= {"language": read.language.tag, "language_confidence": read.language.confidence}
+    click.echo(orjson.dumps(given))
 
 
 class Table:
@@ -129,11 +157,12 @@ class Table:
         self._console = console
         console.print("label     confidence  distress  text", style="bold")
 
-    def __call__(self, message: Message, emotion: Emotion) -> None:
-        level = emotion.distress.level
+    def __call__(self, message: Message, read: Read) -> None:
+        level = "" if read.emotion is None else read.emotion.distress.level
+        confidence = "" if read.emotion is None else f"{read.emotion.confidence:.2f}"
         row = Text()
-        row.append(f"{emotion.label:<10}", COLOURS.get(emotion.label, ""))
-        row.append(f"{emotion.confidence:>10.2f}  ")
+        row.append(f"{read.label:<10}", COLOURS.get(read.label, "dim"))
+        row.append(f"{confidence:>10}  ")
         row.append(f"{level:<10}", LEVEL_COLOURS.get(level, "dim"))
         row.append(" ".join(message.text.split()))
         self._console.print(row, no_wrap=True, overflow="ellipsis")

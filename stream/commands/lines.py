@@ -141,7 +141,7 @@ def _labelled(event: Event) -> Text:
     line = _at(event.get("ts"))
     _add(line, f"{label:<8}", COLOURS.get(label, ""))
     _add(line, f"{event.get('confidence', 0):.2f}")
-    level = event.get("distress", {}).get("level", "none")
+    level = (event.get("distress") or {}).get("level", "none")
     _add(line, f"{'' if level == 'none' else level:<8}", LEVEL_COLOURS.get(level, ""))
     _add(line, f"{event.get('channel') or '-':<12}")
     _add(line, f"{(event.get('author') or '-')[:8]:<8}", "dim")
@@ -151,7 +151,7 @@ def _labelled(event: Event) -> Text:
 def _add_counts(line: Text, window: Event) -> None:
     for label, number in window.get("labels", {}).items():
         _add(line, f"{label} {number}", COLOURS.get(label, ""))
-    for kind in ("opted_out", "dead_lettered", "tombstones"):
+    for kind in ("unknown", "opted_out", "dead_lettered", "tombstones"):
         if window.get(kind):
             _add(line, f"{kind} {window[kind]}", "dim")
 

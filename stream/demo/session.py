@@ -197,7 +197,7 @@ async def _feed(
 async def _counted(scene: Scene, monitor: Beside) -> None:
     """Wait until the monitor has counted every label; not for long, since the demo can do without it."""
     deadline = time.monotonic() + MONITOR_WAIT_S
-    while scene.monitor.counted < scene.tally.labels.total():
+    while scene.monitor.counted < scene.tally.read:
         if monitor.problem is not None:
             scene.monitor.status = monitor.problem
             return
@@ -283,7 +283,7 @@ def _labelled(record: ConsumerRecord[Any, Any]) -> tuple[Place, Labelled]:
     outcome = Labelled(
         label=event["label"],
         confidence=event["confidence"],
-        distress=event["distress"]["level"],
+        distress=(event["distress"] or {"level": "none"})["level"],
         channel=event.get("channel") or "",
         text=event.get("text") or "",
     )

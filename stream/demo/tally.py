@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Final
 
+from stream.events import UNKNOWN
+
 Place = tuple[int, int]
 """Partition and offset of a message in the input topic."""
 
@@ -67,6 +69,11 @@ class Tally:
             self.first_label_at = self.first_label_at or at
         else:
             self.causes[outcome.cause] += 1
+
+    @property
+    def read(self) -> int:
+        """Messages that the model read: the monitor counts the unknown ones apart."""
+        return self.labels.total() - self.labels[UNKNOWN]
 
     @property
     def lag(self) -> int:

@@ -18,6 +18,7 @@ from model.contract import ModelInfo
 from model.labels import LABELS
 from stream.demo.monitoring import MonitorView
 from stream.demo.tally import DeadLettered, Labelled, Outcome, Tally
+from stream.events import UNKNOWN
 from stream.monitor.events import Alert
 
 LABEL_STYLE: Final = {
@@ -264,7 +265,12 @@ def summary(scene: Scene) -> list[str]:
     lines = [
         f"{len(tally.sent_at):,} messages sent: {tally.labels.total():,} labelled, "
         f"{tally.causes.total():,} dead-lettered",
-        "labels: " + ", ".join(f"{label} {tally.labels[label]:,}" for label in LABELS),
+        "labels: "
+        + ", ".join(
+            f"{label} {tally.labels[label]:,}"
+            for label in (*LABELS, UNKNOWN)
+            if label in LABELS or tally.labels[label]
+        ),
     ]
     if tally.causes:
         lines.append(

@@ -20,6 +20,7 @@ from stream.errors import InputFileError
 from stream.events import (
     ALL_CHANNELS,
     NO_CHANNEL,
+    UNKNOWN,
     CountDelta,
     DistressSignal,
     OffsetRange,
@@ -84,7 +85,8 @@ def replay(rules: RuleSet, events: Iterable[DistressSignal], policy: CountPolicy
         for number, channel in enumerate((event.channel or NO_CHANNEL, ALL_CHANNELS)):
             alerts += counts.apply(_delta(event, channel, offset, policy.base_s), 2 * offset + number)
         source = Source(topic=_TOPIC, partition=0, offset=offset)
-        alerts += signals.apply(event.model_copy(update={"source": source}), offset)
+        if event.label != UNKNOWN or event.phrases:
+            alerts += signals.apply(event.model_copy(update={"source": source}), offset)
         if offset % _RELEASE_EVERY == 0:
             counts.take_changes()
             signals.take_changes()
@@ -128,10 +130,12 @@ def event_of(value: bytes, where: str) -> DistressSignal:
 
 def _delta(event: DistressSignal, channel: str, offset: int, base_s: int) -> CountDelta:
     """The event as a count delta of its own."""
+    unknown = event.label == UNKNOWN
     counts = WindowCounts(
         start=utc(window_start(event.ts.timestamp(), base_s) * 1000),
-        labels={event.label: 1},
+        labels={} if unknown else {event.label: 1},
         confidence_sum=event.confidence,
+        unknown=int(unknown),
     )
     return CountDelta(
         id=delta_id(_TOPIC, 0, offset, offset, channel),

@@ -389,6 +389,7 @@ def counter_record(
         messages=tally.messages,
         labels=tally.labels,
         mean_confidence=tally.mean_confidence,
+        unknown=tally.unknown,
         opted_out=tally.opted_out,
         dead_lettered=tally.dead_lettered,
         tombstones=tally.tombstones,

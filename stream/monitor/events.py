@@ -36,6 +36,7 @@ class WindowCounter(WireType):
     messages: Count = Field(description="Labelled messages: the sum of ``labels``.")
     labels: dict[str, Count] = Field(description="Labelled messages by label; labels that occurred.")
     mean_confidence: Probability | None = Field(description="None where nothing was labelled.")
+    unknown: Count = 0
     opted_out: Count
     dead_lettered: Count
     tombstones: Count

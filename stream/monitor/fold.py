@@ -21,6 +21,7 @@ class Tally:
 
     labels: dict[str, int] = field(default_factory=dict)
     confidence_sum: float = 0.0
+    unknown: int = 0
     opted_out: int = 0
     dead_lettered: int = 0
     tombstones: int = 0
@@ -43,6 +44,7 @@ class Tally:
         return Tally(
             labels=labels,
             confidence_sum=self.confidence_sum + other.confidence_sum,
+            unknown=self.unknown + other.unknown,
             opted_out=self.opted_out + other.opted_out,
             dead_lettered=self.dead_lettered + other.dead_lettered,
             tombstones=self.tombstones + other.tombstones,

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from model.contract import Distress, Emotion
-from stream.commands.classify import Table
+from stream.commands.classify import Read, Table
 from stream.events import Message
+from stream.language import Language
 from tests.stream.commands import run, write
 
 
@@ -24,7 +25,10 @@ def labels(*arguments: Any, stdin: str | None = None) -> list[tuple[str, str]]:
 
 def test_each_text_becomes_a_line_of_json_with_all_that_the_model_says() -> None:
     (entry,) = classified("fear of the bill")
-    assert set(entry) == {"text", "label", "labels", "confidence", "scores", "neutral", "distress", "windows"}
+    assert set(entry) == {
+        "text", "label", "labels", "confidence", "scores", "neutral", "distress", "windows", "language",
+        "language_confidence",
+    }  # fmt: skip
     assert entry["label"] == "fear"
     assert sum(entry["scores"].values()) + entry["neutral"] == pytest.approx(1, abs=1e-4)
 
@@ -87,7 +91,7 @@ def test_at_a_terminal_each_text_is_a_row_that_fits() -> None:
     emotion = Emotion("fear", 0.913, {}, 0.01, Distress(0.8, "elevated"))
     with console.capture() as capture:
         table = Table(console)
-        table(Message(text="the [bold]bill\nis " + "very " * 40), emotion)
+        table(Message(text="the [bold]bill\nis " + "very " * 40), Read(Language("en", 1.0), emotion))
     heading, row = capture.get().splitlines()
     assert heading.split() == ["label", "confidence", "distress", "text"]
     assert row.split()[:6] == ["fear", "0.91", "elevated", "the", "[bold]bill", "is"]
@@ -102,3 +106,12 @@ def test_an_argument_that_is_not_utf8_is_named_and_the_others_labelled() -> None
         "line 3: text is empty or only white space",
     ]
     assert result.exit_code == 1
+
+
+def test_a_text_in_a_language_that_the_weights_were_not_measured_in_is_unknown() -> None:
+    german = "Das Paket ist immer noch nicht da, und niemand antwortet."
+    for flags, unknown in (((), True), (("--label-unmeasured-languages",), False)):
+        result = run("classify", german, *flags)
+        assert result.exit_code == 0, result.stderr
+        entry = json.loads(result.stdout)
+        assert (entry["language"], entry["label"] == "unknown") == ("de", unknown)

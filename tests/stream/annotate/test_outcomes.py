@@ -1,6 +1,7 @@
 """The records of a commit: every output is of its type, in its partition, and the counts add up."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 
 from model.contract import Distress, Emotion, ModelInfo
 from model.labels import EMOTIONS, LABELS
-from stream.annotate.ledger import Entry, Outcome, Silent
+from stream.annotate.ledger import Entry, Outcome, Silent, Unread
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.deadletters import decode_dead_letter
 from stream.errors import Cause, MessageError
 from stream.events import CountDelta, DistressSignal, EmotionEvent, Message
+from stream.language import Language
 from stream.records import Output, Record
 from stream.topics import TopicNames, partition_of
 
@@ -28,7 +30,7 @@ def encoder(**policy: Any) -> OutcomeEncoder:
     values: dict[str, Any] = {
         "topics": TOPICS,
         "partitions": PARTITIONS,
-        "model": ModelInfo("tiny", "abc", "en", "cpu", "int8"),
+        "model": ModelInfo("tiny", "abc", ("en",), "cpu", "int8"),
         "include_text": False,
         "count_window_s": 60,
         "signal_min_level": "none",
@@ -69,6 +71,37 @@ def test_an_event_is_of_its_type_and_says_where_its_message_lies() -> None:
     assert (event.message_id, event.author, event.channel) == ("m-1", "pseudonym", "support")
     assert event.labelled_at == NOW
     assert record.key == b"stand-in"
+
+
+def test_a_message_that_the_model_was_not_measured_for_is_unknown_and_never_a_signal() -> None:
+    message = Message(text="kein Paket!", author="kim", channel="support")
+    german = Language("de", 0.97)
+    output = encoder().encode(0, [entry(7, Unread.UNKNOWN, message, author="p", language=german)], NOW)
+    [record] = records(output, TOPICS.emotions)
+    event = EmotionEvent.model_validate_json(record.value or b"")
+    assert (event.label, event.labels, event.confidence) == ("unknown", (), 0.0)
+    assert (event.scores, event.neutral, event.distress) == (None, None, None)
+    assert (event.language, event.language_confidence) == ("de", 0.97)
+    assert not records(output, TOPICS.signals)
+    for delta in records(output, TOPICS.counts):
+        [window] = CountDelta.model_validate_json(delta.value or b"").windows
+        assert (window.labels, window.unknown, window.confidence_sum) == ({}, 1, 0.0)
+
+
+def test_the_operators_own_phrases_are_heard_of_in_any_language() -> None:
+    message = Message(text="ich will nicht mehr", author="kim")
+    found = entry(7, Unread.UNKNOWN, message, author="p", phrases=("crisis",))
+    [record] = records(encoder().encode(0, [found], NOW), TOPICS.signals)
+    signal = DistressSignal.model_validate_json(record.value or b"")
+    assert (signal.label, signal.phrases, signal.distress.level) == ("unknown", ("crisis",), "none")
+
+
+def test_an_event_names_every_emotion_and_the_language() -> None:
+    both = replace(emotion("anger"), labels=("anger", "sadness"))
+    output = encoder().encode(0, [entry(1, both, Message(text="x"), language=Language("en", 0.9))], NOW)
+    [record] = records(output, TOPICS.emotions)
+    event = EmotionEvent.model_validate_json(record.value or b"")
+    assert (event.labels, event.language) == (("anger", "sadness"), "en")
 
 
 def test_outcomes_of_a_topic_made_anew_have_ids_of_their_own() -> None:
