@@ -181,6 +181,11 @@ class MonitorApp(faust.App):
     def committed_consumer(self) -> CommittedConsumer:
         return cast(CommittedConsumer, self.consumer)
 
+    async def settled(self) -> None:
+        """Wait until Faust has ended a rebalance: until then it empties the queues before its streams."""
+        while self.rebalancing:  # noqa: ASYNC110 - Faust sets it from another thread
+            await asyncio.sleep(IDLE_S)
+
     def _new_transport(self) -> CommittedTransport:
         return CommittedTransport(self.conf.broker_consumer, self)
 

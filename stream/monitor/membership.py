@@ -125,6 +125,7 @@ class Membership:
             offset = await consumer.read_from(tp, default=stored)
             self._checkpointer.committed[tp] = offset or 0
             self._partitions.lost.pop(tp, None)
+        await self._app.settled()
         consumer.gate.open(tps)
         self.complete.set()
         _log.info(
