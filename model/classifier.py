@@ -97,6 +97,11 @@ class EmotionClassifier:
         """How many windows were asked for, and how many of them needed no computing."""
         return self._memory.use
 
+    @property
+    def remembered(self) -> int:
+        """Windows that needed no computing; see ``memory_use``."""
+        return self._memory.use.known
+
     def classify(
         self, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None = None
     ) -> list[Emotion]:

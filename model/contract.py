@@ -90,6 +90,11 @@ class Model(Protocol):
     @property
     def info(self) -> ModelInfo: ...
 
+    @property
+    def remembered(self) -> int:
+        """Windows since the start whose logits were known from an equal one, and needed no computing."""
+        ...
+
     def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
         """Token ids of each text; a text beyond the model's length becomes several windows, never cut."""
         ...

@@ -49,6 +49,11 @@ class FakeClassifier:
     def info(self) -> ModelInfo:
         return ModelInfo(name="fake", revision="0" * 12, languages=(), device="cpu", precision="none")
 
+    @property
+    def remembered(self) -> int:
+        """Nothing is remembered."""
+        return 0
+
     def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
         return [self._encode(text) for text in texts]
 
@@ -92,6 +97,11 @@ class NullClassifier:
     @property
     def info(self) -> ModelInfo:
         return ModelInfo(name="null", revision="0" * 12, languages=(), device="none", precision="none")
+
+    @property
+    def remembered(self) -> int:
+        """Nothing is remembered."""
+        return 0
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
         return [self._of_length(len(text) // CHARS_PER_TOKEN) for text in texts]

@@ -33,6 +33,12 @@ class Metrics:
         self.tokens = Counter(
             "emotion_tokens", "Tokens given to the model, without padding.", registry=registry
         )
+        self.remembered = Counter(
+            "emotion_remembered_windows",
+            "Token windows whose answer was known from an equal one (remember_texts).",
+            registry=registry,
+        )
+        self.windows = Counter("emotion_windows", "Token windows given to the model.", registry=registry)
         self.batch_messages = Histogram(
             "emotion_batch_messages",
             "Messages in a batch.",

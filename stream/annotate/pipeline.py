@@ -72,6 +72,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._slots = asyncio.Semaphore(_BATCHES_AHEAD)
         self._tasks: asyncio.TaskGroup | None = None
         self._takes_partitions = False
+        self._remembered = model.remembered
         self._joined = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -259,6 +260,10 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         tokens = sum(text.tokens for text in encoded)
         metrics = self._metrics
         metrics.tokens.inc(tokens)
+        metrics.windows.inc(sum(len(text.windows) for text in encoded))
+        remembered = self._model.remembered
+        metrics.remembered.inc(remembered - self._remembered)
+        self._remembered = remembered
         metrics.batch_messages.observe(len(encoded))
         metrics.batch_fill.observe(batch.padded_tokens / self._settings.max_batch_tokens)
         metrics.pad_waste.observe(1 - tokens / max(batch.padded_tokens, tokens, 1))

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from stream.monitor.events import Alert, Review, WindowCounter
 
-State = Literal["firing", "held", "acknowledged", "dismissed", "resolved"]
+State = Literal["firing", "held", "acknowledged", "confirmed", "dismissed", "resolved"]
 
 Shards = dict[int | None, WindowCounter]
 """The latest record of one window by the partition of the counts that it comes from."""
@@ -126,11 +126,9 @@ class Board:
         """Where an alert stands, its reviews included."""
         if alert.status == "resolved":
             return "resolved"
-        verdicts = [review.verdict for review in self.reviews.get(alert.id, ())]
-        if "dismissed" in verdicts[-1:]:
-            return "dismissed"
-        if verdicts:
-            return "acknowledged"
+        reviews = self.reviews.get(alert.id)
+        if reviews:
+            return reviews[-1].verdict
         return "held" if alert.held else "firing"
 
     def firing(self) -> Iterator[Alert]:

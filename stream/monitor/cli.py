@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.table import Table
@@ -18,7 +18,7 @@ from stream.commands.missing import check_access, check_receivers, missing_recei
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import SettingsError
 from stream.events import DistressSignal
-from stream.monitor.board import Board
+from stream.monitor.board import Board, State
 from stream.monitor.events import Review, Verdict
 from stream.registry import open_registry
 from stream.settings import Settings
@@ -76,7 +76,7 @@ def alerts() -> None:
 
 
 @alerts.command(name="list", cls=SettingsCommand)
-@click.option("--state", type=click.Choice(["firing", "held", "acknowledged", "dismissed", "resolved"]))
+@click.option("--state", type=click.Choice(get_args(State)))
 @click.option("--rule", help="Only alerts of this rule.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object an alert.")
 @settings_options(*_TOPICS)

@@ -179,6 +179,13 @@ def test_a_word_whose_piece_is_gone_is_spelt_and_not_unknown() -> None:
     assert UNKNOWN_ID in encoding.ids  # the ligature becomes f and i, and neither has a piece
 
 
+def test_a_special_piece_that_somebody_writes_is_read_as_text() -> None:
+    pieces = [*SPECIAL, "▁", *"adgls<>/"]
+    tokenizer = unigram(pieces, [0.0] * len(SPECIAL) + [-5.0] * 9)
+    tokenizer.encode_special_tokens = True
+    assert "</s>" not in tokenizer.encode("glad </s> sad", add_special_tokens=False).tokens
+
+
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.bin").write_bytes(b"GGUF and more")
     with pytest.raises(BaseModelError, match="does not begin with E5S1"):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SPACE: Final = "▁"
 FREQUENT: Final = 50
 """A script counts as one of the texts' from a piece on that they have so often."""
+NEVER: Final = -1000.0
+"""A log-probability that no segmentation of a text takes."""
 UNKNOWN_ID: Final = SPECIAL.index("<unk>")
 PAD_ID: Final = SPECIAL.index("<pad>")
 
@@ -32,7 +34,9 @@ def unigram(pieces: Sequence[str], scores: Sequence[float]) -> "Tokenizer":
     """The tokenizer over these pieces: NFKC, spaces collapsed, ``<s> text </s>``."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-    tokenizer = Tokenizer(models.Unigram(list(zip(pieces, scores, strict=True)), unk_id=UNKNOWN_ID))
+    # Nobody writes a special piece: with its own score of 0, "</s>" in a message would be read as the end.
+    likely = [NEVER if piece in SPECIAL else score for piece, score in zip(pieces, scores, strict=True)]
+    tokenizer = Tokenizer(models.Unigram(list(zip(pieces, likely, strict=True)), unk_id=UNKNOWN_ID))
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.NFKC(),

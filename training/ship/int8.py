@@ -1,4 +1,4 @@
-"""A float32 ONNX graph as int8: the same answer on every processor, whatever stands beside a text.
+"""A float32 ONNX graph as int8: products that saturate on no processor, and no text that sways another.
 
 Quantised is what costs time and space, and nothing else: the products with constant weights, one scale a
 column, and the embedding tables, one scale a row. Attention, normalisation and the head stay in float.

@@ -71,7 +71,7 @@ def test_only_the_newest_windows_are_kept() -> None:
     [
         ([], "firing"),
         (["acknowledged"], "acknowledged"),
-        (["acknowledged", "confirmed"], "acknowledged"),
+        (["acknowledged", "confirmed"], "confirmed"),
         (["confirmed", "dismissed"], "dismissed"),
     ],
 )

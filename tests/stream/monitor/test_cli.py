@@ -48,7 +48,7 @@ async def test_an_alert_is_listed_shown_and_reviewed_and_every_review_is_kept(to
     )
 
     shown = json.loads((await run_in_thread(settings, "alerts", "show", alert().id)).stdout)
-    assert shown["state"] == "acknowledged"
+    assert shown["state"] == "confirmed"
     assert [(one["verdict"], one["reviewer"], one["note"]) for one in shown["reviews"]] == [
         ("acknowledged", "kim", None),
         ("confirmed", "kim", "called back"),
