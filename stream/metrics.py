@@ -1,12 +1,26 @@
 """What the annotator measures, as Prometheus metrics: base units, no author or text in any label.
 
 A registry of its own per annotator, so that two of them in one process (tests, the demo) do not mix.
+Every series whose labels are known in advance stands at zero from the start: one that is born at its first
+value has no increase, and an alert that asks for one stays silent.
 """
+
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from model.labels import LABELS
+from stream.annotate.ledger import Silent, Unread
+from stream.annotate.times import Clock
+from stream.errors import Cause
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+OUTCOMES: Final = (
+    "labelled", "dead_letter", *(unread.value for unread in Unread), *(silent.value for silent in Silent)
+)  # fmt: skip
+RESULTS: Final = ("committed", "aborted", "fenced")
 
 
 class Metrics:
@@ -90,6 +104,12 @@ class Metrics:
             ["topic", "partition"],
             registry=registry,
         )
+        self.standstill = Gauge(
+            "emotion_standstill_seconds",
+            "How long a partition has had messages waiting and finished none.",
+            ["topic", "partition"],
+            registry=registry,
+        )
         self.in_flight = Gauge(
             "emotion_in_flight_messages", "Messages inside the annotator.", registry=registry
         )
@@ -109,6 +129,7 @@ class Metrics:
             ["topic", "partition"],
             registry=registry,
         )
+        self.ready = Gauge("emotion_ready", "Whether /readyz answers that it labels.", registry=registry)
         self.broker_answers = Gauge(
             "emotion_broker_answers", "Whether a broker answers (looked at once a second).", registry=registry
         )
@@ -139,3 +160,15 @@ class Metrics:
             ["name", "revision", "device", "precision"],
             registry=registry,
         )
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        for counter, values in (
+            (self.messages, OUTCOMES),
+            (self.labels, LABELS),
+            (self.dead_letters, [cause.value for cause in Cause]),
+            (self.replaced_times, get_args(Clock)),
+            (self.transactions, RESULTS),
+        ):
+            for value in values:
+                counter.labels(value)

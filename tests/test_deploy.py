@@ -15,8 +15,13 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from model.labels import LABELS
 from stream.cli import COMMANDS
-from stream.errors import SettingsError
+from stream.dashboard.app import Running
+from stream.dashboard.app import metrics as dashboard_metrics
+from stream.dashboard.feed import Feed
+from stream.dashboard.publish import Publisher
+from stream.errors import Cause, SettingsError
 from stream.metrics import Metrics
 from stream.monitor.metrics import MonitorMetrics
 from stream.serving import Access
@@ -55,10 +60,22 @@ def queries() -> Iterator[str]:
             yield from (target["expr"] for target in panel.get("targets", []))
 
 
+def alerts() -> dict[str, dict[str, Any]]:
+    """Alerting rules by name."""
+    groups = documents(DEPLOY / "prometheus" / "rules.yaml")[0]["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+
+
+def registries() -> tuple[CollectorRegistry, ...]:
+    """What the three programs expose before anything has happened."""
+    dashboard = Running(Feed(Settings()), Publisher(), "", ())
+    return Metrics().registry, MonitorMetrics().registry, dashboard_metrics(dashboard)
+
+
 def exposed() -> set[str]:
     """Names under which Prometheus sees our metrics."""
     names = set[str]()
-    for registry in (Metrics(CollectorRegistry()).registry, MonitorMetrics(CollectorRegistry()).registry):
+    for registry in registries():
         for metric in registry.collect():
             suffixes = {
                 "counter": ("_total",),
@@ -84,11 +101,65 @@ def test_rules_and_dashboards_ask_only_for_metrics_that_exist() -> None:
     assert asked <= exposed()
 
 
+@pytest.mark.parametrize(
+    ("counter", "label", "values"),
+    [
+        ("emotion_messages", "outcome", {"labelled", "unknown", "dead_letter", "opted_out", "tombstone"}),
+        ("emotion_labels", "label", set(LABELS)),
+        ("emotion_dead_letters", "cause", set(Cause)),
+        ("emotion_replaced_times", "clock", {"message", "broker"}),
+        ("emotion_transactions", "result", {"committed", "aborted", "fenced"}),
+        ("emotion_monitor_deliveries", "receiver", {"webhook", "alertmanager"}),
+        ("emotion_monitor_deliveries", "result", {"delivered", "retried", "given_up"}),
+    ],
+)
+def test_series_stand_at_zero_before_their_first_value(counter: str, label: str, values: set[str]) -> None:
+    """A series that is born at its first value has no increase: a rule that asks for one stays silent."""
+    [family] = [found for registry in registries() for found in registry.collect() if found.name == counter]
+    totals = [sample for sample in family.samples if sample.name.endswith("_total")]
+    assert {sample.labels[label] for sample in totals} == values
+    assert {sample.value for sample in totals} == {0.0}
+
+
+def test_what_rules_and_topics_may_do_stands_at_zero_once_they_are_known() -> None:
+    metrics = MonitorMetrics()
+    metrics.expect_topics(Settings().topics)
+    metrics.expect_rules(["rising"])
+    value = metrics.registry.get_sample_value
+    assert value("emotion_monitor_rejected_total", {"topic": "emotions.signals"}) == 0
+    assert value("emotion_monitor_lag_records", {"topic": "emotions.counts"}) == 0
+    assert value("emotion_monitor_alerts_total", {"rule": "rising", "status": "firing"}) == 0
+
+
+def test_values_of_labels_that_queries_pick_are_ones_that_programs_set() -> None:
+    picked = {
+        (metric.removesuffix("_total"), label, value)
+        for query in queries()
+        for metric, label, value in re.findall(r'\b(emotion_\w+_total)\{(\w+)="([^"]*)"', query)
+    }
+    set_from_the_start = {
+        (family.name, label, value)
+        for registry in registries()
+        for family in registry.collect()
+        for sample in family.samples
+        for label, value in sample.labels.items()
+    }
+    assert picked
+    assert picked <= set_from_the_start
+
+
 def test_every_alert_says_what_to_do() -> None:
-    for group in documents(DEPLOY / "prometheus" / "rules.yaml")[0]["groups"]:
-        for rule in group["rules"]:
-            if "alert" in rule:
-                assert {"summary", "action"} <= set(rule["annotations"]), rule["alert"]
+    for name, rule in alerts().items():
+        assert {"summary", "action"} <= set(rule["annotations"]), name
+
+
+def test_every_alert_is_shown_firing_and_silent() -> None:
+    silent, firing = set[str](), set[str]()
+    for case in documents(DEPLOY / "prometheus" / "rules.test.yaml")[0]["tests"]:
+        for test in case["alert_rule_test"]:
+            (firing if test["exp_alerts"] else silent).add(test["alertname"])
+    assert silent == set(alerts())
+    assert firing == set(alerts())
 
 
 def test_panels_of_a_dashboard_do_not_cover_each_other() -> None:

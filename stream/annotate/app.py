@@ -56,6 +56,7 @@ class Annotator:
 
     def __init__(self, settings: Settings, model: Model, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics()
+        self.metrics.ready.set_function(lambda: self.unready() is None)
         self.progress = Progress(settings.stall_timeout_s)
         self.http_port: int | None = None
         self._settings = settings
@@ -346,9 +347,13 @@ class Annotator:
                     self.progress.excused(time.monotonic(), tp.partition)
                 self.metrics.lag_messages.labels(name, tp.partition).set(lag)
                 self.metrics.lag_seconds.labels(name, tp.partition).set(age_s)
+        for number in self.progress.lag_messages:
+            still_s = self.progress.still_s(time.monotonic(), number)
+            self.metrics.standstill.labels(name, number).set(still_s)
         for gone in self._measured - self.progress.lag_messages.keys():
             self.metrics.lag_messages.remove(name, gone)
             self.metrics.lag_seconds.remove(name, gone)
+            self.metrics.standstill.remove(name, gone)
         self._measured = set(self.progress.lag_messages)
         self.metrics.in_flight.set(pipeline.in_flight)
 

@@ -63,6 +63,7 @@ class AssignedPartition:
         self.ledger = Ledger(next_offset=0, on_finished=self._wake.set)
         self._hurry = asyncio.Event()
         self._ended = asyncio.Event()
+        context.metrics.unread_expired.labels(tp.topic, tp.partition)  # from the start, at zero
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Take the partition over and publish until it is closed, as a task of ``tasks``."""

@@ -76,6 +76,10 @@ class Progress:
         """Messages of our partitions that are not finished."""
         return sum(self.lag_messages.values())
 
+    def still_s(self, now: float, partition: int) -> float:
+        """How long messages of a partition have waited and none was finished, in seconds."""
+        return now - self._waiting_since.get(partition, now)
+
     def stall(self, now: float) -> Stall | None:
         """The partition that has stood still for longest, where that is ``stall_timeout_s`` or more."""
         if not self._waiting_since:

@@ -114,7 +114,7 @@ async def run(settings: Settings, say: Callable[[str], None]) -> None:
         if settings.http_port is not None:
             observed = endpoints(
                 settings,
-                _metrics(started),
+                metrics(started),
                 health=lambda: None,
                 ready=lambda: started.feed.reach.problem,
             )
@@ -127,10 +127,11 @@ async def run(settings: Settings, say: Callable[[str], None]) -> None:
             work.result()  # better to end than to show for ever what was
 
 
-def _metrics(started: Running) -> CollectorRegistry:
+def metrics(started: Running) -> CollectorRegistry:
     """What the dashboard says of itself, asked for when somebody reads it."""
     registry, reach = CollectorRegistry(), started.feed.reach
     for name, meaning, value in (
+        ("ready", "Whether /readyz answers that it follows the topics.", lambda: reach.problem is None),
         ("pages", "Pages that are open.", lambda: started.publisher.readers),
         ("parts_serialised", "Parts of the page serialised.", lambda: started.publisher.serialised),
         ("behind_messages", "Labelled messages not read yet.", lambda: reach.behind),

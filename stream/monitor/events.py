@@ -12,6 +12,7 @@ from pydantic import Field
 from stream.events import Count, ModelRef, OffsetRange, Probability, ShortText, UtcTime, WireType
 
 Severity = Literal["info", "warning", "critical"]
+AlertStatus = Literal["firing", "resolved"]
 RuleKind = Literal["author", "channel", "phrase", "drift"]
 Verdict = Literal["acknowledged", "confirmed", "dismissed"]
 
@@ -79,7 +80,7 @@ class Alert(WireType):
     rule: str
     kind: RuleKind
     severity: Severity
-    status: Literal["firing", "resolved"]
+    status: AlertStatus
     held: bool = Field(False, description="In the rule's quiet hours: shown, but nobody is notified yet.")
     recipients: tuple[str, ...] = Field(description="Who reviews it; receivers route by it.")
     summary: str

@@ -1,8 +1,19 @@
-"""What the monitor measures, as Prometheus metrics: no author or text in any label."""
+"""What the monitor measures, as Prometheus metrics: no author or text in any label.
+
+Series whose labels are known in advance stand at zero from the start (see ``stream.metrics``).
+"""
+
+from collections.abc import Iterable
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stream.monitor.board import Precision
+from stream.monitor.events import AlertStatus
+from stream.topics import TopicNames
+
+RECEIVERS: Final = ("webhook", "alertmanager")
+RESULTS: Final = ("delivered", "retried", "given_up")
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -57,6 +68,9 @@ class MonitorMetrics:
             ["receiver", "result"],
             registry=registry,
         )
+        self.ready = Gauge(
+            "emotion_monitor_ready", "Whether /readyz answers that it does its work.", registry=registry
+        )
         self.rules = Gauge("emotion_monitor_rules", "Alert rules in force.", registry=registry)
         self.rules_refused = Gauge(
             "emotion_monitor_rules_refused",
@@ -89,6 +103,22 @@ class MonitorMetrics:
             ["channel"],
             registry=registry,
         )
+
+        for receiver in RECEIVERS:
+            for result in RESULTS:
+                self.deliveries.labels(receiver, result)
+
+    def expect_topics(self, names: TopicNames) -> None:
+        """From the start, show the topics that are read."""
+        for topic in (names.counts, names.signals):
+            self.rejected.labels(topic)
+            self.lag.labels(topic)
+
+    def expect_rules(self, rules: Iterable[str]) -> None:
+        """From the start, show what these rules, by name, may do."""
+        for rule in rules:
+            for status in get_args(AlertStatus):
+                self.alerts.labels(rule, status)
 
     def show_rules(self, in_force: int, problem: str | None) -> None:
         self.rules.set(in_force)

@@ -49,6 +49,9 @@ class Monitor:
         names = settings.topics
         self.settings = settings
         self.metrics = MonitorMetrics()
+        self.metrics.ready.set_function(lambda: self.ready)
+        self.metrics.expect_topics(names)
+        self.metrics.expect_rules(rule.name for rule in rules.rules.rules)
         self.board = Board()
         self.failure: BaseException | None = None
         self.changed = asyncio.Event()
@@ -186,6 +189,7 @@ class Monitor:
             failures = self._rules.failures
             if await asyncio.to_thread(self._rules.reload):
                 self.partitions.use(self._rules.rules)
+                self.metrics.expect_rules(rule.name for rule in self._rules.rules.rules)
             self.metrics.rules_reload_failures.inc(self._rules.failures - failures)
 
     async def _watch_loop(self) -> None:
