@@ -5,10 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CASES ?= 20000
+FAULTS ?= 40
+BROKERS ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz check format schemas docs bench clean
+.PHONY: help demo test fuzz chaos check format schemas docs bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +28,9 @@ endif
 
 fuzz: $(VENV)/dev.stamp ## Try hostile records, as many as you like (CASES=200000)
 	FUZZ_CASES=$(CASES) $(BIN)/pytest tests/test_fuzz.py
+
+chaos: $(VENV)/dev.stamp ## Faults of every kind on Apache Kafka of KAFKA_HOME (FAULTS=40 SEED=7 BROKERS=3)
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --brokers $(BROKERS) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/dev.stamp ## Lint, format and types
 	$(BIN)/ruff check .

@@ -117,6 +117,7 @@ class ApacheKafka:
         self._folder = folder
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._cluster_id = new_cluster_id()
         self._environment = os.environ | {
             "LOG_DIR": str(folder / "logs"),
             "KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m",
@@ -199,10 +200,9 @@ class ApacheKafka:
         }
         self._configure(properties)
         config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        # The first byte is fixed: an id that began with "-" would be read as an option.
-        cluster_id = base64.urlsafe_b64encode(b"K" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        storage = self._bin / "kafka-storage.sh"
         subprocess.run(
-            [self._bin / "kafka-storage.sh", "format", "-t", cluster_id, "-c", config, *self._users()],
+            [storage, "format", "-t", self._cluster_id, "-c", config, *self._users()],
             check=True,
             capture_output=True,
             env=self._environment,
@@ -272,6 +272,11 @@ def docker_answers() -> bool:
             return True
         gc.collect()
     return False
+
+
+def new_cluster_id() -> str:
+    # The first byte is fixed: an id that began with "-" would be read as an option.
+    return base64.urlsafe_b64encode(b"K" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""Annotators as processes of their own, since only a process can be killed."""
+"""Annotators and monitors as processes of their own, since only a process can be killed."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import SecretStr
 
@@ -20,8 +20,10 @@ ROOT = Path(__file__).parents[2]
 TAKEN_OVER = "partition taken over"
 
 
-class AnnotatorProcess:
-    """One annotator, with settings from its environment; its log lines can be asked for."""
+class Program:
+    """One program of ours, with settings from its environment; its log lines can be asked for."""
+
+    arguments: ClassVar[tuple[str, ...]]
 
     def __init__(self, settings: Settings, broker: Broker, log_file: Path) -> None:
         self._settings = settings
@@ -29,13 +31,18 @@ class AnnotatorProcess:
         self._log_file = log_file
         with log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream.annotate"],
+                [sys.executable, "-m", *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=log_file.parent,
                 env=_environment(settings),
             )
+
+    @property
+    def group_id(self) -> str:
+        """The consumer group that it is a member of."""
+        return self._settings.group_id
 
     @property
     def running(self) -> bool:
@@ -55,7 +62,7 @@ class AnnotatorProcess:
         Raises:
             AssertionError: it ended or took too long; with the end of its log.
         """
-        wait_until(lambda: self.says(text) or not self.running, timeout_s, f"an annotator to say {text!r}")
+        wait_until(lambda: self.says(text) or not self.running, timeout_s, f"a program to say {text!r}")
         assert self.says(text), f"it ended before it said {text!r}:\n{self.tail()}"
         return self
 
@@ -63,12 +70,12 @@ class AnnotatorProcess:
         """SIGKILL: it gets to do nothing more."""
         self.process.kill()
         self.process.wait()
-        self._broker.member_died(self._settings.group_id, self._settings.client_id)
+        self._broker.member_died(self.group_id, self._settings.client_id)
 
     def pause(self) -> None:
         """SIGSTOP, for longer than its session lasts."""
         self.process.send_signal(signal.SIGSTOP)
-        self._broker.member_died(self._settings.group_id, self._settings.client_id)
+        self._broker.member_died(self.group_id, self._settings.client_id)
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -87,6 +94,18 @@ class AnnotatorProcess:
 
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-lines:])
+
+
+class AnnotatorProcess(Program):
+    arguments = ("stream.annotate",)
+
+
+class MonitorProcess(Program):
+    arguments = ("stream.cli", "monitor")
+
+    @property
+    def group_id(self) -> str:
+        return self._settings.monitor_group_id
 
 
 class Annotators:

@@ -124,18 +124,19 @@ async def send(
     count: int,
     *,
     over_s: float = 0.0,
+    chunks: int = 100,
     until: Callable[[], bool] = lambda: False,
 ) -> dict[Place, Sent]:
     """Produce ``count`` messages to random partitions, evenly ``over_s`` seconds, and say where they lie.
 
-    Ends early once ``until`` says so.
+    They go out in ``chunks`` parts. Ends early once ``until`` says so.
     """
     chosen = random.Random(count)
     async with AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers, enable_idempotence=True, linger_ms=5
     ) as producer:
         waiting = []
-        chunk = max(1, count // 100)
+        chunk = max(1, count // chunks)
         for start in range(0, count, chunk):
             if until():
                 break

@@ -1,0 +1,1 @@
+"""Faults of every kind while messages flow; afterwards the topics prove what became of each message."""

@@ -1,0 +1,52 @@
+"""A short run of what ``make chaos`` does for as long as it is told, and what its proof is able to see."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from stream.events import ALL_CHANNELS, Source
+from tests.brokers import kinds_of
+from tests.chaos.__main__ import table
+from tests.chaos.faults import FAULTS, plan
+from tests.chaos.proof import batch_count, wrong_cells, wrong_order
+from tests.chaos.run import run
+from tests.crash.traffic import Traffic
+
+
+def test_a_plan_follows_from_its_seed_and_holds_every_kind_before_one_comes_twice() -> None:
+    assert plan(40, 1, Random(7)) == plan(40, 1, Random(7))
+    assert plan(40, 1, Random(7)) != plan(40, 1, Random(8))
+    assert set(plan(len(FAULTS), 1, Random(7))) == set(FAULTS)
+
+
+def test_a_counter_that_differs_from_the_batch_count_is_seen() -> None:
+    wanted = batch_count(Traffic(1, datetime.now(UTC)).take(200))
+    in_minutes = [n for (channel, length, *_), n in wanted.items() if (channel, length) == (ALL_CHANNELS, 60)]
+    assert sum(in_minutes) == 200
+    assert list(wrong_cells(wanted, wanted)) == []
+    cell = next(iter(wanted))
+    assert len(list(wrong_cells(wanted, wanted + Counter([cell])))) == 1
+    assert len(list(wrong_cells(wanted, wanted - Counter([cell])))) == 1
+
+
+def test_an_event_that_comes_after_a_later_one_of_its_partition_is_seen() -> None:
+    events = [Source(topic="messages", partition=p, offset=o) for p, o in [(0, 1), (1, 0), (0, 2), (1, 5)]]
+    assert list(wrong_order(events)) == []
+    assert len(list(wrong_order([*events, events[0]]))) == 1
+
+
+@pytest.mark.crash
+@pytest.mark.kafka
+@pytest.mark.timeout(600)
+async def test_faults_lose_nothing_double_nothing_and_stop_nothing(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    if "apache" not in kinds_of(pytestconfig.getoption("--kafka")):
+        pytest.skip("needs brokers whose processes are ours: set KAFKA_HOME")
+    seed: int = pytestconfig.getoption("--crash-seed")
+    result = await run(3, seed, 1, tmp_path)
+    assert not result.violations, f"seed {seed}\n{table(result)}\n" + "\n".join(result.violations[:20])
+    assert result.proof.alert_records > 0
