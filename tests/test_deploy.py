@@ -153,6 +153,29 @@ def test_every_alert_says_what_to_do() -> None:
         assert {"summary", "action"} <= set(rule["annotations"]), name
 
 
+def test_the_runbook_has_a_section_for_each_alert_and_for_nothing_else() -> None:
+    text = (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")
+    sections = {section.splitlines()[0]: section for section in text.split("\n## ")[1:]}
+    assert set(sections) == set(alerts())
+    for name, rule in alerts().items():
+        assert rule["annotations"]["runbook"] == f"deploy/RUNBOOK.md#{name.lower()}"
+        for part in ("- **Means**:", "- **Look at**:", "- **Do**:"):
+            assert part in sections[name], (name, part)
+
+
+def test_the_runbook_names_metrics_settings_and_commands_that_exist() -> None:
+    text = (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(emotion_[a-z_]+)`", text)) <= exposed() | {
+        name.removesuffix("_bucket") for name in exposed()
+    }
+    assert set(re.findall(r"`emotion-stream ([a-z]+)", text)) <= set(COMMANDS)
+    settings = set(
+        re.findall(r"`([a-z]+_(?:ms|s|id|file|key|topic|timeout_s|timeout_ms|servers|receivers))`", text)
+    )
+    assert settings
+    assert settings <= set(Settings.model_fields)
+
+
 def test_every_alert_is_shown_firing_and_silent() -> None:
     silent, firing = set[str](), set[str]()
     for case in documents(DEPLOY / "prometheus" / "rules.test.yaml")[0]["tests"]:
