@@ -85,8 +85,16 @@ async def kill(slot: Slot) -> None:
     slot.start()
 
 
-async def terminate(slot: Slot) -> None:
-    await asyncio.to_thread(slot.running.terminate)
+async def terminate(world: World, slot: Slot) -> None:
+    """SIGTERM, and started again; one that does not end with 0 has ended by itself."""
+    program, slot.program = slot.running, None  # nobody else is to start it again meanwhile
+    try:
+        code = await asyncio.to_thread(program.terminate)
+    finally:
+        if program.running:
+            program.kill()
+    if code != 0:
+        world.ended.append(f"{slot.settings.client_id}-{slot.starts}: {code} after SIGTERM")
     slot.start()
 
 
@@ -169,10 +177,10 @@ def _monitor(world: World) -> Slot:
 
 FAULTS: Final[dict[str, Fault]] = {
     "annotator killed": lambda world: kill(_annotator(world)),
-    "annotator terminated": lambda world: terminate(_annotator(world)),
+    "annotator terminated": lambda world: terminate(world, _annotator(world)),
     "annotator frozen": lambda world: freeze(_annotator(world), world.chance),
     "monitor killed": lambda world: kill(_monitor(world)),
-    "monitor terminated": lambda world: terminate(_monitor(world)),
+    "monitor terminated": lambda world: terminate(world, _monitor(world)),
     "monitor frozen": lambda world: freeze(_monitor(world), world.chance),
     "monitor's disk lost": lambda world: lose_disk(_monitor(world)),
     "broker killed": kill_broker,
