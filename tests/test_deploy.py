@@ -14,12 +14,15 @@ from typing import Any, Final
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
+from model.folder import SAFETENSORS_FILE
 from model.labels import LABELS
 from stream.cli import COMMANDS
 from stream.dashboard.app import Running
 from stream.dashboard.app import metrics as dashboard_metrics
 from stream.dashboard.feed import Feed
+from stream.dashboard.guard import Guard
 from stream.dashboard.publish import Publisher
 from stream.errors import Cause, SettingsError
 from stream.metrics import Metrics
@@ -32,7 +35,7 @@ DEPLOY: Final = ROOT / "deploy"
 KUBERNETES: Final = DEPLOY / "kubernetes"
 YAML_FILES: Final = sorted(DEPLOY.rglob("*.yaml"))
 
-PROGRAMS: Final = ("annotator", "monitor")
+PROGRAMS: Final = ("annotator", "monitor", "dashboard")
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -213,7 +216,7 @@ def test_programs_are_commands() -> None:
         for container in pod["containers"]:
             assert container["args"][0] in COMMANDS, name
     compose = documents(DEPLOY / "compose.yaml")[0]["services"]
-    assert {compose[name]["command"][0] for name in ("topics", "annotator", "monitor")} <= set(COMMANDS)
+    assert {compose[name]["command"][0] for name in ("topics", *PROGRAMS)} <= set(COMMANDS)
 
 
 def test_pods_have_more_time_to_stop_than_a_revoke_takes() -> None:
@@ -227,7 +230,9 @@ def test_probes_ask_what_the_programs_answer() -> None:
     for name in PROGRAMS:
         container = pods()[f"emotion-{name}"]["containers"][0]
         assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
-        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        # The dashboard's page stays reachable while brokers are away, to say so.
+        ready = "/healthz" if name == "dashboard" else "/readyz"
+        assert container["readinessProbe"]["httpGet"]["path"] == ready
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert f"EMOTION_HTTP_PORT={ports['http']}" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 
@@ -271,6 +276,75 @@ def test_scaling_stops_at_the_number_of_partitions() -> None:
     assert trigger["bootstrapServers"] == config["EMOTION_BOOTSTRAP_SERVERS"]
 
 
+def test_nothing_that_is_applied_undoes_the_scaling() -> None:
+    for scaled in of_kind("ScaledObject").values():
+        assert "replicas" not in of_kind("Deployment")[scaled["spec"]["scaleTargetRef"]["name"]]["spec"]
+
+
+def test_the_dashboard_has_its_token_and_no_author_key() -> None:
+    """Off loopback it does not start without a token and a name that it is reached by."""
+    [compose] = documents(DEPLOY / "compose.yaml")
+    service = compose["services"]["dashboard"]
+    assert service["ports"] == [f"127.0.0.1:{Settings().dashboard_port}:{Settings().dashboard_port}"]
+    container = pods()["emotion-dashboard"]["containers"][0]
+    [name] = (source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source)
+    kubernetes = {variable["name"]: variable.get("value") for variable in container["env"]}
+    kubernetes |= of_kind("Secret")[name]["stringData"]
+    for environment in (service["environment"], kubernetes):
+        assert "EMOTION_DASHBOARD_TOKEN" in environment
+        assert "EMOTION_AUTHOR_KEY" not in environment
+        settings = Settings(
+            dashboard_host=environment["EMOTION_DASHBOARD_HOST"],
+            dashboard_hosts=environment["EMOTION_DASHBOARD_HOSTS"],
+            dashboard_token=SecretStr("0123456789abcdef"),
+        )
+        assert settings.dashboard_host == "0.0.0.0"
+        assert Guard(settings, "nobody").asks_for_token
+
+
+def test_network_policies_let_through_what_the_programs_use() -> None:
+    policies = of_kind("NetworkPolicy")
+    everybody = policies["emotion-stream"]["spec"]
+    for name, workload in (of_kind("Deployment") | of_kind("StatefulSet") | of_kind("Job")).items():
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        assert everybody["podSelector"]["matchLabels"].items() <= labels.items(), name
+    for name in PROGRAMS:
+        of_program = [everybody, policies.get(f"emotion-{name}", {"spec": {}})["spec"]]
+        rules = [rule for spec in of_program for rule in spec.get("ingress", ())]
+        let_in = {port["port"] for rule in rules for port in rule["ports"]}
+        container = pods()[f"emotion-{name}"]["containers"][0]
+        assert {port["containerPort"] for port in container["ports"]} == let_in
+    config = of_kind("ConfigMap")["emotion-stream"]["data"]
+    let_out = {
+        (to["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"])
+        for policy in policies.values()
+        for rule in policy["spec"].get("egress", ())
+        for to in rule["to"]
+        for port in rule["ports"]
+    }
+    for address in (config["EMOTION_BOOTSTRAP_SERVERS"], config["EMOTION_ALERTMANAGER_URL"]):
+        host, port = address.removeprefix("http://").split(":")
+        assert (host.split(".")[1], int(port)) in let_out
+
+
+def test_workloads_that_share_partitions_leave_one_at_a_time() -> None:
+    for name in ("emotion-annotator", "emotion-monitor"):
+        budget = of_kind("PodDisruptionBudget")[name]["spec"]
+        workload = (of_kind("Deployment") | of_kind("StatefulSet"))[name]["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert budget["selector"]["matchLabels"] == workload["selector"]["matchLabels"]
+
+
+def test_the_cpu_image_carries_neither_training_nor_what_only_torch_reads() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    stages = {stage.split("\n")[0].split(" AS ")[1]: stage for stage in text.split("\nFROM ")[1:]}
+    assert "training" not in {line.split()[1] for line in text.splitlines() if line.startswith("COPY ")}
+    [removed] = re.findall(r"site-packages/(model/\S+)", stages["build-cpu"])
+    assert (ROOT / removed).name == SAFETENSORS_FILE
+    assert (ROOT / removed).is_file()
+    assert "site-packages/model" not in stages["build"] + stages["build-gpu"]
+
+
 def test_the_configuration_of_kubernetes_is_valid() -> None:
     config = of_kind("ConfigMap")["emotion-stream"]["data"]
     Settings(**{name.removeprefix("EMOTION_").lower(): value for name, value in config.items()})
@@ -284,7 +358,12 @@ def test_no_secret_stands_in_the_files() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("check", "rules", "rules.yaml"), ("test", "rules", "rules.test.yaml")]
+    "arguments",
+    [
+        ("check", "rules", "rules.yaml"),
+        ("test", "rules", "rules.test.yaml"),
+        ("check", "config", "--syntax-only", "prometheus.yaml"),
+    ],
 )
 def test_promtool_accepts_the_rules(arguments: tuple[str, ...]) -> None:
     promtool = shutil.which("promtool")
@@ -293,4 +372,13 @@ def test_promtool_accepts_the_rules(arguments: tuple[str, ...]) -> None:
     checked = subprocess.run(
         [promtool, *arguments], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
     )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_amtool_accepts_the_routes() -> None:
+    amtool = shutil.which("amtool")
+    if amtool is None:
+        pytest.skip("amtool is not on PATH: install Alertmanager to check its configuration")
+    command = [amtool, "check-config", str(DEPLOY / "alertmanager" / "alertmanager.yaml")]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
