@@ -302,6 +302,12 @@ def test_the_dashboard_has_its_token_and_no_author_key() -> None:
         assert Guard(settings, "nobody").asks_for_token
 
 
+def test_the_example_of_variables_names_what_compose_asks_for_and_holds_no_secret() -> None:
+    asked = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
+    lines = (DEPLOY / ".env.example").read_text(encoding="utf-8").splitlines()
+    assert {line for line in lines if line and not line.startswith("#")} == {f"{name}=" for name in asked}
+
+
 def test_network_policies_let_through_what_the_programs_use() -> None:
     policies = of_kind("NetworkPolicy")
     everybody = policies["emotion-stream"]["spec"]
