@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -303,22 +304,51 @@ async def _until_visible(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]
             await asyncio.sleep(0.05)
 
 
+class _Silence:
+    """aiokafka's log, withheld while anybody here listens to it for reasons.
+
+    Looks at the cluster overlap, and each ends when it likes: only the last one to end gives the log back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners = 0
+        self._before = (True, logging.NOTSET)
+
+    @contextmanager
+    def heard_by(self, listener: logging.Handler) -> Iterator[None]:
+        logger = logging.getLogger("aiokafka")
+        with self._lock:
+            if not self._listeners:
+                self._before = (logger.propagate, logger.level)
+                logger.propagate = False
+                logger.setLevel(
+                    logging.WARNING
+                )  # a program that silences its libraries still wants the reason
+            self._listeners += 1
+            logger.addHandler(listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                logger.removeHandler(listener)
+                self._listeners -= 1
+                if not self._listeners:
+                    logger.propagate = self._before[0]
+                    logger.setLevel(self._before[1])
+
+
+_silence = _Silence()
+
+
 @contextmanager
 def _reasons_instead_of_logs() -> Iterator[list[str]]:
     """What aiokafka would log, as a list: its errors say why, and our one line is all that a person needs."""
-    logger, reasons = logging.getLogger("aiokafka"), list[str]()
+    reasons = list[str]()
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             reasons.append(record.getMessage())
 
-    keep, propagates, level = Keep(logging.WARNING), logger.propagate, logger.level
-    logger.addHandler(keep)
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)  # a program that silences its libraries still wants the reason
-    try:
+    with _silence.heard_by(Keep(logging.WARNING)):
         yield reasons
-    finally:
-        logger.removeHandler(keep)
-        logger.propagate = propagates
-        logger.setLevel(level)

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from stream import admin
 from stream.admin import check_topics, create_topics, describe, partition_counts
 from stream.errors import BrokerError, SettingsError, TopicError
 from stream.settings import Settings
@@ -123,6 +124,19 @@ async def test_an_unreachable_broker_is_one_line_and_nothing_in_the_log(
         f"no Kafka broker answers at {re.escape(address)} .*{reason}.*bootstrap_servers.*", str(caught.value)
     )
     assert not [record for record in caplog.records if record.name.startswith("aiokafka")]
+
+
+def test_looks_that_overlap_give_the_log_back_when_the_last_one_ends() -> None:
+    logger = logging.getLogger("aiokafka")
+    before = (logger.propagate, logger.level)
+    first, second = admin._reasons_instead_of_logs(), admin._reasons_instead_of_logs()
+    first.__enter__()
+    heard = second.__enter__()
+    first.__exit__(None, None, None)
+    logger.error("no route")
+    assert (heard, logger.propagate) == (["no route"], False)
+    second.__exit__(None, None, None)
+    assert (logger.propagate, logger.level) == before
 
 
 async def test_a_broker_that_accepts_and_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from training.data.rows import Row
 from training.errors import TrainingError
 from training.fit.batches import PAD_MULTIPLE, collate, ordered_batches, training_batches
 from training.fit.dropout import SequenceDropout, share_dropout_along_sequence
-from training.fit.losses import class_weights, loss
+from training.fit.losses import Wanted, class_weights, loss
 from training.fit.recipes import BEST, DEBUG, RECIPES, REPORT, Recipe, recipe_named
 
 IDS = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=40), min_size=1, max_size=80)
@@ -43,11 +43,19 @@ def _logits() -> torch.Tensor:
     return torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
 
 
+def _wanted(labels: torch.Tensor, soft: torch.Tensor | None = None) -> Wanted:
+    """One label a text, all of it known, and no grade of distress."""
+    present = torch.nn.functional.one_hot(labels, len(BEST.labels)).float()
+    return Wanted(
+        labels, present, present, torch.ones_like(present), torch.full(labels.shape, torch.nan), soft
+    )
+
+
 def test_r_drop_costs_nothing_when_both_passes_agree() -> None:
     labels, logits = torch.tensor([0, 1, 2, 3, 4]), _logits()
-    plain = loss([logits], labels, BEST, None, None)
-    both = loss([logits, logits], labels, replace(BEST, r_drop=1.0), None, None)
-    apart = loss([logits, -logits], labels, replace(BEST, r_drop=1.0), None, None)
+    plain = loss([logits], _wanted(labels), BEST, None)
+    both = loss([logits, logits], _wanted(labels), replace(BEST, r_drop=1.0), None)
+    apart = loss([logits, -logits], _wanted(labels), replace(BEST, r_drop=1.0), None)
     assert both.item() == pytest.approx(plain.item(), abs=1e-6)
     assert apart.item() > both.item()
 
@@ -55,8 +63,9 @@ def test_r_drop_costs_nothing_when_both_passes_agree() -> None:
 def test_distillation_alone_is_least_at_the_teachers_own_logits() -> None:
     labels, logits = torch.tensor([0, 1, 2, 3, 4]), _logits()
     recipe = replace(BEST, distil=1.0)
-    at_teacher = loss([logits], labels, recipe, None, logits.softmax(dim=1))
-    elsewhere = loss([logits + _logits().flip(0)], labels, recipe, None, logits.softmax(dim=1))
+    wanted = _wanted(labels, soft=logits.softmax(dim=1))
+    at_teacher = loss([logits], wanted, recipe, None)
+    elsewhere = loss([logits + _logits().flip(0)], wanted, recipe, None)
     assert at_teacher < elsewhere
 
 

@@ -86,7 +86,7 @@ def test_the_card_has_the_measured_scores_and_the_terms(exported: Path, measured
 
     card = (exported / "README.md").read_text()
     scores = json.loads((measured_run / "evaluation" / "metrics.json").read_text())["benchmark"]
-    assert card.startswith("---\nlanguage: en\n")
+    assert card.startswith("---\nlanguage: [en]\n")
     assert f"| accuracy | {scores['accuracy']:.4f} |" in card
     assert "research purposes only" in card
     assert "misuse" in card

@@ -63,7 +63,7 @@ def test_the_shipped_messages_cover_every_label_and_repeat_nothing() -> None:
     assert {row.label for row in splits.validation} == {row.label for row in splits.test} == set(LABELS)
     assert len({row.text for row in rows}) == len(rows)
     assert {file.stem for file in FOLDER.glob("*.jsonl")} == {
-        *KINDS, "test", "conversations", "conversations_test",
+        *KINDS, "test", "conversations", "conversations_test", "distress", "distress_test",
     }  # fmt: skip
 
 

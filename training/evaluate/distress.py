@@ -33,7 +33,8 @@ def distress_scores(scores: Floats, rows: Sequence[Row], calibration: Calibratio
         "rows": float(len(rows)),
         "auc": float(roc_auc_score(truth, scores)),
         "despair_auc": float(roc_auc_score(grades == grades.max(), scores)),
-        "rank_correlation": float(spearmanr(grades, scores).statistic),
+        # Scores that are all alike, as a model that has learnt nothing gives, have no rank.
+        "rank_correlation": float(spearmanr(grades, scores).statistic) if np.ptp(scores) else 0.0,
     }
     for level, start in calibration.distress_levels.model_dump().items():
         reached = scores >= start
