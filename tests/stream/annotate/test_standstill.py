@@ -195,7 +195,11 @@ async def recreate(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def group_consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, group_id=settings.group_id)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap_servers,
+        group_id=settings.group_id,
+        enable_auto_commit=False,  # at its end it would commit its position, without a note
+    )
     await consumer.start()
     try:
         consumer.assign([TopicPartition(settings.input_topic, 0)])
