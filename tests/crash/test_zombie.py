@@ -1,11 +1,17 @@
 """A zombie: an annotator that was frozen, lost its partitions, and wakes up with work in its hands."""
 
 import asyncio
+import time
+from typing import Final
 
 from stream.settings import Settings
 from tests.crash.annotators import TAKEN_OVER, AnnotatorProcess, Annotators, wait_until
 from tests.crash.outcomes import assert_exactly_once
-from tests.crash.traffic import Traffic, send
+from tests.crash.traffic import POISON, Traffic, send
+
+SLOW: Final = f"fake?delay_ms=300&fail_on={POISON}"
+HAS_WORK_AFTER_S: Final = 0.5
+"""It polls every 50 ms and computes for seconds: frozen then, it has work in its hands."""
 
 
 async def test_a_zombie_is_fenced_publishes_nothing_says_so_and_joins_again(
@@ -18,8 +24,9 @@ async def test_a_zombie_is_fenced_publishes_nothing_says_so_and_joins_again(
 
 
 def freeze_and_wake_one(annotators: Annotators, partitions: int) -> None:
-    zombie = annotators.start()
+    zombie = annotators.start(model=SLOW)
     wait_until(lambda: taken_over(zombie) == partitions, 60, "the first annotator to own all partitions")
+    time.sleep(HAS_WORK_AFTER_S)
     zombie.pause()
     heir = annotators.start()
     wait_until(lambda: taken_over(heir) == partitions, 60, "the second annotator to own all partitions")
