@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "alerts": Entry("stream.monitor.cli", "alerts", "List and review alerts."),
     "backtest": Entry("stream.monitor.cli", "backtest", "Try alert rules on recorded events."),
     "forget": Entry("stream.monitor.cli", "forget", "Forget an author, and label them no more."),
+    "model": Entry("stream.commands.model", "model", "Exchange the model of running annotators."),
     "classify": Entry("stream.commands.classify", "classify", "Label texts or a file, without a broker."),
     "produce": Entry("stream.commands.produce", "produce", "Send a file of messages to the input topic."),
     "tail": Entry("stream.commands.tail", "tail", "Print what is written to an output topic."),

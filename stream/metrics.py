@@ -20,6 +20,7 @@ _RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 OUTCOMES: Final = (
     "labelled", "dead_letter", *(unread.value for unread in Unread), *(silent.value for silent in Silent)
 )  # fmt: skip
+SWAPS: Final = ("swapped", "unchanged", "refused")
 RESULTS: Final = ("committed", "aborted", "fenced")
 
 
@@ -160,6 +161,17 @@ class Metrics:
             ["name", "revision", "device", "precision"],
             registry=registry,
         )
+        self.model_swaps = Counter(
+            "emotion_model_swaps",
+            "Models that were to take over while messages flow: swapped, unchanged or refused.",
+            ["result"],
+            registry=registry,
+        )
+        self.model_refused = Gauge(
+            "emotion_model_refused",
+            "1 while the model that the settings name was refused and the one before goes on.",
+            registry=registry,
+        )
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
@@ -169,6 +181,7 @@ class Metrics:
             (self.dead_letters, [cause.value for cause in Cause]),
             (self.replaced_times, get_args(Clock)),
             (self.transactions, RESULTS),
+            (self.model_swaps, SWAPS),
         ):
             for value in values:
                 counter.labels(value)

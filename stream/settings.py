@@ -126,7 +126,9 @@ class AnnotateSettings(BaseModel):
         "earliest", description="Where a group without a committed offset starts."
     )
     model: str | None = Field(
-        None, description="Model folder; 'fake' and 'null' need no weights. Default: shipped."
+        None,
+        description="Model folder, or a link to one (see model use); 'fake' and 'null' need no weights. "
+        "Default: shipped.",
     )
     label_unmeasured_languages: bool = Field(
         False,

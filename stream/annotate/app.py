@@ -20,6 +20,7 @@ from stream.admin import batch_limits, check_topics
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
 from stream.annotate.inputtopic import InputTopic, TopicChangedError
+from stream.annotate.models import Models, ready_model
 from stream.annotate.optouts import following
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.pipeline import Pipeline
@@ -29,7 +30,6 @@ from stream.annotate.refusals import refusal
 from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
-from stream.classifier import load_classifier
 from stream.codec import JSON_VALUES
 from stream.errors import BrokerError, SettingsError, StalledError, StreamError
 from stream.kafka import connection
@@ -60,7 +60,7 @@ class Annotator:
         self.progress = Progress(settings.stall_timeout_s)
         self.http_port: int | None = None
         self._settings = settings
-        self._model = model
+        self._models = Models(settings, model, self.metrics)
         self._tracing = open_tracing(settings.tracing)
         self._stop = asyncio.Event()
         self._limits = OutputLimits(assumed=settings.published_bytes)
@@ -76,12 +76,14 @@ class Annotator:
         self._events = JSON_VALUES
         self._mapping = MessageMapping.of(settings)
         self._phrases = PhraseLists.load(settings.phrases_file) if settings.phrases_file else None
-        info = model.info
-        self.metrics.model_info.labels(info.name, info.revision, info.device, info.precision).set(1)
 
     def stop(self) -> None:
         """Finish what is in flight and end."""
         self._stop.set()
+
+    def reload_model(self) -> None:
+        """Load the model that the settings name beside the one in force, and exchange them if it passes."""
+        self._models.reload()
 
     async def run(self) -> None:
         """Label messages until ``stop``, or with ``drain`` until everything that was there is labelled.
@@ -180,12 +182,17 @@ class Annotator:
                 looking_on = [
                     tasks.create_task(topic.follow(), name="input-topic"),
                     tasks.create_task(self._watch(), name="watch"),
+                    tasks.create_task(self._models.follow(self._use), name="models"),
                 ]
                 await self._memberships(topic, partitions, threads)
                 for task in looking_on:
                     task.cancel()
         except BaseExceptionGroup as raised:
             raise _decisive(raised) from None
+
+    def _use(self, model: Model) -> None:
+        if self._pipeline is not None:
+            self._pipeline.use(model)
 
     async def _memberships(
         self, topic: InputTopic, partitions: dict[str, int], threads: tuple[Worker, Worker]
@@ -239,7 +246,7 @@ class Annotator:
             async with publishers(settings, consumer, self._limits) as open_publisher:
                 self._pipeline = Pipeline(
                     settings,
-                    self._model,
+                    self._models.current,
                     self._admission(),
                     self._context(consumer, open_publisher, partitions, topic),
                     self.metrics,
@@ -274,7 +281,7 @@ class Annotator:
         policy = OutcomePolicy(
             topics=settings.topics,
             partitions=partitions,
-            model=self._model.info,
+            model=self._models.current.info,
             include_text=settings.include_text,
             count_window_s=settings.count_window_s,
             signal_min_level=settings.signal_min_level,
@@ -406,10 +413,13 @@ def _decisive(raised: BaseException) -> BaseException:
 
 
 async def run(settings: Settings) -> None:
-    """The process: load and warm the model, label until SIGTERM or SIGINT, then drain."""
+    """The process: load and warm the model, label until SIGTERM or SIGINT, then drain.
+
+    SIGHUP loads the model anew and exchanges it while messages flow.
+    """
     connection(settings)  # a cluster that is not named is better said before the model is loaded
-    model = await asyncio.to_thread(load_classifier, settings)
-    await asyncio.to_thread(model.warm_up)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
+    model = await asyncio.to_thread(ready_model, settings)
     info = model.info
     _log.info(
         "model loaded",
@@ -423,4 +433,5 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, annotator.stop)
+    loop.add_signal_handler(signal.SIGHUP, annotator.reload_model)
     await annotator.run()

@@ -69,10 +69,11 @@ def infer(model: Model, batch: Sequence[Encoded]) -> list[Emotion | MessageError
         return [_blame(model, error)]
 
 
-def _blame(model: Model, error: Exception) -> MessageError:
-    """Whose fault a failure on a single text is: the text's, unless a harmless one fails as well.
+def prove(model: Model) -> None:
+    """Label a harmless text.
 
-    Only the type of the error is kept: its words may quote the text.
+    Raises:
+        ModelBrokenError: the model cannot.
     """
     try:
         canary = model.tokenize([_HARMLESS])
@@ -81,4 +82,12 @@ def _blame(model: Model, error: Exception) -> MessageError:
         raise ModelBrokenError(
             f"the model fails on every text ({type(broken).__name__}): see its log; no message was lost"
         ) from broken
+
+
+def _blame(model: Model, error: Exception) -> MessageError:
+    """Whose fault a failure on a single text is: the text's, unless a harmless one fails as well.
+
+    Only the type of the error is kept: its words may quote the text.
+    """
+    prove(model)
     return MessageError(Cause.MODEL_FAILED, f"the model raised {type(error).__name__} on this text")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from model.contract import Emotion, Encoded
+from model.contract import Emotion, Encoded, ModelInfo
 from stream.annotate.times import Clock
 from stream.errors import MessageError
 from stream.events import UNKNOWN as UNKNOWN_LABEL
@@ -44,6 +44,8 @@ class Entry:
     ``text`` is what the model reads of the message's own. ``key`` is the record's own, for its dead letter;
     ``author`` and ``published_key`` are pseudonyms.
 
+    ``model`` is the one whose tokenizer read the text, and whose outcome it gets; None where none read it.
+
     ``timestamp_ms`` is when Kafka took it, ``event_ms`` the moment that it counts for; both can be right
     (``stream.annotate.times``), and ``wrong_clock`` names the clock that was not. ``original_ms`` is Kafka's
     time stamp as it was.
@@ -65,6 +67,7 @@ class Entry:
     phrases: tuple[str, ...] = ()
     language: Language = UNDETERMINED
     encoded: Encoded | None = None
+    model: ModelInfo | None = None
     outcome: Outcome | None = None
     ledger: "Ledger | None" = None
 
@@ -120,14 +123,19 @@ class Ledger:
         return bool(self.entries) and self.entries[0].outcome is not None
 
     def finished_prefix(self, limit: int) -> list[Entry]:
-        """The finished entries before the first unfinished one, at most ``limit``.
+        """The finished entries before the first unfinished one, at most ``limit``, read by one model.
 
         They stay until ``release``: a commit that fails has forgotten nothing.
         """
         prefix: list[Entry] = []
+        model: ModelInfo | None = None
         for entry in self.entries:
             if entry.outcome is None or len(prefix) == limit:
                 break
+            if entry.model is not model and entry.model is not None:
+                if model is not None:
+                    break
+                model = entry.model
             prefix.append(entry)
         return prefix
 

@@ -18,7 +18,7 @@ from stream.annotate.ledger import Entry, Silent, Unread
 from stream.codec import JSON_VALUES, CloudEventHeaders, ValueFormat, to_json, utc
 from stream.deadletters import dead_letter_record
 from stream.errors import Cause, MessageError
-from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Message, Source
+from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Source
 from stream.ids import delta_id, event_id
 from stream.limits import OutputLimits
 from stream.records import Output, Record, size_bytes
@@ -31,6 +31,8 @@ _LEVELS: tuple[str, ...] = get_args(DistressLevel)
 @dataclass(frozen=True, slots=True)
 class OutcomePolicy:
     """What is published, and where. ``partitions`` holds the number of partitions of each output topic.
+
+    ``model`` is the one in force at first; each entry says which one read it.
 
     ``epoch`` tells the input topic from others that had its name (``stream.ids``).
     """
@@ -107,6 +109,11 @@ def _detailed(outcome: Emotion | Unread) -> dict[str, Any]:
     }
 
 
+def _reference(model: ModelInfo) -> dict[str, str]:
+    """What an event says of its model."""
+    return {"name": model.name, "revision": model.revision}
+
+
 class OutcomeEncoder:
     """Makes the records of a commit, for the messages of one input topic."""
 
@@ -124,12 +131,13 @@ class OutcomeEncoder:
         self._emotion_headers = CloudEventHeaders("EmotionEvent", self._source, events)
         self._signal_headers = CloudEventHeaders("DistressSignal", self._source)
         self._delta_headers = CloudEventHeaders("CountDelta", self._source)
-        self._model = {"name": policy.model.name, "revision": policy.model.revision}
+        self.model = policy.model
+        """Whose revision count deltas bear when the model read nothing of what they count."""
         self._epoch = {"epoch": policy.epoch} if policy.epoch else {}
         self._signal_from = _LEVELS.index(policy.signal_min_level)
 
     def encode(self, partition: int, entries: Sequence[Entry], now: datetime) -> Output:
-        """Records of finished entries of one partition, in the order of their offsets.
+        """Records of finished entries of one partition, in the order of their offsets, read by one model.
 
         Their time stamps are ``now``, since retention counts from there: what was written long ago is kept
         as long as anything else. An entry whose event its topic has no room for becomes a dead letter.
@@ -137,13 +145,14 @@ class OutcomeEncoder:
         output: Output = defaultdict(list)
         cells: dict[tuple[str, int], _Cell] = defaultdict(_Cell)
         window_ms = self._policy.count_window_s * 1000
+        model = _reference(next((entry.model for entry in entries if entry.model is not None), self.model))
         for entry in entries:
             outcome = entry.outcome
             start_ms = entry.event_ms - entry.event_ms % window_ms
-            if isinstance(outcome, Emotion | Unread):
-                assert entry.message is not None
-                if refused := self._add_event(output, partition, entry, entry.message, outcome, now):
-                    entry.outcome = outcome = refused
+            if isinstance(outcome, Emotion | Unread) and (
+                refused := self._add_event(output, partition, entry, outcome, model, now)
+            ):
+                entry.outcome = outcome = refused
             if isinstance(outcome, Emotion | Unread):
                 assert entry.message is not None
                 for channel in (ALL_CHANNELS, _counted_as(entry.message.channel)):
@@ -158,7 +167,7 @@ class OutcomeEncoder:
                 cell.opted_out += 1
             else:
                 cell.tombstones += 1
-        self._add_deltas(output, partition, entries, cells, now)
+        self._add_deltas(output, partition, entries, cells, model, now)
         return output
 
     def _add_event(
@@ -166,12 +175,13 @@ class OutcomeEncoder:
         output: Output,
         partition: int,
         entry: Entry,
-        message: Message,
         outcome: Emotion | Unread,
+        model: dict[str, str],
         now: datetime,
     ) -> MessageError | None:
         """Add the event, and the signal if there is one; or neither, and say what stands against it."""
-        policy = self._policy
+        policy, message = self._policy, entry.message
+        assert message is not None
         written = utc(entry.event_ms)
         time, now_ms = written.isoformat().encode(), _ms(now)
         identity = event_id(policy.topics.messages, partition, entry.offset, policy.epoch)
@@ -183,7 +193,7 @@ class OutcomeEncoder:
             "channel": message.channel,
             "conversation": message.conversation,
             "ts": written,
-            "model": self._model,
+            "model": model,
             "source": {
                 "topic": policy.topics.messages,
                 "partition": partition,
@@ -279,6 +289,7 @@ class OutcomeEncoder:
         partition: int,
         entries: Sequence[Entry],
         cells: Mapping[tuple[str, int], _Cell],
+        model: dict[str, str],
         now: datetime,
     ) -> None:
         by_channel: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -300,7 +311,7 @@ class OutcomeEncoder:
                     **self._epoch,
                 },
                 "windows": windows,
-                "model": self._model,
+                "model": model,
             }
             key = channel.encode()
             output[topic, partition_of(key, self._policy.partitions[topic])].append(

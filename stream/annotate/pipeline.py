@@ -20,6 +20,7 @@ from stream.annotate import inference
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.batcher import Batch, Batcher
+from stream.annotate.generations import Generation, Generations
 from stream.annotate.ledger import Entry, Unread
 from stream.annotate.partition import PartitionState
 from stream.annotate.polling import poll
@@ -58,21 +59,18 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     ) -> None:
         self.partitions: dict[TopicPartition, AssignedPartition] = {}
         self._settings = settings
-        self._model = model
-        self._languages = LanguageGate(model.info.languages, read_all=settings.label_unmeasured_languages)
+        self._generations = Generations(self._generation(model))
         self._admission = admission
         self._context = context
         self._consumer: AIOKafkaConsumer = context.consumer
         self._metrics = metrics
         self._gate = SchemaGate(registry, self._consumer, self._admit) if registry else None
         self._tokenizer_thread, self._model_thread = threads
-        self._batcher: Batcher[Entry] = Batcher(settings.max_batch_tokens, settings.max_wait_ms / 1000)
         self._to_tokenize: asyncio.Queue[list[Entry]] = asyncio.Queue(maxsize=8)
         self._arrived = asyncio.Event()
         self._slots = asyncio.Semaphore(_BATCHES_AHEAD)
         self._tasks: asyncio.TaskGroup | None = None
         self._takes_partitions = False
-        self._remembered = model.remembered
         self._joined = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -102,6 +100,20 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             deadline = Deadline(1.0)
             await asyncio.gather(*(partition.close(deadline) for partition in self.partitions.values()))
             self.partitions.clear()
+
+    def use(self, model: Model) -> None:
+        """Read with this model from now on; what the one before it has read, it labels."""
+        self._generations.add(self._generation(model))
+        self._context.encoder.model = model.info
+        self._arrived.set()
+
+    def _generation(self, model: Model) -> Generation:
+        settings = self._settings
+        return Generation(
+            model,
+            LanguageGate(model.info.languages, read_all=settings.label_unmeasured_languages),
+            Batcher(settings.max_batch_tokens, settings.max_wait_ms / 1000),
+        )
 
     @property
     def ready(self) -> bool:
@@ -207,32 +219,42 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _tokenize_loop(self) -> None:
         while True:
             entries = await self._to_tokenize.get()
-            texts = [entry.text for entry in entries]
-            readings = await self._tokenizer_thread.run(
-                lambda: inference.read(self._model, self._languages, texts)  # noqa: B023
-            )
-            for entry, reading in zip(entries, readings, strict=True):
-                entry.language, result = reading.language, reading.result
-                if isinstance(result, MessageError | Unread):
-                    entry.settle(result)
-                else:
-                    entry.encoded = result
-                    self._batcher.add(
-                        entry, longest=result.longest, rows=len(result.windows), arrived_at=entry.admitted_at
-                    )
+            generation = self._generations.newest
+            generation.reading = True
+            try:
+                await self._read(generation, entries)
+            finally:
+                generation.reading = False
             self._arrived.set()
+
+    async def _read(self, generation: Generation, entries: list[Entry]) -> None:
+        texts = [entry.text for entry in entries]
+        readings = await self._tokenizer_thread.run(
+            lambda: inference.read(generation.model, generation.languages, texts)
+        )
+        for entry, reading in zip(entries, readings, strict=True):
+            entry.model = generation.info
+            entry.language, result = reading.language, reading.result
+            if isinstance(result, MessageError | Unread):
+                entry.settle(result)
+            else:
+                entry.encoded = result
+                generation.batcher.add(
+                    entry, longest=result.longest, rows=len(result.windows), arrived_at=entry.admitted_at
+                )
 
     async def _infer_loop(self) -> None:
         assert self._tasks is not None
         while True:
             await self._until_due()
             await self._slots.acquire()
-            batch = self._batcher.take()
-            self._tasks.create_task(self._infer(batch), name="batch")
+            generation = self._generations.oldest
+            batch = generation.batcher.take()
+            self._tasks.create_task(self._infer(generation, batch), name="batch")
 
     async def _until_due(self) -> None:
         """Wait until a batch is full or its oldest message has waited long enough."""
-        while (due_at := self._batcher.due_at()) is None or due_at > time.monotonic():
+        while (due_at := self._generations.due_at()) is None or due_at > time.monotonic():
             self._arrived.clear()
             timeout_s = None if due_at is None else due_at - time.monotonic()
             try:
@@ -241,7 +263,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             except TimeoutError:
                 return
 
-    async def _infer(self, batch: Batch[Entry]) -> None:
+    async def _infer(self, generation: Generation, batch: Batch[Entry]) -> None:
         try:
             entries = [entry for entry in batch.items if entry.ledger is not None]
             encoded = [entry.encoded for entry in entries if entry.encoded is not None]
@@ -249,21 +271,23 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 return
             started = time.monotonic()
             with self._context.tracing.span("infer", self._settings.input_topic, entries):
-                emotions = await self._model_thread.run(lambda: inference.infer(self._model, encoded))
-            self._observe(batch, encoded, started)
+                emotions = await self._model_thread.run(lambda: inference.infer(generation.model, encoded))
+            self._observe(generation, batch, encoded, started)
             for entry, emotion in zip(entries, emotions, strict=True):
                 entry.settle(emotion)
         finally:
             self._slots.release()
 
-    def _observe(self, batch: Batch[Entry], encoded: Sequence[Encoded], started: float) -> None:
+    def _observe(
+        self, generation: Generation, batch: Batch[Entry], encoded: Sequence[Encoded], started: float
+    ) -> None:
         tokens = sum(text.tokens for text in encoded)
         metrics = self._metrics
         metrics.tokens.inc(tokens)
         metrics.windows.inc(sum(len(text.windows) for text in encoded))
-        remembered = self._model.remembered
-        metrics.remembered.inc(remembered - self._remembered)
-        self._remembered = remembered
+        remembered = generation.model.remembered
+        metrics.remembered.inc(remembered - generation.remembered)
+        generation.remembered = remembered
         metrics.batch_messages.observe(len(encoded))
         metrics.batch_fill.observe(batch.padded_tokens / self._settings.max_batch_tokens)
         metrics.pad_waste.observe(1 - tokens / max(batch.padded_tokens, tokens, 1))

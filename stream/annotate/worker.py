@@ -35,16 +35,24 @@ class Worker:
         self._jobs.put(None)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            call, answer, loop = job
-            try:
-                result, error = call(), None
-            except BaseException as raised:  # the caller gets whatever it is
-                result, error = None, raised
-            try:
-                loop.call_soon_threadsafe(_settle, answer, result, error)
-            except RuntimeError:
-                return  # the loop is closed: nobody waits any more
+        while self._did_next():
+            pass
+
+    def _did_next(self) -> bool:
+        """One call. While it waits, it holds nothing of the one before: not a model that was exchanged."""
+        job = self._jobs.get()
+        if job is None:
+            return False
+        call, answer, loop = job
+        try:
+            result, error = call(), None
+        except BaseException as raised:  # the caller gets whatever it is
+            result, error = None, raised
+        try:
+            loop.call_soon_threadsafe(_settle, answer, result, error)
+        except RuntimeError:
+            return False  # the loop is closed: nobody waits any more
+        return True
 
 
 def _settle(answer: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
