@@ -6,12 +6,13 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -21,6 +22,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     for_code,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from stream.errors import BrokerError, TopicError
 from stream.kafka import connection
@@ -29,6 +31,9 @@ from stream.topics import TopicSpec
 
 TIMEOUT_S: Final = 10.0
 """Longest that one exchange with the cluster may take."""
+
+ONE_BROKER_S: Final = 3.0
+"""How long one broker of several is waited for, where the others can do without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,23 +151,52 @@ async def describe(settings: Settings) -> list[TopicState]:
 async def create_topics(settings: Settings, specs: Sequence[TopicSpec] | None = None) -> list[TopicState]:
     """Create the topics that are missing and verify the others; doing it again changes nothing.
 
-    ``specs`` are all our topics where not given.
+    ``specs`` are all our topics where not given. Once it returns, whichever broker a client asks tells of
+    them.
 
     Raises:
         BrokerError: as in ``connected``.
         TopicError: the cluster refuses a topic, or one differs from what is stated (a line for each
-            difference, with the command that mends it). Missing topics are created all the same.
+            difference, with the command that mends it). Missing topics are created all the same. Or a
+            broker does not tell of a topic in time.
     """
     specs = settings.topic_specs() if specs is None else specs
     async with _conversation(settings) as client:
         missing = [state.spec for state in await _describe(client, specs) if not state.exists]
         created = await _create(client, missing, settings.replication_factor) if missing else set()
-        states = await _until_visible(client, specs)
+        await _until_visible(
+            client, {spec.name: spec.partitions if spec.name in created else 0 for spec in specs}
+        )
+        states = await _describe(client, specs)
     servers = settings.bootstrap_servers or ""
     found = [mismatch for state in states for mismatch in state.mismatches(servers)]
     if found:
         raise TopicError("\n  ".join(["topics differ from what is stated:", *map(str, found)]))
     return [replace(state, created=state.spec.name in created) for state in states]
+
+
+async def add_partitions(settings: KafkaSettings, topic: str, count: int) -> bool:
+    """Give a topic ``count`` partitions; false where somebody else has just done so.
+
+    Once it returns, whichever broker a client asks tells of them.
+
+    Raises:
+        BrokerError: as in ``connected``.
+        TopicError: the cluster refuses, or a broker does not tell of the partitions in time.
+    """
+    async with _conversation(settings) as client:
+        try:
+            await client.create_partitions({topic: NewPartitions(count)})
+            added = True
+        except KafkaError as error:
+            if len((await _existing(client)).get(topic, ())) < count:
+                raise TopicError(
+                    f"{topic}: {error}: it needs {count} partitions; "
+                    "give this user the right to alter it, or have them added"
+                ) from error
+            added = False
+        await _until_visible(client, {topic: count})
+    return added
 
 
 async def partition_counts(settings: KafkaSettings, names: Collection[str]) -> dict[str, int]:
@@ -294,14 +328,55 @@ def _refusal(name: str, error: type[KafkaError], message: str | None) -> str:
     return f"{name}: {reason}"
 
 
-async def _until_visible(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicState]:
-    """The states once all topics exist: a cluster answers before all its brokers know a new topic."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while True:
-            states = await _describe(client, specs)
-            if all(state.exists for state in states):
-                return states
-            await asyncio.sleep(0.05)
+async def _until_visible(client: AIOKafkaAdminClient, wanted: Mapping[str, int]) -> None:
+    """Wait until every broker tells of these topics, with so many partitions that have a leader.
+
+    A cluster says that a topic is created before its brokers know it: under KRaft each reads the metadata
+    log at its own pace (KIP-500), and a client asks any of them.
+
+    Raises:
+        TopicError: a broker does not tell of a topic within ``TIMEOUT_S``.
+    """
+    deadline = time.monotonic() + TIMEOUT_S
+    while unseen := await _unseen(client, wanted):
+        if time.monotonic() > deadline:
+            raise TopicError(
+                f"created, but not yet known to every broker after {TIMEOUT_S:g} s: {', '.join(unseen)}: "
+                "wait for: emotion-stream topics check"
+            )
+        await asyncio.sleep(0.05)
+
+
+async def _unseen(client: AIOKafkaAdminClient, wanted: Mapping[str, int]) -> list[str]:
+    """Topics that some broker does not tell of as wanted."""
+    nodes = [broker.nodeId for broker in client._client.cluster.brokers()]
+    told = await asyncio.gather(*(_told_by(client, node) for node in nodes))
+    answers = [partitions for partitions in told if partitions is not None]
+    if not answers:
+        await client._client.force_metadata_update()
+        return list(wanted)
+    return [
+        topic
+        for topic, count in wanted.items()
+        if any(partitions.get(topic, -1) < count for partitions in answers)
+    ]
+
+
+async def _told_by(client: AIOKafkaAdminClient, node: int) -> dict[str, int] | None:
+    """Each topic's number of partitions that have a leader, as one broker tells it.
+
+    None where it does not answer: then it misleads nobody, and it knows all when it is back.
+    """
+    try:
+        async with asyncio.timeout(ONE_BROKER_S):
+            answer = await client._send_request(MetadataRequest(), node)
+    except (KafkaError, OSError, TimeoutError):
+        return None
+    return {
+        topic["topic"]: sum(partition["leader"] >= 0 for partition in topic["partitions"])
+        for topic in answer.to_object()["topics"]
+        if topic["partitions"]
+    }
 
 
 class _Silence:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord, RecordMetadata, TopicPartition
 
-from stream.admin import check_topics
+from stream.admin import check_topics, connected, partition_counts
 from stream.settings import KafkaSettings
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
@@ -92,6 +92,15 @@ async def read_committed_until(
     except TimeoutError as error:
         raise TimeoutError(f"{len(found)} of {count} records in {topic} after {timeout_s} s") from error
     return sorted(found, key=lambda record: (record.partition, record.offset))
+
+
+async def delete_topic(settings: KafkaSettings, topic: str) -> None:
+    """Delete a topic; returns when the broker tells of it no more: it says that it is done before that."""
+    async with connected(settings) as admin:
+        await admin.delete_topics([topic])
+    async with asyncio.timeout(20):
+        while await partition_counts(settings, [topic]):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 def header(record: "ConsumerRecord[bytes | None, bytes | None]", name: str) -> str | None:

@@ -13,12 +13,11 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import NewPartitions
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from stream.admin import connected, create_topics, partition_counts
-from stream.errors import BrokerError, TopicError
+from stream.admin import add_partitions, create_topics, partition_counts
+from stream.errors import BrokerError
 from stream.kafka import connection
 from stream.monitor.state import Changelog, PartitionState, Proof, resume
 from stream.settings import Settings
@@ -26,7 +25,6 @@ from stream.topics import TopicSpec
 from stream.topicwatch import BrokerSilentError, TopicWatch
 
 POLL_MS: Final = 200
-VISIBLE_WITHIN_S: Final = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -60,34 +58,9 @@ async def prepare_changelogs(settings: Settings, partitions: Mapping[str, int]) 
     ]
     if missing:
         await create_topics(settings, missing)
-    grown = {name: count for name, count in wanted.items() if existing.get(name, count) < count}
-    if grown:
-        await _grow(settings, grown)
-
-
-async def _grow(settings: Settings, wanted: Mapping[str, int]) -> None:
-    async with connected(settings) as client:
-        for name, count in wanted.items():
-            try:
-                await client.create_partitions({name: NewPartitions(count)})
-                _log.info("partitions added", topic=name, partitions=count)
-            except KafkaError as error:
-                # Another monitor may have been faster: then it has the partitions already.
-                if (await partition_counts(settings, [name])).get(name, 0) < count:
-                    raise TopicError(
-                        f"{name}: {error}: it needs {count} partitions, as many as its source; "
-                        "give this user the right to alter it, or have them added"
-                    ) from error
-    deadline = time.monotonic() + VISIBLE_WITHIN_S
-    while True:
-        shown = await partition_counts(settings, wanted)
-        if all(shown.get(name, 0) >= count for name, count in wanted.items()):
-            return
-        if time.monotonic() > deadline:
-            raise TopicError(
-                f"partitions were added to {', '.join(wanted)}, but the brokers do not show them: start again"
-            )
-        await asyncio.sleep(0.1)
+    for name, count in wanted.items():
+        if existing.get(name, count) < count and await add_partitions(settings, name, count):
+            _log.info("partitions added", topic=name, partitions=count)
 
 
 async def topic_id(settings: Settings, topic: str, timeout_s: float) -> str | None:

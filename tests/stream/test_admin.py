@@ -7,9 +7,17 @@ import socket
 import pytest
 
 from stream import admin
-from stream.admin import check_topics, create_topics, describe, partition_counts
+from stream.admin import (
+    add_partitions,
+    check_topics,
+    connected,
+    create_topics,
+    describe,
+    partition_counts,
+)
 from stream.errors import BrokerError, SettingsError, TopicError
 from stream.settings import Settings
+from tests.brokers import Broker
 from tests.conftest import MakeSettings, Topics
 
 
@@ -89,6 +97,30 @@ async def test_what_the_cluster_refuses_is_passed_on(make_settings: MakeSettings
         await create_topics(make_settings(replication_factor=3))
     with pytest.raises(TopicError, match="not a topic name"):
         await create_topics(make_settings(input_topic="not a topic name"))
+
+
+async def test_partitions_that_were_added_are_known_at_once_and_are_not_added_twice(
+    broker: Broker, topics: Topics
+) -> None:
+    if broker.kind == "embedded":
+        pytest.skip("the embedded broker adds no partitions")
+    settings = await topics(partitions=1)
+    assert await add_partitions(settings, settings.input_topic, 3)
+    assert await partition_counts(settings, [settings.input_topic]) == {settings.input_topic: 3}
+    assert not await add_partitions(settings, settings.input_topic, 3)
+    with pytest.raises(TopicError, match=r"nowhere: .*it needs 2 partitions"):
+        await add_partitions(settings, "nowhere", 2)
+
+
+async def test_topics_that_a_broker_does_not_tell_of_in_time_are_named(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=2)
+    async with connected(settings) as client:
+        monkeypatch.setattr(admin, "TIMEOUT_S", 0.2)
+        await admin._until_visible(client, {settings.input_topic: 2})
+        with pytest.raises(TopicError, match=f"not yet known .*: {settings.input_topic}, nowhere: wait"):
+            await admin._until_visible(client, {settings.input_topic: 3, "nowhere": 0})
 
 
 async def test_check_gives_the_partitions_of_topics_that_exist(topics: Topics) -> None:

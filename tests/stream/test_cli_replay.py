@@ -13,7 +13,7 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from model.fake import FakeClassifier
-from stream.admin import connected, create_topics, partition_counts
+from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
 from stream.commands import replay as replay_module
 from stream.commands.replay import CAUSES, Replay, replay_group
@@ -22,7 +22,7 @@ from stream.errors import StreamError
 from stream.events import DeadLetter, Source
 from stream.settings import Settings
 from tests.conftest import Topics
-from tests.records import CODECS, Headers, Record, header, produce, read_committed_all
+from tests.records import CODECS, Headers, Record, delete_topic, header, produce, read_committed_all
 from tests.stream.commands import finished, run_beside, start
 
 WHEN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
@@ -198,10 +198,7 @@ async def test_a_dead_letter_topic_that_was_made_anew_is_replayed_from_its_begin
     settings = await topics(partitions=1)
     await write(settings, [dead(settings, "not_json", b"old %d" % n) for n in range(5)])
     await replay(settings)
-    async with connected(settings) as admin:
-        await admin.delete_topics([settings.topics.dlq])
-        while await partition_counts(settings, [settings.topics.dlq]):
-            pass  # brokers delete a topic some time after they say so
+    await delete_topic(settings, settings.topics.dlq)
     await create_topics(settings)
     await write(settings, [dead(settings, "not_json", b"new")])
     assert "1  dead letters sent back" in await replay(settings)

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import orjson
 import pytest
-from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 from pydantic import SecretStr
 
 from model.fake import FakeClassifier
@@ -41,6 +42,7 @@ _OPERATIONS: Final = dict(
     )
 )
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
+_ANY: Final = 1
 _users = iter(PROGRAMS)
 
 
@@ -66,10 +68,11 @@ class Cluster:
         """A user of its own for a program, with the rights that are listed for it."""
         user = next(_users)
         async with connected(self.all) as admin:
-            for right in RIGHTS[program]:
-                for request in _grants(right, self.all, user):
-                    response = await admin._send_to_controller(request)
-                    assert all(code == 0 for code, _ in response.creation_responses), response
+            grants = [request for right in RIGHTS[program] for request in _grants(right, self.all, user)]
+            for request in grants:
+                response = await admin._send_to_controller(request)
+                assert all(code == 0 for code, _ in response.creation_responses), response
+            await _in_force(admin, user, len(grants))
         login = {"sasl_username": user, "sasl_password": SecretStr(USERS[user])}
         servers = {"bootstrap_servers": self._kafka.secure_servers, "ssl_cafile": self._kafka.ca_file}
         return self.all.model_copy(update={"security_protocol": "SASL_SSL", **servers, **login, **overrides})
@@ -87,6 +90,18 @@ def _grants(right: Right, settings: Settings, user: str) -> Iterator[CreateAclsR
             _OPERATIONS[operation],
             _ALLOW,
         )
+
+
+async def _in_force(admin: AIOKafkaAdminClient, user: str, count: int) -> None:
+    """Wait until the broker goes by these rights: it says that they are written before it has read them."""
+    every = DescribeAclsRequest(_ANY, None, _ANY, f"User:{user}", None, _ANY, _ANY)
+    async with asyncio.timeout(30):
+        while True:
+            response = await admin._send_request(every)
+            assert response.error_code == 0, response
+            if sum(len(acls) for *_, acls in response.resources) >= count:
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

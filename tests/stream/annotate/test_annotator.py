@@ -12,11 +12,10 @@ import aiohttp
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import NewPartitions
 
 from model.contract import Encoded, Logits
 from model.fake import FakeClassifier
-from stream.admin import connected
+from stream.admin import add_partitions
 from stream.annotate.app import Annotator
 from stream.annotate.inference import ModelBrokenError
 from stream.deadletters import decode_dead_letter
@@ -236,13 +235,8 @@ async def test_opt_outs_in_a_partition_that_the_topic_gets_later_hold_too(topics
     kim = Pseudonyms(b"a key for the tests").of("kim").encode()
     async with annotating(settings) as annotator:
         await until(lambda: annotator.unready() is None)
-        async with connected(settings) as admin:
-            await admin.create_partitions({settings.topics.optout: NewPartitions(2)})
-        async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
-            while len(await producer.partitions_for(settings.topics.optout)) < 2:
-                await asyncio.sleep(0.1)
-                await producer.client.force_metadata_update()
-            await producer.send_and_wait(settings.topics.optout, b"1", key=kim, partition=1)
+        await add_partitions(settings, settings.topics.optout, 2)
+        await produce(servers, settings.topics.optout, [Record(b"1", kim, partition=1)])
         await until(lambda: annotator.metrics.optout_authors._value.get() == 1)
 
 

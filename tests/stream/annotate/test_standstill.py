@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import NewPartitions, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from stream.admin import connected, create_topics
+from stream.admin import add_partitions, connected, create_topics
 from stream.annotate.app import Annotator
 from stream.settings import Settings
 from tests.brokers import ApacheKafka, Broker
 from tests.conftest import Topics
 from tests.crash.annotators import TAKEN_OVER, annotators_of
-from tests.records import Record, produce, read_committed_until
+from tests.records import Record, delete_topic, produce, read_committed_until
 from tests.stream.annotate.test_annotator import annotate_all, annotating, events, message, until
 
 
@@ -47,8 +47,7 @@ async def test_a_dead_letter_that_cannot_be_written_ends_it_though_other_partiti
     with annotators_of(settings, broker, tmp_path) as started:
         process = started.start()
         await asyncio.to_thread(process.wait_until_it_says, TAKEN_OVER)
-        async with connected(settings) as admin:
-            await admin.delete_topics([settings.topics.dlq])
+        await delete_topic(settings, settings.topics.dlq)
         bad = Record(b"{oops", partition=1)
         await produce(str(settings.bootstrap_servers), settings.input_topic, [bad])
         async with asyncio.timeout(60):
@@ -66,11 +65,10 @@ async def test_a_topic_made_anew_is_told_and_its_ids_do_not_repeat(topics: Topic
     async with annotating(settings) as annotator:
         await send(settings, joys(30))
         await until(lambda: annotator.progress.finished_messages == 30)
-        async with connected(settings) as admin:
-            await admin.delete_topics([settings.input_topic])
+        await delete_topic(settings, settings.input_topic)
         await until(lambda: "does not exist" in (annotator.unready() or ""))
         assert value(annotator, "emotion_input_topic_exists") == 0
-        await recreate(settings)
+        await create_topics(settings)
         await send(settings, joys(20))
         await until(lambda: annotator.progress.finished_messages == 50)
         assert annotator.unready() is None
@@ -91,9 +89,8 @@ async def test_a_topic_made_anew_while_nobody_ran_is_read_from_its_beginning(
         await send(settings, joys(10))
         await until(lambda: annotator.progress.finished_messages == 10)
         note = await committed_note(settings)
-    async with connected(settings) as admin:
-        await admin.delete_topics([settings.input_topic])
-    await recreate(settings)
+    await delete_topic(settings, settings.input_topic)
+    await create_topics(settings)
     await send(settings, joys(20))
     await commit_offset(settings, 10, note)
     await annotate_all(settings)
@@ -130,9 +127,7 @@ async def test_added_partitions_are_read_within_seconds(topics: Topics, broker: 
     settings = await topics(partitions=1, auto_offset_reset=reset)
     async with annotating(settings) as annotator:
         await until(lambda: annotator.unready() is None and annotator.progress.lag_messages == {0: 0})
-        async with connected(settings) as admin:
-            await admin.create_partitions({settings.input_topic: NewPartitions(3)})
-        await asyncio.sleep(0.3)
+        await add_partitions(settings, settings.input_topic, 3)
         for partition in range(3):
             await send(settings, joys(10), partition=partition)
         await until(lambda: annotator.progress.finished_messages == 30, timeout_s=15)
@@ -184,13 +179,6 @@ async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_proces
         await asyncio.to_thread(own_broker.crash)
         assert await asyncio.to_thread(process.wait, 60) == 5
         assert "messages wait and none was finished" in process.tail()
-
-
-async def recreate(settings: Settings) -> None:
-    """Create the topics again; Kafka needs a moment until the name is free."""
-    async with asyncio.timeout(20):
-        while not any(state.created for state in await create_topics(settings)):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
 
 
 @contextlib.asynccontextmanager

@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import NewPartitions
 
-from stream.admin import connected, create_topics, partition_counts
+from stream.admin import add_partitions, create_topics, partition_counts
 from stream.errors import StalledError, TopicError
 from stream.events import ALL_CHANNELS, CountDelta
 from stream.monitor.app import running
@@ -18,7 +17,7 @@ from stream.monitor.changelogs import changelog_of
 from stream.monitor.partitions import Partitions
 from stream.settings import Settings
 from tests.brokers import ApacheKafka, Broker
-from tests.records import Record, produce
+from tests.records import Record, delete_topic, produce
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import delta
 from tests.stream.monitor.test_app import delta_record, two_channels, until
@@ -48,12 +47,7 @@ def on(partition: int, deltas: Iterable[CountDelta]) -> Iterator[Record]:
 
 
 async def recreate(settings: Settings, topic: str) -> None:
-    async with connected(settings) as admin:
-        await admin.delete_topics([topic])
-    deadline = time.monotonic() + 20
-    while topic in await partition_counts(settings, [topic]):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.1)
+    await delete_topic(settings, topic)
     await create_topics(settings)
 
 
@@ -132,8 +126,7 @@ async def test_added_partitions_are_read_within_seconds_and_the_changelog_grows_
     await produce(servers, topic, map(delta_record, two_channels(10)))
     async with running(settings) as started:
         await until(settings, Counter({("support", "joy"): 10, (ALL_CHANNELS, "joy"): 10}))
-        async with connected(settings) as admin:
-            await admin.create_partitions({topic: NewPartitions(3)})
+        await add_partitions(settings, topic, 3)
         began = time.monotonic()
         await eventually(lambda: set(started.monitor.partitions.counts) == {0, 1, 2}, timeout_s=40)
         assert time.monotonic() - began < 40
