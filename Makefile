@@ -18,11 +18,11 @@ help: ## Show this help
 demo: $(VENV)/base.stamp ## Watch messages being labelled, on a broker of its own (ARGS="--messages 50")
 	@$(BIN)/emotion-stream demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## Run all tests (ARGS="-k batcher"); with KAFKA_HOME, on Apache Kafka too
+test: $(VENV)/dev.stamp ## Run all tests (ARGS="-k batcher"); with KAFKA_HOME, on Apache Kafka
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
-	$(BIN)/pytest -m "not crash" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not crash" -n 2 --dist worksteal
 	$(BIN)/pytest -m crash
 endif
 

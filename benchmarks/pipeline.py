@@ -197,7 +197,7 @@ def main(messages: int, rounds: int, model: str, peers: bool | None) -> None:
         raise click.ClickException("the peers are not installed: run 'make bench', or add --no-peers")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as around:
         real = bool(os.environ.get("KAFKA_HOME"))
-        broker = ApacheKafka(Path(folder)) if real else Embedded(Path(folder))
+        broker = ApacheKafka(Path(folder), brief=False) if real else Embedded(Path(folder))
         broker.start()
         around.callback(broker.stop)
         todo = systems(model, with_peers)

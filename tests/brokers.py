@@ -60,10 +60,15 @@ def is_real(kind: str) -> bool:
     return kind != "embedded"
 
 
-def kinds_of(option: str) -> list[str]:
-    """Kinds of brokers meant by ``--kafka``: a list by commas; ``auto`` takes Apache Kafka where it is."""
+def kinds_of(option: str, every: bool = True) -> list[str]:
+    """Kinds of brokers meant by ``--kafka``: a list by commas; ``auto`` takes Apache Kafka where it is.
+
+    Without ``every``, ``auto`` then leaves the embedded broker out.
+    """
     if option == "auto":
-        return ["embedded", "apache"] if os.environ.get("KAFKA_HOME") else ["embedded"]
+        if not os.environ.get("KAFKA_HOME"):
+            return ["embedded"]
+        return ["embedded", "apache"] if every else ["apache"]
     kinds = option.split(",")
     for kind in kinds:
         if kind not in ("embedded", "apache", "docker") and not kind.startswith("address:"):
@@ -104,12 +109,15 @@ class Embedded:
 
 
 class ApacheKafka:
-    """One broker in KRaft mode, from KAFKA_HOME; ``stop`` and ``start`` keep its data."""
+    """One broker in KRaft mode, from KAFKA_HOME; ``stop`` and ``start`` keep its data.
+
+    ``brief``: Java's optimising compiler, whose time does not pay within minutes, stays off.
+    """
 
     kind = "apache"
     min_session_timeout_ms = MIN_SESSION_TIMEOUT_MS
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, brief: bool = True) -> None:
         home = os.environ.get("KAFKA_HOME")
         if not home:
             pytest.skip("KAFKA_HOME is not set: unpack Apache Kafka and point KAFKA_HOME to its folder")
@@ -122,6 +130,8 @@ class ApacheKafka:
             "LOG_DIR": str(folder / "logs"),
             "KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m",
         }
+        if brief:
+            self._environment["KAFKA_OPTS"] = "-XX:TieredStopAtLevel=1"
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
 
     def start(self) -> None:

@@ -1,9 +1,13 @@
 """Fixtures of all tests: a broker, settings with fresh names, topics; and nothing of the person's own set-up.
 
-pytest                          the embedded broker, and Apache Kafka too where KAFKA_HOME is set
+pytest                          on Apache Kafka where KAFKA_HOME is set, on the embedded broker where not
 pytest --kafka=docker           also: embedded, apache, address:HOST:PORT, or a list by commas
+
+What both brokers promise alike (marked every_broker) is tested on the embedded one beside Apache Kafka, too.
 """
 
+import contextlib
+import functools
 import os
 import re
 import secrets
@@ -35,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kafka",
         default="auto",
         help="brokers to test against, by commas: embedded, apache (from KAFKA_HOME), docker, "
-        "address:HOST:PORT; auto: embedded, and apache where KAFKA_HOME is set",
+        "address:HOST:PORT; auto: apache where KAFKA_HOME is set, and for some tests embedded",
     )
     parser.addoption(
         "--crash-seed",
@@ -53,12 +57,15 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "broker" in metafunc.fixturenames:
-        kinds = kinds_of(metafunc.config.getoption("--kafka"))
+        kinds = kinds_of(metafunc.config.getoption("--kafka"), _wants_every(metafunc))
         marked = [pytest.param(kind, marks=[pytest.mark.kafka] if is_real(kind) else []) for kind in kinds]
-        metafunc.parametrize("broker", marked, indirect=True, scope="session")
+        metafunc.parametrize("broker", marked, indirect=True)
 
 
-@pytest.hookimpl(trylast=True)  # after pytest has grouped the tests by broker, which would put crashes first
+def _wants_every(metafunc: pytest.Metafunc) -> bool:
+    return metafunc.definition.get_closest_marker("every_broker") is not None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast ones first: without a broker, on the embedded one, on real ones; those that kill, last."""
     items.sort(key=_slowness)
@@ -73,15 +80,24 @@ def _slowness(item: pytest.Item) -> tuple[bool, bool, bool]:
 
 
 @pytest.fixture(scope="session")
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A running broker, one for the whole session; the test runs once for each that ``--kafka`` names."""
-    kind: str = request.param
-    broker = broker_of_kind(kind, tmp_path_factory.mktemp("broker"))
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.stop()
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Broker]]:
+    """A running broker of each kind, started when a test first asks for it and kept for the whole session."""
+    with contextlib.ExitStack() as at_the_end:
+
+        @functools.cache
+        def of_kind(kind: str) -> Broker:
+            broker = broker_of_kind(kind, tmp_path_factory.mktemp("broker"))
+            at_the_end.callback(broker.stop)
+            broker.start()
+            return broker
+
+        yield of_kind
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, brokers: Callable[[str], Broker]) -> Broker:
+    """A running broker; the test runs once for each that ``--kafka`` names."""
+    return brokers(request.param)
 
 
 @pytest.fixture(scope="session")

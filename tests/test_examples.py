@@ -53,6 +53,7 @@ def test_an_example_is_short_and_says_how_to_run_it(script: Path) -> None:
     assert f"`{script.name}`" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.every_broker
 async def test_what_produce_sends_is_what_read_labels_prints(topics: Topics, unique_name: str) -> None:
     settings = await topics()
     servers = ("--bootstrap-servers", settings.bootstrap_servers)

@@ -12,6 +12,7 @@ from tests.crash.outcomes import assert_exactly_once, read_published
 from tests.crash.traffic import Traffic, send
 
 
+@pytest.mark.every_broker
 async def test_sigterm_finishes_what_is_in_work_and_the_next_one_goes_on(
     settings: Settings, annotators: Annotators, traffic: Traffic, chance: random.Random
 ) -> None:

@@ -20,6 +20,8 @@ from stream.settings import Settings
 from tests.brokers import Broker
 from tests.conftest import MakeSettings, Topics
 
+pytestmark = pytest.mark.every_broker
+
 
 async def test_all_topics_are_created_with_their_partitions_and_policies(make_settings: MakeSettings) -> None:
     settings = make_settings(partitions=3, retention_days=2)

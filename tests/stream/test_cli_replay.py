@@ -75,6 +75,7 @@ async def test_a_message_goes_back_as_it_was_to_the_partition_it_came_from(topic
     assert sorted(record.headers) == sorted([*original, *ours])
 
 
+@pytest.mark.every_broker
 async def test_a_second_replay_sends_nothing_and_again_sends_all(topics: Topics) -> None:
     settings = await topics()
     await write(settings, [dead(settings, "not_json", b"%d" % n, partition=n % 4) for n in range(40)])

@@ -60,6 +60,7 @@ async def dead_letters(settings: Settings, *values: bytes) -> None:
     )
 
 
+@pytest.mark.every_broker
 async def test_off_a_terminal_each_record_is_a_line_of_json(topics: Topics) -> None:
     settings = await topics()
     events = [EmotionEvent(**EVENT | {"id": f"messages-1-{n}"}) for n in range(5)]

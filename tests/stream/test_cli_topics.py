@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.conftest import MakeSettings, Topics
 from tests.stream.commands import run, run_beside
+
+pytestmark = pytest.mark.every_broker
 
 
 def test_create_makes_all_topics_and_then_changes_nothing(make_settings: MakeSettings) -> None:

@@ -77,6 +77,7 @@ def guarantee(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.every_broker
 async def test_every_message_is_labelled_and_its_offset_committed(topics: Topics, guarantee: str) -> None:
     settings = await topics(guarantee=guarantee)
     texts = [f"{label}: number {number}" for number in range(50) for label in ("joy", "anger", "neutral")]
@@ -90,6 +91,7 @@ async def test_every_message_is_labelled_and_its_offset_committed(topics: Topics
     assert await committed_total(settings) == 150
 
 
+@pytest.mark.every_broker
 async def test_a_second_start_goes_on_where_the_first_ended(topics: Topics, guarantee: str) -> None:
     settings = await topics(guarantee=guarantee)
     for half in range(2):
@@ -111,6 +113,7 @@ BAD_INPUT = {
 }
 
 
+@pytest.mark.every_broker
 async def test_bad_input_goes_to_the_dead_letters_and_its_neighbours_are_labelled(
     topics: Topics, guarantee: str
 ) -> None:
@@ -137,6 +140,7 @@ async def test_bad_input_goes_to_the_dead_letters_and_its_neighbours_are_labelle
     assert count("emotion_messages_total", {"outcome": "dead_letter"}) == len(BAD_INPUT)
 
 
+@pytest.mark.every_broker
 async def test_count_deltas_add_up_and_their_offsets_never_overlap(topics: Topics) -> None:
     settings = await topics(commit_interval_ms=10)
     good = [message(f"joy: {number}", channel=f"c{number % 3}") for number in range(400)]
@@ -327,6 +331,7 @@ async def test_what_is_in_flight_is_bounded_and_partitions_are_paused(topics: To
     assert len(await events(settings)) == 5000
 
 
+@pytest.mark.every_broker
 async def test_a_second_annotator_takes_its_share_and_gives_it_back(topics: Topics) -> None:
     settings = await topics(commit_interval_ms=20)
     servers = str(settings.bootstrap_servers)
@@ -388,6 +393,7 @@ async def test_an_unreachable_cluster_is_said_in_one_line(make_settings: MakeSet
         await annotate_all(make_settings(bootstrap_servers="127.0.0.1:1"))
 
 
+@pytest.mark.every_broker
 async def test_labels_are_readable_while_the_annotator_runs(topics: Topics) -> None:
     settings = await topics()
     servers = str(settings.bootstrap_servers)

@@ -60,6 +60,7 @@ def two_channels(messages: int, *, first: int = 0) -> Iterable[CountDelta]:
             yield delta({start: {"joy": 1}}, first=first + n, channel=channel)
 
 
+@pytest.mark.every_broker
 async def test_counters_add_up_and_are_upserted(monitor_topics: MonitorTopics) -> None:
     settings = await monitor_topics()
     servers = settings.bootstrap_servers or ""
@@ -99,6 +100,7 @@ async def test_a_key_that_is_not_utf8_does_not_end_the_monitor(monitor_topics: M
         await until(settings, Counter({("support", "joy"): 5, (ALL_CHANNELS, "joy"): 5}))
 
 
+@pytest.mark.every_broker
 async def test_an_author_alert_arises_and_is_published_once(monitor_topics: MonitorTopics) -> None:
     settings = await monitor_topics()
     now = time.time()
@@ -128,6 +130,7 @@ async def test_a_monitor_that_lost_its_disk_goes_on_from_the_changelog(
         await until(settings, Counter({("support", "joy"): 25, (ALL_CHANNELS, "joy"): 25}))
 
 
+@pytest.mark.every_broker
 async def test_what_a_transaction_aborted_does_not_count(monitor_topics: MonitorTopics) -> None:
     settings = await monitor_topics()
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, transactional_id="aborting")
