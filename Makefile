@@ -10,7 +10,7 @@ BROKERS ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz chaos check format schemas docs bench clean
+.PHONY: help demo test fuzz chaos check format schemas docs site bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ fuzz: $(VENV)/dev.stamp ## Try hostile records, as many as you like (CASES=20000
 chaos: $(VENV)/dev.stamp ## Faults of every kind on Apache Kafka of KAFKA_HOME (FAULTS=40 SEED=7 BROKERS=3)
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --brokers $(BROKERS) $(if $(SEED),--seed $(SEED))
 
-check: $(VENV)/dev.stamp ## Lint, format and types
+check: $(VENV)/dev.stamp site ## Lint, format and types; the site without a broken link
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -44,8 +44,11 @@ format: $(VENV)/dev.stamp ## Format, and mend what the linter can
 schemas: $(VENV)/dev.stamp ## Write docs/schemas anew from the types
 	$(BIN)/python -m stream.schemas
 
-docs: $(VENV)/dev.stamp ## Write docs/settings.md and docs/cli.md anew from the code
+docs: $(VENV)/dev.stamp ## Write the generated pages of docs anew from the code
 	$(BIN)/python -m stream.reference
+
+site: $(VENV)/dev.stamp ## Build the documentation as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: $(VENV)/dev.stamp $(VENV)/peers.stamp ## Measure the pipeline beside its peers (ARGS="--rounds 1")
 	$(BIN)/python -m benchmarks.pipeline $(ARGS)

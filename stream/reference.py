@@ -1,4 +1,4 @@
-"""The pages docs/cli.md, docs/settings.md and docs/rights.md, made from what they are about.
+"""The pages cli.md, settings.md, rights.md and topics.md in docs, made from what they are about.
 
 python -m stream.reference          # writes them; a test fails when they are not current
 """
@@ -17,6 +17,7 @@ from stream.cli import PROGRAM, root
 from stream.commands.options import SettingOption, kind_of, title_of
 from stream.rights import RIGHTS
 from stream.settings import SECTIONS, Settings
+from stream.topicspage import topics_page
 
 _NAMES: Final[dict[Any, str]] = {int: "whole number", float: "number", str: "text", Path: "file"}
 
@@ -109,6 +110,7 @@ def main() -> None:
     (folder / "settings.md").write_text(settings_page(), encoding="utf-8")
     (folder / "cli.md").write_text(cli_page(), encoding="utf-8")
     (folder / "rights.md").write_text(rights_page(), encoding="utf-8")
+    (folder / "topics.md").write_text(topics_page(), encoding="utf-8")
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:

@@ -1,10 +1,10 @@
-"""docs/cli.md, docs/settings.md and docs/rights.md are what the code says now."""
+"""The generated pages in docs are what the code says now."""
 
 from collections.abc import Callable
 
 import pytest
 
-from stream import cli, reference
+from stream import cli, reference, schemas, topicspage
 from stream.settings import Settings
 from tests.stream.commands import ROOT
 
@@ -15,6 +15,7 @@ from tests.stream.commands import ROOT
         ("settings.md", reference.settings_page),
         ("cli.md", reference.cli_page),
         ("rights.md", reference.rights_page),
+        ("topics.md", topicspage.topics_page),
     ],
 )
 def test_the_page_is_current(name: str, page: Callable[[], str]) -> None:
@@ -30,6 +31,14 @@ def test_every_setting_has_one_row() -> None:
 def test_every_command_has_a_section() -> None:
     page = reference.cli_page()
     assert all(f"\n## {name}\n" in page for name in cli.COMMANDS)
+
+
+def test_every_topic_and_every_field_of_an_event_has_its_row() -> None:
+    page = topicspage.topics_page()
+    assert all(f"\n| `{spec.name}` | {spec.purpose} |" in page for spec in Settings().topic_specs())
+    for wire_type in schemas.TYPES:
+        section = page.split(f"\n## {wire_type.__name__}\n")[1].split("\n## ")[0]
+        assert all(f"\n| `{name}` | " in section for name in wire_type.model_fields)
 
 
 def test_what_a_setting_allows_is_told() -> None:

@@ -1,0 +1,188 @@
+"""Commands in the documentation can be given as they stand, and its quick start does what it says.
+
+Every command of our own programs is parsed by them; targets, modules and files that others name are there.
+What quickstart.md shows is run. ``make site`` looks after the links.
+"""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+import typer
+from mkdocs.exceptions import PluginError
+
+from stream.cli import root
+from stream.monitor.rules import RuleSet
+from stream.phrases import PhraseLists
+from tests.test_imports import ROOT
+from training.cli import app
+
+_NOT_OURS: Final = re.compile(r"\.\w|build$|runs$")
+PAGES: Final = [
+    page
+    for page in sorted(ROOT.rglob("*.md"))
+    if not any(_NOT_OURS.match(part) for part in page.relative_to(ROOT).parts)
+]
+PROGRAMS: Final = {"emotion-stream": root, "emotion-train": typer.main.get_command(app)}
+TARGETS: Final = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+_FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_OURS: Final = r"(?:emotion-(?:stream|train)|make|pytest|python|kubectl|docker)"
+_CALL: Final = re.compile(rf"^((?:[A-Z_]+=\S+ )*{_OURS} .*)$")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for kind, text in _FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The arguments of each command on a page, in fenced, indented or inline code; not what has gaps."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    inline = re.findall(r"`([^`\n]+)`", text)
+    for line in [*text.splitlines(), *inline]:
+        found = _CALL.match(line.strip())
+        if found and (line in inline or line.startswith("    ") or _in_fence(text, line)):
+            call = re.split(r"\s(?:\||\|\||>|&)\s", found[1])[0]
+            arguments = shlex.split(call, comments=True)
+            while "=" in arguments[0]:
+                del arguments[0]
+            if not any(re.search(r"[…|\[{]", argument) for argument in arguments):
+                yield arguments
+
+
+def _in_fence(text: str, line: str) -> bool:
+    return any(line in block.splitlines() for _, block in _FENCE.findall(text))
+
+
+def parse(program: str, arguments: list[str]) -> None:
+    """Have click read a command line as far as it goes without running anything.
+
+    Files that a page invents need not be there, a word in capitals stands for a choice, and a sentence may
+    name a command without its arguments.
+    """
+    command: click.Command = PROGRAMS[program]
+    context = None
+    while True:
+        try:
+            context = command.make_context(command.name or program, list(arguments), parent=context)
+        except click.BadParameter as error:
+            named_only = isinstance(error, click.MissingParameter)
+            if not named_only and not re.search(r"does not exist|^'[A-Z]+' is not one of", error.message):
+                raise
+            return
+        if not isinstance(command, click.Group):
+            return
+        name, found, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None, name
+        command = found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_on_a_page_can_be_given_as_they_stand(page: Path) -> None:
+    for program, *arguments in commands(page):
+        told = shlex.join([program, *arguments])
+        if program in PROGRAMS:
+            if {"--help", "--version"} & {*arguments} or not arguments:
+                continue
+            try:
+                parse(program, arguments)
+            except click.UsageError as error:
+                pytest.fail(f"{told}: {error.message}")
+        elif program == "make":
+            assert {name for name in arguments if "=" not in name} <= TARGETS, told
+        elif arguments[:1] == ["-m"]:
+            assert importlib.util.find_spec(arguments[1]), told
+        else:
+            assert all((ROOT / path).exists() for path in arguments if re.match(r"(tests|deploy)\b", path)), (
+                told
+            )
+
+
+def test_commands_are_found_wherever_they_stand() -> None:
+    assert ["emotion-stream", "annotate", "--drain"] in list(commands(ROOT / "docs" / "quickstart.md"))
+    assert ["emotion-stream", "alerts", "list", "--state", "firing"] in list(
+        commands(ROOT / "docs" / "alerts.md")
+    )
+    assert ["emotion-stream", "monitor", "--check"] in list(commands(ROOT / "deploy" / "RUNBOOK.md"))
+    with pytest.raises(click.NoSuchOption):
+        parse("emotion-stream", ["annotate", "--no-such"])
+
+
+@pytest.mark.parametrize("page", ["alerts.md", "cookbook.md"])
+def test_rules_and_phrases_on_a_page_are_valid(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    indented = re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)
+    tables = [table for table in [*blocks(ROOT / "docs" / page, "toml"), *indented] if "[[rule]]" in table]
+    assert tables
+    for table in tables:
+        assert RuleSet.model_validate(tomllib.loads(table)).rules
+    for lists in blocks(ROOT / "docs" / page, "toml"):
+        if "[lists]" in lists:
+            PhraseLists(tomllib.loads(lists)["lists"])
+
+
+def test_the_quick_start_does_what_it_says(tmp_path: Path) -> None:
+    """With its broker on a free port; the programs that run until Ctrl-C have tests of their own."""
+    shown = blocks(ROOT / "docs" / "quickstart.md", "sh")
+    elsewhere = (
+        "make demo",
+        "pip install",
+        "emotion-stream broker",
+        "emotion-stream monitor",
+        "emotion-stream dashboard",
+    )
+    steps = [block for block in shown if not block.startswith(elsewhere)]
+    assert len(shown) - len(steps) == len(elsewhere)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        ["emotion-stream", "broker", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
+    ) as broker:
+        assert broker.stdout is not None
+        address = broker.stdout.readline().strip()
+        script = "set -e\n" + "\n".join(steps).replace("localhost:9092", address)
+        try:
+            ran = subprocess.run(
+                ["bash", "-c", script],
+                env=environment,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=50,
+            )
+        finally:
+            broker.terminate()
+    assert ran.returncode == 0, ran.stderr
+    assert "line 4" in ran.stderr
+    labels = re.findall(r'"label":"(\w+)".*"message_id":"(m-\d)"', ran.stdout)
+    assert sorted(name for _, name in labels) == ["m-1", "m-2", "m-3"]
+
+
+def test_the_site_takes_no_link_to_nothing_and_nothing_from_elsewhere() -> None:
+    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+
+    class OfPage:
+        def __init__(self, name: str) -> None:
+            self.file = type("OfFile", (), {"src_uri": name})
+
+    turned = hooks.on_page_markdown(
+        "[a](README.md#stopping) [b](compose.yaml) [c](../docs/alerts.md)", OfPage("runbook.md")
+    )
+    assert turned == "[a](operations.md#stopping) b [c](alerts.md)"
+    with pytest.raises(PluginError, match=r"RUNBOOK.md links to nothing.md"):
+        hooks.on_page_markdown("[a](nothing.md)", OfPage("runbook.md"))
+    with pytest.raises(PluginError, match="loads from elsewhere"):
+        hooks.on_post_page('<script src="https://cdn.example/x.js"></script>', OfPage("faq.md"))
+    assert hooks.on_post_page('<a href="https://kafka.apache.org">Kafka</a>', OfPage("faq.md"))
