@@ -28,7 +28,13 @@ KINDS: Final = (
     "bulletins",
 )  # fmt: skip
 GRADES: Final = (None, 0, 1, 2, 3)
-"""None; an ordinary message; a hard time; suffering to look at today; despair or danger."""
+"""None; an ordinary message; a hard time; suffering to look at today; despair or danger.
+
+Despair is death wanted, decided, prepared or tried; danger is to life or limb, the writer's or another's, and
+now: violence, captivity, a threat to kill, an injury that needs help, a farewell followed by silence. Harm to
+oneself, abuse or a wish not to wake that goes on without such danger is suffering to look at today; grief and
+worry are a hard time until somebody can no longer eat, sleep, work or be with others.
+"""
 HELD_OUT: Final = 10
 """About one message in so many is held out."""
 
