@@ -75,8 +75,8 @@ def test_each_emoji_is_one_character_and_listed_once() -> None:
     assert len(EMOJI) < 994
 
 
-def test_the_behavioural_set_is_large_and_names_only_known_labels() -> None:
-    assert sum(len(group) for group in CASES.values()) >= 200
+def test_the_behavioural_set_has_400_cases_in_kinds_of_one_size_and_names_only_known_labels() -> None:
+    assert [len(group) for group in CASES.values()] == [25] * 16
     assert {label for group in CASES.values() for labels, _ in group for label in labels.split("|")} == set(
         LABELS
     )
