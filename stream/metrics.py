@@ -5,6 +5,7 @@ Every series whose labels are known in advance stands at zero from the start: on
 value has no increase, and an alert that asks for one stays silent.
 """
 
+from itertools import product
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -20,6 +21,7 @@ _RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 OUTCOMES: Final = (
     "labelled", "dead_letter", *(unread.value for unread in Unread), *(silent.value for silent in Silent)
 )  # fmt: skip
+SHADOW_RESULTS: Final = ("agreed", "disagreed", "failed", "dropped")
 SWAPS: Final = ("swapped", "unchanged", "refused")
 RESULTS: Final = ("committed", "aborted", "fenced")
 
@@ -172,7 +174,33 @@ class Metrics:
             "1 while the model that the settings name was refused and the one before goes on.",
             registry=registry,
         )
+        self.shadow_info = Gauge(
+            "emotion_shadow_info",
+            "Always 1; the shadow model in its labels.",
+            ["name", "revision", "device", "precision"],
+            registry=registry,
+        )
+        self.shadow_texts = Counter(
+            "emotion_shadow_texts",
+            "Texts offered to the shadow model: agreed, disagreed, failed, or dropped because it was behind.",
+            ["result"],
+            registry=registry,
+        )
+        self.shadow_labels = Counter(
+            "emotion_shadow_labels",
+            "Texts compared, by the label that was published and the one of the shadow model.",
+            ["label", "shadow_label"],
+            registry=registry,
+        )
         self._start_at_zero()
+
+    def start_shadow_at_zero(self) -> None:
+        """There is a shadow model, so its series are there as well."""
+        for result in SHADOW_RESULTS:
+            self.shadow_texts.labels(result)
+        named = (*LABELS, *(unread.value for unread in Unread))
+        for pair in product(named, named):
+            self.shadow_labels.labels(*pair)
 
     def _start_at_zero(self) -> None:
         for counter, values in (

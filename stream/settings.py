@@ -130,6 +130,10 @@ class AnnotateSettings(BaseModel):
         description="Model folder, or a link to one (see model use); 'fake' and 'null' need no weights. "
         "Default: shipped.",
     )
+    shadow: str | None = Field(
+        None,
+        description="A second model that reads the same texts too; only metrics say how far it disagrees.",
+    )
     label_unmeasured_languages: bool = Field(
         False,
         description="Label also what is in a language that the weights were not measured in, not unknown.",

@@ -20,13 +20,14 @@ from stream.admin import batch_limits, check_topics
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
 from stream.annotate.inputtopic import InputTopic, TopicChangedError
-from stream.annotate.models import Models, ready_model
+from stream.annotate.models import Models, ready_model, ready_shadow
 from stream.annotate.optouts import following
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.pipeline import Pipeline
 from stream.annotate.progress import Progress
 from stream.annotate.publish import OpenPublisher, publishers
 from stream.annotate.refusals import refusal
+from stream.annotate.shadow import Shadow
 from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
@@ -54,13 +55,21 @@ _REJOIN_S = (0.5, 1.0, 2.0, 5.0)
 class Annotator:
     """Labels one input topic until stopped. One event loop, two threads."""
 
-    def __init__(self, settings: Settings, model: Model, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        model: Model,
+        metrics: Metrics | None = None,
+        *,
+        shadow: Model | None = None,
+    ) -> None:
         self.metrics = metrics or Metrics()
         self.metrics.ready.set_function(lambda: self.unready() is None)
         self.progress = Progress(settings.stall_timeout_s)
         self.http_port: int | None = None
         self._settings = settings
         self._models = Models(settings, model, self.metrics)
+        self._shadow = None if shadow is None else Shadow(settings, shadow, self.metrics)
         self._tracing = open_tracing(settings.tracing)
         self._stop = asyncio.Event()
         self._limits = OutputLimits(assumed=settings.published_bytes)
@@ -184,6 +193,8 @@ class Annotator:
                     tasks.create_task(self._watch(), name="watch"),
                     tasks.create_task(self._models.follow(self._use), name="models"),
                 ]
+                if self._shadow is not None:
+                    looking_on.append(tasks.create_task(self._shadow.compare(), name="shadow"))
                 await self._memberships(topic, partitions, threads)
                 for task in looking_on:
                     task.cancel()
@@ -193,6 +204,8 @@ class Annotator:
     def _use(self, model: Model) -> None:
         if self._pipeline is not None:
             self._pipeline.use(model)
+        if self._shadow is not None:
+            self._shadow.start_anew()
 
     async def _memberships(
         self, topic: InputTopic, partitions: dict[str, int], threads: tuple[Worker, Worker]
@@ -252,6 +265,7 @@ class Annotator:
                     self.metrics,
                     threads,
                     self._registry,
+                    self._shadow,
                 )
                 await self._run_pipeline(self._pipeline, consumer, partitions[settings.input_topic], topic)
         except TimeoutError:
@@ -412,6 +426,17 @@ def _decisive(raised: BaseException) -> BaseException:
     return next((error for error in leaves if isinstance(error, StreamError)), leaves[0])
 
 
+def _described(model: Model) -> dict[str, object]:
+    info = model.info
+    return {
+        "name": info.name,
+        "revision": info.revision,
+        "device": info.device,
+        "precision": info.precision,
+        "verified": info.verified,
+    }
+
+
 async def run(settings: Settings) -> None:
     """The process: load and warm the model, label until SIGTERM or SIGINT, then drain.
 
@@ -420,16 +445,12 @@ async def run(settings: Settings) -> None:
     connection(settings)  # a cluster that is not named is better said before the model is loaded
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
     model = await asyncio.to_thread(ready_model, settings)
-    info = model.info
-    _log.info(
-        "model loaded",
-        name=info.name,
-        revision=info.revision,
-        device=info.device,
-        precision=info.precision,
-        verified=info.verified,
-    )
-    annotator = Annotator(settings, model)
+    _log.info("model loaded", **_described(model))
+    shadow = await asyncio.to_thread(ready_shadow, settings)
+    if shadow is not None:
+        _log.info("shadow model loaded", **_described(shadow))
+    annotator = Annotator(settings, model, shadow=shadow)
+    del model, shadow  # what is exchanged is to be forgotten
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, annotator.stop)

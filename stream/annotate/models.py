@@ -43,6 +43,17 @@ def ready_model(settings: Settings) -> Model:
     return model
 
 
+def ready_shadow(settings: Settings) -> Model | None:
+    """The shadow model, if there is to be one: on one thread, so that it takes little from the other.
+
+    Raises:
+        ModelError, ModelBrokenError: it cannot be used; one line that says why.
+    """
+    if settings.shadow is None:
+        return None
+    return ready_model(settings.model_copy(update={"model": settings.shadow, "threads": 1}))
+
+
 def model_folder(settings: Settings) -> Path | None:
     """The folder that ``model`` names, behind all links; None for the shipped weights and for fakes."""
     spec = settings.model

@@ -25,6 +25,7 @@ from stream.annotate.ledger import Entry, Unread
 from stream.annotate.partition import PartitionState
 from stream.annotate.polling import poll
 from stream.annotate.schemagate import SchemaGate
+from stream.annotate.shadow import Shadow
 from stream.annotate.worker import Worker
 from stream.deadline import Deadline
 from stream.errors import MessageError
@@ -56,9 +57,11 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         metrics: Metrics,
         threads: tuple[Worker, Worker],
         registry: "SchemaRegistry | None" = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self.partitions: dict[TopicPartition, AssignedPartition] = {}
         self._settings = settings
+        self._shadow = shadow
         self._generations = Generations(self._generation(model))
         self._admission = admission
         self._context = context
@@ -242,6 +245,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 generation.batcher.add(
                     entry, longest=result.longest, rows=len(result.windows), arrived_at=entry.admitted_at
                 )
+        self._offer(generation, [entry for entry in entries if isinstance(entry.outcome, Unread)])
 
     async def _infer_loop(self) -> None:
         assert self._tasks is not None
@@ -275,8 +279,14 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._observe(generation, batch, encoded, started)
             for entry, emotion in zip(entries, emotions, strict=True):
                 entry.settle(emotion)
+            self._offer(generation, entries)
         finally:
             self._slots.release()
+
+    def _offer(self, generation: Generation, entries: Sequence[Entry]) -> None:
+        """Let the shadow model read what the model in force has read."""
+        if self._shadow is not None and generation is self._generations.newest:
+            self._shadow.offer(entries)
 
     def _observe(
         self, generation: Generation, batch: Batch[Entry], encoded: Sequence[Encoded], started: float

@@ -28,13 +28,13 @@ def annotate(settings: Settings, check: bool) -> None:
 async def _check(settings: Settings) -> None:
     """Say what is there and what is missing; what stops a start ends it with its own error."""
     from stream.annotate.app import Annotator
-    from stream.classifier import load_classifier
+    from stream.annotate.models import ready_model, ready_shadow
     from stream.kafka import connection
     from stream.registry import open_registry
 
     connection(settings)
     check_access(settings)
-    model = load_classifier(settings)
+    model, shadow = ready_model(settings), ready_shadow(settings)
     partitions = await Annotator(settings, model).check()
     if registry := open_registry(settings):
         async with registry:
@@ -44,5 +44,7 @@ async def _check(settings: Settings) -> None:
     if registry:
         click.echo(f"registry {', '.join(registry.urls)}")
     click.echo(f"model    {model.info.name} {model.info.revision} on {model.info.device}")
+    if shadow:
+        click.echo(f"shadow   {shadow.info.name} {shadow.info.revision} on {shadow.info.device}")
     for line in missing(settings):
         click.echo(f"missing  {line}", err=True)
