@@ -7,6 +7,9 @@ from urllib.parse import parse_qs
 from model.contract import Model
 from model.errors import ModelError
 from model.fake import FakeClassifier, NullClassifier
+from model.runtimes.threads import usable_cores
+
+__all__ = ["FAKE_OPTIONS", "load", "usable_cores"]
 
 FAKE_OPTIONS: Final = ("delay_ms", "fail_on")
 

@@ -6,6 +6,7 @@ A value is taken from, in this order: a flag (``--max-wait-ms 20``), the environ
 The description says what the setting does and, where there is a limit, what happens at it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,24 @@ from stream.topics import TopicNames, TopicSpec, largest_record_bytes, published
 Positive = Annotated[int, Gt(0)]
 PositiveFloat = Annotated[float, Gt(0)]
 MessagePlace = Annotated[str, AfterValidator(checked_place)]
+DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+
+
+def _checked_devices(names: str) -> str:
+    for name in names.split(","):
+        if not DEVICE.fullmatch(name.strip()):
+            raise ValueError(f"{name.strip()!r} is no device: use auto, cpu, cuda or cuda:N")
+    return names
+
+
+def _checked_device(name: str) -> str:
+    if "," in name:
+        raise ValueError("names several: set devices, for a worker on each")
+    return _checked_devices(name)
+
+
+Device = Annotated[str, AfterValidator(_checked_device)]
+Devices = Annotated[str, AfterValidator(_checked_devices)]
 Guarantee = Literal["exactly_once", "at_least_once"]
 
 
@@ -138,10 +157,16 @@ class AnnotateSettings(BaseModel):
         False,
         description="Label also what is in a language that the weights were not measured in, not unknown.",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
+    device: Device = Field("auto", description="Where the model runs: auto, cpu, cuda or cuda:N.")
+    workers: Positive | None = Field(
+        None, description="Processes of the group on this machine; default: one, or one a device of devices."
+    )
+    devices: Devices | None = Field(
+        None, description="Devices that the workers take in turn, by commas: cuda:0,cuda:1."
+    )
     precision: Literal["auto", "int8", "fp32", "bf16"] = Field("auto", description="Arithmetic of the model.")
     threads: Annotated[int, Ge(0)] = Field(
-        0, description="Threads of one batch in the model on a CPU; 0: one a core it may use."
+        0, description="Threads of one batch on a CPU; 0: one a core it may use, shared by the workers."
     )
     remember_texts: Annotated[int, Ge(0)] = Field(
         16_384, description="Texts whose result is kept in memory, so that equal ones are computed once."
@@ -288,7 +313,7 @@ class ObserveSettings(BaseModel):
         None, description="Asked of all but /healthz and /readyz: Bearer, or the password of Basic."
     )
     http_port: Annotated[int, Ge(0)] | None = Field(
-        None, description="Their port; 0: any free one; none: no server."
+        None, description="Their port, worker N's is N higher; 0: any free one; none: no server."
     )
     tracing: bool = Field(
         False, description="Send OpenTelemetry spans (extra otel); OTEL_* variables say where to."

@@ -8,7 +8,9 @@ broker failure the next one joins the group anew, which starts over from what Ka
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 import time
 
 import structlog
@@ -16,9 +18,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from model.contract import Model
-from stream.admin import batch_limits, check_topics
+from stream.admin import batch_limits
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
+from stream.annotate.cluster import check_cluster
 from stream.annotate.inputtopic import InputTopic, TopicChangedError
 from stream.annotate.models import Models, ready_model, ready_shadow
 from stream.annotate.optouts import following
@@ -32,7 +35,7 @@ from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.codec import JSON_VALUES
-from stream.errors import BrokerError, SettingsError, StalledError, StreamError
+from stream.errors import BrokerError, StalledError, StreamError
 from stream.kafka import connection
 from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
@@ -155,20 +158,8 @@ class Annotator:
         return self.unhealthy()
 
     async def check(self) -> dict[str, int]:
-        """Partitions of the topics that it needs, where it could start.
-
-        Raises:
-            BrokerError, TopicError, SettingsError: it could not.
-        """
-        names = self._settings.topics
-        needed = {names.messages, names.emotions, names.counts, names.signals, names.dlq}
-        if self._settings.optout_topic:
-            if self._settings.author_key is None:
-                raise SettingsError(
-                    "optout_topic holds pseudonyms and needs their key: set EMOTION_AUTHOR_KEY"
-                )
-            needed.add(names.optout)
-        return await check_topics(self._settings, needed)
+        """As ``check_cluster``."""
+        return await check_cluster(self._settings)
 
     async def _look_at_input(self) -> InputTopic:
         settings = self._settings
@@ -426,6 +417,13 @@ def _decisive(raised: BaseException) -> BaseException:
     return next((error for error in leaves if isinstance(error, StreamError)), leaves[0])
 
 
+def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, annotator: Annotator) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        loop.remove_reader(sys.stdin.fileno())
+        _log.warning("whoever watched over this worker has gone: it ends too")
+        annotator.stop()
+
+
 def _described(model: Model) -> dict[str, object]:
     info = model.info
     return {
@@ -437,10 +435,11 @@ def _described(model: Model) -> dict[str, object]:
     }
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, *, supervised: bool = False) -> None:
     """The process: load and warm the model, label until SIGTERM or SIGINT, then drain.
 
-    SIGHUP loads the model anew and exchanges it while messages flow.
+    SIGHUP loads the model anew and exchanges it while messages flow. ``supervised``: the end of standard
+    input is the end of whoever watches over it, and stops it too.
     """
     connection(settings)  # a cluster that is not named is better said before the model is loaded
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
@@ -455,4 +454,6 @@ async def run(settings: Settings) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, annotator.stop)
     loop.add_signal_handler(signal.SIGHUP, annotator.reload_model)
+    if supervised:
+        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, loop, annotator)
     await annotator.run()

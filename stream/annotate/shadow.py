@@ -32,7 +32,7 @@ _TEXTS = 16
 """Texts of one comparison: the model in force soon gets the processor back."""
 
 _REST: Final = 3
-"""It rests so many times as long as it works, so it takes a quarter of one core at most. A low priority of its
+"""It rests so many times as long as it works: it takes a quarter of one core at most. A low priority of its
 thread would do harm: stopped by the scheduler while it holds the interpreter's lock, it would stop us all."""
 
 
