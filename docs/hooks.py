@@ -22,6 +22,7 @@ ELSEWHERE: Final = {
     "reliability.md": "RELIABILITY.md",
     "operations.md": "deploy/README.md",
     "runbook.md": "deploy/RUNBOOK.md",
+    "kubernetes.md": "deploy/kubernetes/README.md",
     "examples.md": "examples/README.md",
     "model-card.md": "model/weights/README.md",
     "runtimes.md": "model/RUNTIMES.md",

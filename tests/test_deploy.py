@@ -1,8 +1,10 @@
 """The deploy files fit the program: settings, metrics, probes and topics that they name exist.
 
-What needs their own programs (Docker, Kubernetes) is not run here; promtool checks the rules where it is.
+What needs Docker or a cluster is not run here; promtool checks the rules where it is. What the overlays for
+Kubernetes amount to is in test_kubernetes.py.
 """
 
+import functools
 import json
 import re
 import shutil
@@ -38,14 +40,28 @@ YAML_FILES: Final = sorted(DEPLOY.rglob("*.yaml"))
 PROGRAMS: Final = ("annotator", "monitor", "dashboard")
 
 
+@functools.cache
 def documents(path: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 
 def of_kind(kind: str) -> dict[str, dict[str, Any]]:
-    """Kubernetes objects by name."""
-    everything = (document for path in sorted(KUBERNETES.glob("*.yaml")) for document in documents(path))
-    return {found["metadata"]["name"]: found for found in everything if found.get("kind") == kind}
+    """Kubernetes objects of the base and the components, and the example of secrets, by name."""
+    files = [
+        KUBERNETES / "secret.example.yaml",
+        *KUBERNETES.glob("base/*.yaml"),
+        *KUBERNETES.glob("components/*/*.yaml"),
+    ]
+    everything = (
+        document for path in files for document in documents(path) if path.name != "kustomization.yaml"
+    )
+    return {found["metadata"]["name"]: found for found in everything if found["kind"] == kind}
+
+
+def configured() -> dict[str, str]:
+    """The settings that all programs on Kubernetes get."""
+    lines = (KUBERNETES / "base" / "config.env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
 
 
 def pods() -> dict[str, dict[str, Any]]:
@@ -205,7 +221,9 @@ def test_panels_of_a_dashboard_do_not_cover_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [DEPLOY / "Dockerfile", *YAML_FILES], ids=lambda path: str(path.relative_to(DEPLOY))
+    "path",
+    [DEPLOY / "Dockerfile", *YAML_FILES, *DEPLOY.rglob("config.env")],
+    ids=lambda path: str(path.relative_to(DEPLOY)),
 )
 def test_settings_that_files_name_exist(path: Path) -> None:
     assert settings_named(path) <= set(Settings.model_fields)
@@ -268,7 +286,7 @@ def test_containers_run_without_rights() -> None:
 
 def test_scaling_stops_at_the_number_of_partitions() -> None:
     scaled = of_kind("ScaledObject")["emotion-annotator"]["spec"]
-    config = of_kind("ConfigMap")["emotion-stream"]["data"]
+    config = configured()
     assert scaled["maxReplicaCount"] <= int(config["EMOTION_PARTITIONS"])
     trigger = scaled["triggers"][0]["metadata"]
     defaults = Settings()
@@ -320,7 +338,7 @@ def test_network_policies_let_through_what_the_programs_use() -> None:
         let_in = {port["port"] for rule in rules for port in rule["ports"]}
         container = pods()[f"emotion-{name}"]["containers"][0]
         assert {port["containerPort"] for port in container["ports"]} == let_in
-    config = of_kind("ConfigMap")["emotion-stream"]["data"]
+    config = configured()
     let_out = {
         (to["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"])
         for policy in policies.values()
@@ -352,7 +370,7 @@ def test_the_cpu_image_carries_neither_training_nor_what_only_torch_reads() -> N
 
 
 def test_the_configuration_of_kubernetes_is_valid() -> None:
-    config = of_kind("ConfigMap")["emotion-stream"]["data"]
+    config = configured()
     Settings(**{name.removeprefix("EMOTION_").lower(): value for name, value in config.items()})
 
 

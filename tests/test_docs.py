@@ -129,6 +129,7 @@ def test_rules_and_phrases_on_a_page_are_valid(page: str) -> None:
             PhraseLists(tomllib.loads(lists)["lists"])
 
 
+@pytest.mark.timeout(180)  # half a dozen programs start
 def test_the_quick_start_does_what_it_says(tmp_path: Path) -> None:
     """With its broker on a free port; the programs that run until Ctrl-C have tests of their own."""
     shown = blocks(ROOT / "docs" / "quickstart.md", "sh")
@@ -156,7 +157,7 @@ def test_the_quick_start_does_what_it_says(tmp_path: Path) -> None:
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
-                timeout=50,
+                timeout=150,
             )
         finally:
             broker.terminate()
