@@ -264,7 +264,7 @@ MEANINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("joy", "Terrible holiday, nothing but sun, sea and my favourite people. I demand more of it!"),
         ("joy", "Oh no, how awful, they gave me the afternoon off. I'm grinning already."),
         ("neutral", "No sarcasm intended, I only want to know when you open."),
-        ("neutral", "Thanks a lot for the leaflet, I'll put it with the others."),
+        ("neutral|joy", "Thanks a lot for the leaflet, I'll put it with the others."),
     ),
 }  # fmt: skip
 """By what is meant, 25 cases a kind; ``training.data.behaviour_cases`` says what a case is."""
