@@ -1,15 +1,21 @@
-"""Connection arguments for aiokafka, from the settings: one place for SASL and TLS."""
+"""Clients of aiokafka: their connection arguments, from the settings, and how a consumer is stopped."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import structlog
+from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from stream.batches import read_any_header_name
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
+
+_log = structlog.get_logger(__name__)
 
 read_any_header_name()
 
@@ -42,6 +48,23 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
     if settings.security_protocol.startswith("SASL"):
         arguments |= _sasl(settings)
     return arguments
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
+    """Leave the group and close; a consumer that is broken neither holds us up nor ends us.
+
+    aiokafka awaits fetches that it has cancelled, so its ``stop`` can end as cancelled though nobody
+    cancelled us. As a task of its own it cannot pass that on; what it left open is closed here.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    try:
+        await asyncio.wait({stopping}, timeout=timeout_s)
+    finally:  # also where we are cancelled meanwhile
+        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+            _log.debug("the consumer did not stop cleanly")
+            stopping.cancel()
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(consumer._client.close(), 1.0)
 
 
 def _ssl_context(settings: KafkaSettings) -> Any:

@@ -29,23 +29,24 @@ from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.pipeline import Pipeline
 from stream.annotate.progress import Progress
 from stream.annotate.publish import OpenPublisher, publishers
-from stream.annotate.refusals import refusal
 from stream.annotate.shadow import Shadow
 from stream.annotate.tracing import open_tracing
 from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.codec import JSON_VALUES
 from stream.errors import BrokerError, StalledError, StreamError
-from stream.kafka import connection
+from stream.kafka import connection, stop_consumer
 from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
 from stream.metrics import Metrics
+from stream.outages import passes
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
+from stream.refusals import refusal
 from stream.registry import labelled_events, open_registry
 from stream.settings import Settings
 from stream.topicwatch import BrokerSilentError, TopicWatch
-from stream.transactions import FencedError, PublishError
+from stream.transactions import PublishError
 
 _log = structlog.get_logger(__name__)
 
@@ -210,12 +211,12 @@ class Annotator:
                 await self._member(topic, partitions, threads)
             except Exception as raised:
                 error = _decisive(raised)
-                if isinstance(error, TopicChangedError):
-                    self.progress.forget()
-                elif not isinstance(error, FencedError | PublishError | KafkaError | BrokerSilentError):
-                    raise error from None
                 if refused := refusal(error):
                     raise refused from error
+                if isinstance(error, TopicChangedError):
+                    self.progress.forget()
+                elif not passes(error):
+                    raise error from None
                 failures = 0 if self.progress.finished_messages > finished_before else failures + 1
                 await self._pause_before_rejoin(error, failures)
 
@@ -263,7 +264,7 @@ class Annotator:
             raise PublishError("the brokers did not answer in time") from None
         finally:
             self._pipeline = None
-            await _leave(consumer, settings.revoke_timeout_s)
+            await stop_consumer(consumer, settings.revoke_timeout_s)
 
     async def _run_pipeline(
         self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int, topic: InputTopic
@@ -390,23 +391,6 @@ class Annotator:
             # The position passes transaction markers, which nobody commits.
             return not partition.ledger and not partition.held and await consumer.position(tp) >= end
         return end == 0 or (await consumer.committed(tp) or 0) >= end
-
-
-async def _leave(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
-    """Leave the group and close; a consumer that is broken neither holds us up nor ends us.
-
-    aiokafka awaits fetches that it has cancelled, so its ``stop`` can end as cancelled though nobody
-    cancelled us. As a task of its own it cannot pass that on; what it left open is closed here.
-    """
-    stopping = asyncio.ensure_future(consumer.stop())
-    try:
-        await asyncio.wait({stopping}, timeout=timeout_s)
-    finally:  # also where we are cancelled meanwhile
-        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
-            _log.debug("the consumer did not stop cleanly")
-            stopping.cancel()
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(consumer._client.close(), 1.0)
 
 
 def _decisive(raised: BaseException) -> BaseException:

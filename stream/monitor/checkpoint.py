@@ -8,6 +8,7 @@ the records come again. A monitor whose partition has moved is fenced, however l
 import asyncio
 import time
 from asyncio import CancelledError
+from typing import Final
 
 import structlog
 from faust.types import TP
@@ -19,11 +20,16 @@ from stream.monitor.events import Alert, WindowCounter
 from stream.monitor.owned import OwnedPartitions
 from stream.monitor.partitions import Partitions
 from stream.monitor.signalling import SignalChanges
+from stream.monitor.state import BrokenStateError
 from stream.monitor.store import count_records, signal_records
+from stream.outages import passes
 from stream.records import Output, Record
 from stream.settings import Settings
 from stream.topics import partition_of
 from stream.transactions import FencedError
+
+FENCED_S: Final = 5.0
+"""A partition that is still ours so long after we were fenced is ours again: the one who did it is gone."""
 
 _log = structlog.get_logger(__name__)
 
@@ -54,7 +60,7 @@ class Checkpointer:
         """One checkpoint of everything that has changed; whether all that we hold is still ours.
 
         Raises:
-            PublishError: a transaction failed. Nothing of it became visible; a restart repeats it.
+            RefusedError, PublishError: the cluster refuses for good what we write.
         """
         async with self._lock:
             began = time.monotonic()
@@ -97,11 +103,11 @@ class Checkpointer:
 
     async def _commit(self, tp: TP, output: Output, state: list[Record], next_offset: int) -> None:
         """One transaction. What was taken of a partition and did not get through is lost to this process, so
-        the partition is, too: its records come again, here or elsewhere, after the next rebalance.
+        the partition is, too: it is taken over again, and its records come again, here or elsewhere.
         """
         transactions = self._owned.transactions(tp)
         if transactions is None:
-            self._partitions.lose(tp)
+            self._partitions.lose(tp, "it is being taken over")
             return
         changelog = self._changelogs[tp.topic], tp.partition
         if state:
@@ -111,17 +117,28 @@ class Checkpointer:
         except BaseException as error:
             # A rebalance that did not wait may have given the partition anew: that one is not ours to lose.
             held = self._owned.transactions(tp) is transactions
-            if held:
-                self._partitions.lose(tp)
-            if isinstance(error, FencedError):
+            if held and isinstance(error, FencedError):
+                self._partitions.lose(tp, "another monitor has taken it over", FENCED_S)
                 _log.warning("another monitor has taken over", topic=tp.topic, partition=tp.partition)
-            elif held or isinstance(error, CancelledError):
+            elif held:
+                self._partitions.lose(tp, f"its checkpoint failed: {error!r}")
+            if isinstance(error, CancelledError) or (held and not passes(error)):
                 raise
+            if held and not isinstance(error, FencedError):
+                _log.warning(
+                    "a checkpoint failed; its records come again",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    reason=str(error),
+                )
             return
         if self._owned.transactions(tp) is transactions:
             self.committed[tp] = next_offset
             if state:
-                self._owned.apply(tp, state, last_offsets[changelog], time.time())
+                try:
+                    self._owned.apply(tp, state, last_offsets[changelog], time.time())
+                except BrokenStateError as error:
+                    self._partitions.lose(tp, str(error))
 
     def _alerts(self, changes: CountChanges | SignalChanges, now_ms: int) -> Output:
         output: Output = {}

@@ -15,18 +15,25 @@ not used, or replaced here:
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 import faust
+import structlog
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
+from stream.errors import RecordError
 from stream.kafka import connection
+from stream.outages import RETRY_S, passes
 from stream.settings import KafkaSettings
+
+_log = structlog.get_logger(__name__)
 
 _FAUST_LOGGER = logging.getLogger("faust.monitor")
 """Faust logs under the module of a subclass; these lines are a library's, so they go with the library's."""
@@ -39,6 +46,8 @@ FETCH_S: Final = 0.2
 """Longest that one fetch waits for records: seeks and questions wait for it."""
 
 IDLE_S: Final = 0.05
+
+_UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
 
 
 class CommittedConsumerThread(AIOKafkaConsumerThread):
@@ -64,6 +73,15 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
         if task.done() and not task.cancelled():
             return cast(BaseException | None, task.exception())
         return cast(BaseException | None, coordinator._pending_exception)
+
+    async def go_on_after_failure(self) -> None:
+        """Tell aiokafka that its failure was heard of: it then tries to join again."""
+
+        async def hear() -> None:
+            with contextlib.suppress(KafkaError):
+                self._ensure_consumer()._coordinator.check_errors()
+
+        await self.call_thread(hear)
 
     async def refresh_metadata(self) -> None:
         await self.call_thread(self._ensure_consumer()._client.force_metadata_update)
@@ -126,7 +144,20 @@ class CommittedConsumer(Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         async def fetch(asked: set[TP]) -> Any:
-            return await super(CommittedConsumer, self)._getmany(asked, min(timeout, FETCH_S))
+            try:
+                return await super(CommittedConsumer, self)._getmany(asked, min(timeout, FETCH_S))
+            except _UNREADABLE as error:
+                places = ", ".join(f"{tp.topic} {tp.partition}" for tp in sorted(asked))
+                raise RecordError(
+                    f"a batch of one of these partitions cannot be read: {places} ({error!r}): see the "
+                    "broker's log"
+                ) from error
+            except KafkaError as error:
+                if not passes(error):
+                    raise
+                _log.warning("nothing could be fetched; trying again", reason=repr(error))
+                await asyncio.sleep(RETRY_S)
+                return {}
 
         records = await self.gate.fetch(active_partitions or (), fetch)
         for tp, found in records.items():
@@ -163,6 +194,9 @@ class CommittedConsumer(Consumer):
 
     def group_failure(self) -> BaseException | None:
         return self._thread.group_failure()
+
+    async def go_on_after_failure(self) -> None:
+        await self._thread.go_on_after_failure()
 
     def lag(self, tp: TP) -> int:
         return self._thread.lag(tp)

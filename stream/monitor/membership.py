@@ -3,14 +3,16 @@
     revoked  ─► last checkpoint, in bounded time ─► all dropped and released      (the group waits for this)
     assigned ─► fence ─► recover ─► seek ─► read                          (it does not wait for this)
 
-A partition that another monitor has fenced, while the group still says that it is ours, is taken over again.
+A partition that was lost while the group still says that it is ours is taken over again: to another monitor
+that fenced us, to brokers that did not answer, or to a disk that cannot be read. ``stream.monitor.watch``
+ends that after ``stall_timeout_s``.
 """
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from faust.types import TP
@@ -22,10 +24,9 @@ from stream.monitor.driver import MonitorApp
 from stream.monitor.owned import OwnedPartitions
 from stream.monitor.partitions import Partitions
 from stream.monitor.standstill import NEVER
+from stream.monitor.state import BrokenStateError
+from stream.outages import passes
 from stream.settings import Settings
-
-RETAKE_S: Final = 5.0
-"""A partition that is still ours so long after it was lost is ours again: the one who fenced us is gone."""
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +72,7 @@ class Membership:
         """Take what was lost over again, where it is still ours after a while."""
         now = time.monotonic()
         lost = {
-            tp for tp, at in self._partitions.lost.items() if now - at >= RETAKE_S and tp in self.assigned
+            tp for tp, loss in self._partitions.lost.items() if now >= loss.again_at and tp in self.assigned
         }
         if lost and (self._work is None or self._work.done()):
             _log.warning("partitions are taken over again", partitions=len(lost))
@@ -108,10 +109,16 @@ class Membership:
         self._work = asyncio.create_task(self._take_over_or_fail(self.assigned))
 
     async def _take_over_or_fail(self, tps: Iterable[TP]) -> None:
+        tps = tuple(tps)
         try:
-            await self._take_over(tuple(tps))
+            await self._take_over(tps)
         except Exception as error:  # whatever it is, a partition that nobody reads must end the process
-            self._fail(error, "taking over partitions")
+            if not (isinstance(error, BrokenStateError) or passes(error)):
+                self._fail(error, "taking over partitions")
+                return
+            _log.warning("partitions could not be taken over; trying again", reason=str(error))
+            for tp in tps:
+                self._partitions.lose(tp, f"it could not be taken over: {error}")
 
     async def _take_over(self, tps: tuple[TP, ...]) -> None:
         consumer = self._app.committed_consumer

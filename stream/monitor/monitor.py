@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from stream.errors import StreamError
+from stream.errors import BrokerError, StalledError, StreamError
 from stream.monitor.board import Board
 from stream.monitor.checkpoint import Checkpointer
 from stream.monitor.driver import MonitorApp, broker_options
@@ -27,6 +27,8 @@ from stream.monitor.partitions import Partitions
 from stream.monitor.rulesfile import RulesFile
 from stream.monitor.tail import Tail
 from stream.monitor.watch import Watch
+from stream.outages import passes
+from stream.refusals import refusal
 from stream.settings import Settings
 
 STOP_TIMEOUT_S: Final = 10.0
@@ -79,10 +81,10 @@ class Monitor:
         """What is missing, where nothing has failed; None when all is well."""
         if trouble := self._watch.trouble:
             return trouble
+        for tp, loss in self.partitions.lost.items():
+            return f"{tp.topic}, partition {tp.partition} was lost ({loss.why}); it is taken over again"
         if not self.membership.complete.is_set():
             return "partitions are being taken over"
-        if self.partitions.lost:
-            return "another monitor has taken over partitions that the group says are ours"
         return None if self.tail.caught_up.is_set() else "the published topics are still being read"
 
     def start(self) -> None:
@@ -111,7 +113,7 @@ class Monitor:
         """Remember the first failure, and stop."""
         if self.failure is None:
             _log.error("a part of the monitor has failed; it ends", part=what, error=repr(error))
-            self.failure = error if isinstance(error, StreamError) else MonitorError(f"{what}: {error!r}")
+            self.failure = _told(error, what)
         self._failed.set()
 
     async def run_until(self, stopped: asyncio.Event) -> None:
@@ -174,8 +176,12 @@ class Monitor:
             if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
                 ticked_at = time.monotonic()
                 self.partitions.tick(list(self.board.firing()), time.time())
-            async with asyncio.timeout(self.settings.stall_timeout_s):
-                await self._checkpointer.write()
+            limit_s = self.settings.stall_timeout_s
+            try:
+                async with asyncio.timeout(limit_s):
+                    await self._checkpointer.write()
+            except TimeoutError:
+                raise StalledError(f"no broker has answered a checkpoint for {limit_s:.0f} s") from None
 
     async def _stops_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -197,9 +203,20 @@ class Monitor:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             if self._app.crashed:
-                raise MonitorError(f"Faust has crashed: {self._app.crash_reason!r}")
+                raise _told(self._app.crash_reason or MonitorError("unknown"), "Faust")
             self.metrics.show_precision(self.board.precision())
             self.board.prune(datetime.now(UTC) - timedelta(days=self.settings.retention_days))
+
+
+def _told(error: BaseException, what: str) -> StreamError:
+    """What has failed, as the error whose exit code tells a supervisor what to look at."""
+    if isinstance(error, StreamError):
+        return error
+    if refused := refusal(error):
+        return refused
+    if passes(error):
+        return BrokerError(f"{what}: the brokers do not serve us ({error!r})")
+    return MonitorError(f"{what}: {error!r}")
 
 
 def _faust_app(settings: Settings, partitions: int) -> MonitorApp:

@@ -5,7 +5,9 @@ loaded once its state has been read from the changelog.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,19 +21,30 @@ from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.rules import DAY_S, RuleSet
 from stream.monitor.signalling import SignalPartition
-from stream.monitor.state import PartitionState
+from stream.monitor.state import BrokenStateError, PartitionState
 from stream.monitor.store import load_author, load_clock, load_counts, names_from
 from stream.settings import Settings
 
 IDLE_S = 5.0
 """Without a delta for this long, wall-clock time lets windows end."""
 
+RETAKE_S = 1.0
+"""So long after a partition was lost to an outage or a broken disk, it is taken over again."""
+
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why a partition was lost, and when to take it over again (monotonic) if it is still ours then."""
+
+    why: str
+    again_at: float
 
 
 class Partitions:
     """Takes events to the partition that they belong to. ``taken`` counts them; ``lost`` holds the partitions
-    that turned out, between two rebalances, to be ours no longer, and when that was.
+    that were lost between two rebalances: taken by another monitor, or to an outage or a broken disk.
     """
 
     def __init__(self, settings: Settings, metrics: MonitorMetrics, rules: RuleSet) -> None:
@@ -40,7 +53,7 @@ class Partitions:
         self.counts: dict[int, CountPartition] = {}
         self.signals: dict[int, SignalPartition] = {}
         self.taken = 0
-        self.lost: dict[TP, float] = {}
+        self.lost: dict[TP, Loss] = {}
         self._settings = settings
         self._policy = CountPolicy(
             base_s=settings.count_window_s,
@@ -90,10 +103,10 @@ class Partitions:
         self.lost.clear()
         self.metrics.partitions.set(0)
 
-    def lose(self, tp: TP) -> None:
+    def lose(self, tp: TP, why: str, again_s: float = RETAKE_S) -> None:
         """This one is no longer ours, or what we hold of it is not what Kafka has."""
         (self.counts if tp.topic == self._settings.topics.counts else self.signals).pop(tp.partition, None)
-        self.lost[tp] = time.monotonic()
+        self.lost[tp] = Loss(why, time.monotonic() + again_s)
         self.metrics.partitions.set(len(self.counts) + len(self.signals))
 
     def use(self, rules: RuleSet) -> None:
@@ -128,7 +141,8 @@ class Partitions:
             return
         self.taken += 1
         if message.value is None and message.key is not None:
-            partition.forget(message.key.decode(errors="replace"), message.offset)
+            with self._losing_broken(message.partition):
+                partition.forget(message.key.decode(errors="replace"), message.offset)
             return
         try:
             signal = DistressSignal.model_validate_json(message.value or b"")
@@ -137,7 +151,8 @@ class Partitions:
             partition.skip(message.offset)
             return
         self.metrics.signals.inc()
-        self._tell(partition.apply(signal, message.offset, _published(message)))
+        with self._losing_broken(message.partition):
+            self._tell(partition.apply(signal, message.offset, _published(message)))
 
     def tick(self, firing: Iterable[Alert], now: float) -> None:
         """Let wall-clock time pass, for what waits for no record.
@@ -150,16 +165,24 @@ class Partitions:
                 of_authors.setdefault(alert.shard, []).append(alert)
             elif alert.shard in self.counts:
                 self._tell(self.counts[alert.shard].end_if_orphaned(alert, now))
-        for number, signals in self.signals.items():
-            self._tell(signals.tick(of_authors.get(number, ()), now))
+        for number, signals in list(self.signals.items()):
+            with self._losing_broken(number):
+                self._tell(signals.tick(of_authors.get(number, ()), now))
+                self._sweep(number, signals, now)
         for number, counts in self.counts.items():
             if time.monotonic() - self._delta_at[number] >= IDLE_S:
                 self._tell(counts.tick(now))
-        for number, signals in self.signals.items():
-            self._sweep(number, signals, now)
         self.metrics.late.set(sum(counts.late_messages for counts in self.counts.values()))
         self.metrics.early.set(sum(counts.checkpoint.early for counts in self.counts.values()))
         self._show_drift()
+
+    @contextmanager
+    def _losing_broken(self, number: int) -> Iterator[None]:
+        """Authors are read when they are needed, so a broken disk shows at any of them."""
+        try:
+            yield
+        except BrokenStateError as error:
+            self.lose(TP(self._settings.topics.signals, number), str(error))
 
     def _sweep(self, number: int, signals: SignalPartition, now: float) -> None:
         """Let some authors expire; in the course of time, all are looked at."""

@@ -5,10 +5,11 @@
 Every write carries, in the same atomic batch, the proof of what the values are: which changelog they were
 read from, and up to which offset. So they are a replay of the changelog's beginning whatever happened to the
 process, and a machine that loses its power loses the newest writes, not some of them. A store that cannot
-prove itself is emptied and read anew from the changelog. Nothing is dropped here that the changelog does not
-say to drop: expiry belongs to the fold, which writes a deletion.
+prove itself, or whose files are damaged, is emptied and read anew from the changelog. Nothing is dropped here
+that the changelog does not say to drop: expiry belongs to the fold, which writes a deletion.
 """
 
+import contextlib
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -68,7 +69,10 @@ class Changelog:
 
 
 class PartitionState(Protocol):
-    """Keys and values of one partition. ``proof`` is None where there is none."""
+    """Keys and values of one partition. ``proof`` is None where there is none.
+
+    Each use of it but ``clear`` and ``close`` may raise a ``BrokenStateError``.
+    """
 
     proof: Proof | None
 
@@ -147,29 +151,47 @@ class MemoryState:
         """It stays for the next assignment."""
 
 
+class BrokenStateError(Exception):
+    """The files cannot be read or written, and were thrown away: the changelog has all that they held."""
+
+
 class DiskState:
-    """State in RocksDB, in a folder of its own. Files that cannot be opened are replaced by empty ones."""
+    """State in RocksDB, in a folder of its own.
+
+    Each block of its files has a checksum, and is read only when it is asked for; so damage may show at the
+    opening, or much later. Either way the files are deleted and an opening gives empty ones. What has shown
+    damage while it was open stays unusable until ``clear``: it must not look like a state without keys.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._db: Rdict | None = None
+        self.proof: Proof | None = None
         try:
             self._db = _open(folder)
             self.proof = self._read_proof()
-        except (
-            Exception
-        ) as error:  # rocksdict raises bare exceptions; whatever it is, the changelog has it all
-            _log.warning("local state cannot be read; it is read anew from the changelog", reason=str(error))
-            shutil.rmtree(folder, ignore_errors=True)
-            self._db, self.proof = _open(folder), None
+        except BrokenStateError:
+            self._db = _open(folder)
+        except Exception as error:  # rocksdict raises bare exceptions
+            self._throw_away(error)
+            self._db = _open(folder)
 
     def get(self, key: bytes) -> bytes | None:
-        return cast(bytes | None, self._db.get(key))
+        with self._sound() as db:
+            return cast(bytes | None, db.get(key))
 
     def items(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        found = cast(
-            Iterator[tuple[bytes, bytes]], self._db.items(from_key=start) if start else self._db.items()
-        )
-        return (item for item in found if item[0] != _PROOF)
+        with self._sound() as db:
+            found = db.iter()
+            try:
+                found.seek(start)
+                while found.valid():
+                    if (key := found.key()) != _PROOF:
+                        yield key, found.value()
+                    found.next()
+                found.status()  # raises where it has ended at a block that cannot be read
+            finally:
+                del found  # it would keep the files open
 
     def apply(self, changes: Iterable[Change], proof: Proof) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -179,20 +201,46 @@ class DiskState:
             else:
                 batch.put(key, value)
         batch.put(_PROOF, orjson.dumps(asdict(proof)))
-        self._db.write(batch)
+        with self._sound() as db:
+            db.write(batch)
         self.proof = proof
 
     def clear(self) -> None:
-        self._db.close()
-        shutil.rmtree(self._folder)
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
         self._db, self.proof = _open(self._folder), None
 
     def close(self) -> None:
-        self._db.close()
+        db, self._db = self._db, None
+        if db is not None:
+            with contextlib.suppress(Exception):  # what could not be written is in the changelog
+                db.close()
+
+    @contextlib.contextmanager
+    def _sound(self) -> Iterator[Rdict]:
+        """The open database; whatever it raises is the end of its files."""
+        if self._db is None:
+            raise BrokenStateError(f"{self._folder} is closed")
+        try:
+            yield self._db
+        except Exception as error:  # rocksdict raises bare exceptions
+            self._throw_away(error)
+            raise BrokenStateError(f"{self._folder} cannot be used: {error}") from None
+
+    def _throw_away(self, error: Exception) -> None:
+        _log.warning(
+            "local state cannot be used; it is deleted, and read anew from the changelog",
+            folder=str(self._folder),
+            reason=str(error),
+        )
+        self.close()
+        self.proof = None
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read_proof(self) -> Proof | None:
-        value = self._db.get(_PROOF)
-        return None if value is None else Proof(**orjson.loads(value))
+        with self._sound() as db:
+            value = db.get(_PROOF)
+            return None if value is None else Proof(**orjson.loads(value))
 
 
 def _open(folder: Path) -> Rdict:

@@ -10,13 +10,16 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
-from stream.kafka import connection
+from stream.kafka import connection, stop_consumer
 from stream.monitor.board import Board
 from stream.monitor.events import Alert, Review, WindowCounter
+from stream.outages import through_outages
 from stream.settings import Settings
 
 COUNTERS_BACK_S: Final = 24 * 3600
 """How far back counters are read at the start."""
+
+STOP_S: Final = 5.0
 
 _POLL_MS: Final = 500
 
@@ -38,20 +41,29 @@ class Tail:
         self._on_alert = on_alert
         names = settings.topics
         self._topics = (names.counters, names.alerts, names.reviews)
+        self._positions: dict[TopicPartition, int] = {}
         self._partitions = [
             TopicPartition(topic, number) for topic in self._topics for number in range(partitions[topic])
         ]
 
     async def run(self) -> None:
-        """Read for ever."""
+        """Read for ever, through outages."""
+        await through_outages(self.read, "the board")
+
+    async def read(self) -> None:
+        """Read for ever, from where reading ended before.
+
+        Raises:
+            KafkaError: the brokers do not serve us.
+        """
         consumer = AIOKafkaConsumer(
             **connection(self._settings),
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
-        await consumer.start()
         try:
+            await consumer.start()
             ends = await self._seek(consumer)
             while True:
                 unread = [tp for tp, end in ends.items() if await consumer.position(tp) < end]
@@ -59,14 +71,15 @@ class Tail:
                 if not ends:
                     self.caught_up.set()
                 batches = await consumer.getmany(timeout_ms=_POLL_MS)
-                for records in batches.values():
+                for tp, records in batches.items():
                     for record in records:
                         self._take(record)
+                    self._positions[tp] = records[-1].offset + 1
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer, STOP_S)
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-        """Go to the beginning, with counters only to recent ones; the ends at this moment."""
+        """Go on, or to the beginning, with counters only to recent ones; the ends at this moment."""
         consumer.assign(self._partitions)
         recent_ms = int((time.time() - COUNTERS_BACK_S) * 1000)
         counters = [tp for tp in self._partitions if tp.topic == self._settings.topics.counters]
@@ -75,6 +88,9 @@ class Tail:
         await consumer.seek_to_beginning(*(tp for tp in self._partitions if tp not in counters))
         for tp in counters:
             consumer.seek(tp, begin[tp].offset if begin.get(tp) else ends[tp])
+        for tp, position in self._positions.items():
+            if position <= ends[tp]:
+                consumer.seek(tp, position)
         return ends
 
     def _take(self, record: "ConsumerRecord[bytes, bytes]") -> None:
@@ -107,7 +123,7 @@ async def read_board(settings: Settings, partitions: dict[str, int]) -> Board:
     """A board of what there is now, for commands."""
     board = Board()
     tail = Tail(settings, board, partitions, lambda: None)
-    reading = asyncio.create_task(tail.run())
+    reading = asyncio.create_task(tail.read())
     caught_up = asyncio.create_task(tail.caught_up.wait())
     try:
         await asyncio.wait({reading, caught_up}, return_when=asyncio.FIRST_COMPLETED)

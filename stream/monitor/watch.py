@@ -5,10 +5,12 @@ failed is not ready all the same.
 """
 
 import asyncio
+import contextlib
 import time
 from typing import Final
 
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from stream.errors import BrokerError, StalledError, TopicError
@@ -17,6 +19,7 @@ from stream.monitor.driver import MonitorApp
 from stream.monitor.membership import Membership
 from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.standstill import Standstill
+from stream.refusals import refusal
 from stream.settings import Settings
 from stream.topicwatch import BrokerSilentError, TopicWatch
 
@@ -64,7 +67,7 @@ class Watch:
             await asyncio.sleep(INTERVAL_S)
             now = time.monotonic()
             if reason := self._app.committed_consumer.group_failure():
-                raise BrokerError(f"the consumer group refuses us ({reason!r}): check session_timeout_ms")
+                await self._bear(reason)
             ours = self._membership.ours()
             self._show_lag(ours)
             self._standstill.look(ours, now)
@@ -82,6 +85,23 @@ class Watch:
             elif now - unassigned_since >= limit_s:
                 raise StalledError(f"the consumer group has given us no answer for {limit_s:.0f} s")
             self._membership.retake()
+
+    async def _bear(self, reason: BaseException) -> None:
+        """A failure in the group: one that passes is gone on after, as far as aiokafka lets us.
+
+        Raises:
+            StreamError: it stays.
+        """
+        if refused := refusal(reason):
+            raise refused from reason
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await self._app.committed_consumer.go_on_after_failure()
+        except TimeoutError:
+            return
+        if self._app.committed_consumer.group_failure() is reason:
+            raise BrokerError(f"the consumer group gives us nothing more ({reason!r})")
+        _log.warning("the consumer group failed us; joining again", reason=repr(reason))
 
     async def of_topics(self) -> None:
         """Watch brokers and topics.
@@ -116,7 +136,8 @@ class Watch:
                     if sizes.setdefault(name, view.partitions) != view.partitions:
                         sizes[name] = view.partitions
                         _log.info("a topic has grown", topic=name, partitions=view.partitions)
-                        await self._app.committed_consumer.refresh_metadata()
+                        with contextlib.suppress(KafkaError):  # then it is told by the next one
+                            await self._app.committed_consumer.refresh_metadata()
                 if time.monotonic() - self._answered_at >= self._settings.stall_timeout_s:
                     raise StalledError(f"no broker has answered for {self._settings.stall_timeout_s:.0f} s")
                 await asyncio.sleep(2 * INTERVAL_S)

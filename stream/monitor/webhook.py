@@ -22,17 +22,21 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from pydantic import ValidationError
 
+from stream.deadline import Deadline
 from stream.errors import SettingsError
-from stream.kafka import connection
+from stream.kafka import connection, stop_consumer
 from stream.monitor import targets
 from stream.monitor.board import Board
 from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
+from stream.outages import through_outages
 from stream.settings import Settings
+from stream.transactions import stop_producer
 
 REQUEST_TIMEOUT_S: Final = 10.0
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
+STOP_S: Final = 5.0
 _WORTH_A_RETRY: Final = frozenset({408, 425, 429})
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +44,10 @@ _log = structlog.get_logger(__name__)
 
 class RefusedError(Exception):
     """The receiver has answered that it will never take this."""
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    await stop_producer(producer, Deadline(STOP_S))
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
@@ -69,7 +77,13 @@ class Webhook:
         self._metrics = metrics
 
     async def run(self) -> None:
-        """Deliver for ever. An alert's offset is committed once it is delivered or in the dead letters."""
+        """Deliver for ever, through outages of the brokers.
+
+        An alert's offset is committed once it is delivered or in the dead letters.
+        """
+        await through_outages(self._deliver_all, "the webhook")
+
+    async def _deliver_all(self) -> None:
         async with AsyncExitStack() as stack:
             consumer = AIOKafkaConsumer(
                 self._settings.topics.alerts,
@@ -84,9 +98,10 @@ class Webhook:
             producer = AIOKafkaProducer(**connection(self._settings), enable_idempotence=True)
             session = targets.session(self._settings, REQUEST_TIMEOUT_S)
             await stack.enter_async_context(session)
-            for client in (consumer, producer):
-                await client.start()
-                stack.push_async_callback(client.stop)
+            stack.push_async_callback(stop_consumer, consumer, STOP_S)
+            await consumer.start()
+            stack.push_async_callback(_stop, producer)
+            await producer.start()
             async for record in consumer:
                 await self._handle(record, session, producer)
                 place = TopicPartition(record.topic, record.partition)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from faust.types import TP
 
 from stream.admin import add_partitions, create_topics, partition_counts
 from stream.errors import StalledError, TopicError
@@ -15,14 +16,17 @@ from stream.events import ALL_CHANNELS, CountDelta
 from stream.monitor.app import running
 from stream.monitor.changelogs import changelog_of
 from stream.monitor.partitions import Partitions
+from stream.monitor.state import DiskState
+from stream.monitor.store import load_author
 from stream.settings import Settings
 from tests.brokers import ApacheKafka, Broker
 from tests.records import Record, delete_topic, produce
 from tests.stream.monitor.conftest import MonitorTopics
-from tests.stream.monitor.factories import delta
-from tests.stream.monitor.test_app import delta_record, two_channels, until
+from tests.stream.monitor.factories import delta, signal
+from tests.stream.monitor.test_app import delta_record, signal_record, two_channels, until
 from tests.stream.monitor.test_delivery import eventually
 from tests.stream.monitor.test_health import ends, get
+from tests.stream.monitor.test_state import damage
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +172,76 @@ async def test_one_partition_that_stands_still_while_the_others_move_ends_the_mo
         error = await ending
     assert isinstance(error, StalledError)
     assert "partition 0 stands still" in str(error)
+
+
+@pytest.mark.timeout(180)
+async def test_a_broker_that_is_killed_at_work_costs_the_monitor_nothing_but_time(
+    mortal: ApacheKafka, tmp_path: Path, broker: Broker
+) -> None:
+    settings = Settings(
+        bootstrap_servers=mortal.bootstrap_servers,
+        input_topic="messages",
+        topic_prefix="emotions",
+        state_dir=tmp_path / "state",
+        partitions=1,
+        checkpoint_interval_ms=50,
+        transaction_timeout_ms=2000,
+        session_timeout_ms=6000,
+    )
+    await create_topics(settings)
+    servers, topic = mortal.bootstrap_servers, settings.topics.counts
+    async with running(settings) as started:
+        await produce(servers, topic, map(delta_record, two_channels(10)))
+        await until(settings, Counter({("support", "joy"): 10, (ALL_CHANNELS, "joy"): 10}))
+        mortal.crash()
+        # Taken, and never committed: the transaction that would say so finds no broker until it is too late.
+        started.monitor.partitions.counts[0].apply(next(iter(two_channels(1, first=10))), 10_000)
+        await eventually(lambda: bool(started.monitor.partitions.lost), timeout_s=30)
+        assert "checkpoint failed" in (started.monitor.not_ready_because or "")
+        await asyncio.to_thread(mortal.start)
+        await produce(servers, topic, map(delta_record, two_channels(5, first=10)))
+        await until(settings, Counter({("support", "joy"): 15, (ALL_CHANNELS, "joy"): 15}), timeout_s=60)
+        await eventually(lambda: started.monitor.ready, timeout_s=30)
+        assert started.monitor.failure is None
+
+
+async def test_a_store_that_is_damaged_on_the_disk_is_read_anew_and_skews_no_count(
+    monitor_topics: MonitorTopics,
+) -> None:
+    """Of the counts, all is read at the start; of the authors, each when a signal of theirs comes."""
+    settings = await monitor_topics(partitions=1)
+    servers, names = settings.bootstrap_servers or "", settings.topics
+    channels = [f"channel-{n:03}" for n in range(150)]
+    start = time.time() // 60 * 60
+
+    async def one_more(offset: int) -> None:
+        deltas = [delta({start: {"joy": 1}}, first=offset, channel=channel) for channel in channels]
+        signals = [signal(0.1, author=channel, offset=offset + n) for n, channel in enumerate(channels)]
+        await produce(servers, names.counts, map(delta_record, deltas))
+        await produce(servers, names.signals, map(signal_record, signals))
+
+    async with running(settings) as started:
+        await one_more(0)
+        await until(settings, Counter(dict.fromkeys(((channel, "joy") for channel in channels), 1)))
+        await eventually(lambda: started.monitor.metrics.signals._value.get() == len(channels))
+    for topic in (names.counts, names.signals):
+        folder = settings.state_dir / changelog_of(settings, topic) / "0"
+        state = DiskState(folder)
+        assert len(list(state.items())) > len(channels)
+        state._db.flush()
+        state._db.compact_range(None, None)
+        state.close()
+        damage(folder, "*.sst", 0.5)
+    async with running(settings) as started:
+        await one_more(1000)
+        await until(settings, Counter(dict.fromkeys(((channel, "joy") for channel in channels), 2)))
+        monitor = started.monitor
+
+        def remembered() -> bool:
+            if not monitor.ready or 0 not in monitor.partitions.signals:
+                return False
+            author = load_author(monitor.membership._owned.state(TP(names.signals, 0)), channels[75])
+            return author is not None and len(author.seen) == 2
+
+        await eventually(remembered)
+        assert monitor.failure is None

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from stream.errors import BrokerError, StalledError, StreamError
+from stream.errors import SettingsError, StalledError, StreamError
 from stream.monitor.app import Running, running
 from stream.monitor.partitions import Partitions
 from stream.settings import Settings
@@ -113,7 +113,7 @@ async def test_a_group_that_refuses_the_monitor_ends_it(monitor_topics: MonitorT
     settings = await monitor_topics(session_timeout_ms=10)
     async with running(settings) as started:
         error = await ends(started)
-    assert isinstance(error, BrokerError)
+    assert isinstance(error, SettingsError)
     assert "session_timeout_ms" in str(error)
 
 

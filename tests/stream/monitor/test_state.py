@@ -1,7 +1,9 @@
 """Local state equals a replay of its changelog, whatever happens to process, machine, files and topic."""
 
+import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rocksdict import AccessType, Options, Rdict
 
 from stream.monitor.owned import discard_old_files
-from stream.monitor.state import TRUSTED_S, Change, Changelog, DiskState, MemoryState, Proof, doubt, resume
+from stream.monitor.state import (
+    TRUSTED_S,
+    BrokenStateError,
+    Change,
+    Changelog,
+    DiskState,
+    MemoryState,
+    Proof,
+    doubt,
+    resume,
+)
 from stream.settings import Settings
 
 KEYS = [f"author-{n}".encode() for n in range(6)]
@@ -184,6 +196,78 @@ def test_files_that_are_no_store_are_replaced(tmp_path: Path) -> None:
     state = DiskState(folder)
     assert state.proof is None
     assert list(state.items()) == []
+    state.close()
+
+
+AUTHORS = [f"author-{n:04}".encode() for n in range(400)]
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """A closed store whose one table has many blocks."""
+    folder = tmp_path / "state"
+    state = DiskState(folder)
+    state.apply([(key, os.urandom(200)) for key in AUTHORS], Proof("topic", 1, 0.0))
+    state._db.flush()
+    state._db.compact_range(None, None)
+    state.close()
+    return folder
+
+
+def damage(folder: Path, pattern: str, place: float) -> None:
+    """Invert some bytes of a file: at a fraction of its length, or so many bytes before its end."""
+    (path,) = folder.glob(pattern)
+    content = bytearray(path.read_bytes())
+    begin = int(len(content) * place) if place >= 0 else len(content) + int(place)
+    for at in range(begin, min(len(content), begin + 16)):
+        content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+DAMAGE_SEEN_AT_OPENING = {
+    "the first block": ("*.sst", 0.0),
+    "the table's properties": ("*.sst", -1200),
+    "the table's footer": ("*.sst", -53),
+    "the manifest": ("MANIFEST-*", 0.5),
+    "the pointer to the manifest": ("CURRENT", 0.0),
+}
+
+
+@pytest.mark.parametrize("place", DAMAGE_SEEN_AT_OPENING)
+def test_damage_that_the_opening_sees_leaves_an_empty_store(filled: Path, place: str) -> None:
+    damage(filled, *DAMAGE_SEEN_AT_OPENING[place])
+    state = DiskState(filled)
+    assert resume(state, Changelog("topic", 0, 9), 0.0) == 0
+    assert list(state.items()) == []
+    state.close()
+
+
+def get_all(state: DiskState) -> None:
+    for key in AUTHORS:
+        state.get(key)
+
+
+def read_through(state: DiskState) -> None:
+    list(state.items())
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("use", [get_all, read_through])
+def test_damage_that_only_a_read_sees_throws_the_store_away(
+    filled: Path, place: float, use: Callable[[DiskState], None]
+) -> None:
+    damage(filled, "*.sst", place)
+    state = DiskState(filled)
+    assert state.proof is not None
+    with pytest.raises(BrokenStateError, match="checksum"):
+        use(state)
+    with pytest.raises(BrokenStateError):  # until it is opened anew, it must not look empty
+        state.get(AUTHORS[0])
+    state.close()
+    state = DiskState(filled)
+    assert (state.proof, list(state.items())) == (None, [])
+    state.apply([(b"k", b"v")], PROOF)
+    assert state.get(b"k") == b"v"
     state.close()
 
 

@@ -1,10 +1,11 @@
-"""What the cluster refuses for good ends the annotator with the setting to change."""
+"""What the cluster refuses for good ends a program with what to change; what passes does not."""
 
 import pytest
 from aiokafka import errors
 
-from stream.annotate.refusals import refusal
-from stream.errors import BrokerError, RecordError, SettingsError
+from stream.errors import BrokerError, RecordError, SettingsError, TopicError
+from stream.outages import passes
+from stream.refusals import refusal
 from stream.transactions import FencedError, PublishError, RefusedError
 
 
@@ -32,6 +33,33 @@ def test_a_session_timeout_that_the_broker_does_not_take_is_a_setting_to_change(
     assert "session_timeout_ms" in str(told)
 
 
-@pytest.mark.parametrize("passing", [FencedError("x"), errors.KafkaConnectionError("x"), PublishError("x")])
+@pytest.mark.parametrize(
+    "passing",
+    [
+        FencedError("x"),
+        PublishError("x"),
+        BrokerError("x"),
+        errors.KafkaConnectionError("x"),
+        errors.CommitFailedError("x"),
+        TimeoutError(),
+        ConnectionResetError(),
+    ],
+)
 def test_what_may_pass_is_no_refusal(passing: Exception) -> None:
     assert refusal(passing) is None
+    assert passes(passing)
+
+
+@pytest.mark.parametrize(
+    "staying",
+    [
+        RefusedError("x"),
+        TopicError("x"),
+        SettingsError("x"),
+        ZeroDivisionError(),
+        errors.GroupAuthorizationFailedError("x"),
+        errors.SaslAuthenticationFailed("x"),
+    ],
+)
+def test_what_stays_does_not_pass(staying: Exception) -> None:
+    assert not passes(staying)

@@ -1,4 +1,4 @@
-"""Errors that joining again cannot cure: the cluster refuses what we ask for, and will next time too."""
+"""Errors that another try cannot cure: the cluster refuses what we ask for, and will next time too."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ _REMEDIES: dict[type[errors.KafkaError], tuple[type[StreamError], str]] = {
     ),
     errors.TopicAuthorizationFailedError: (
         BrokerError,
-        "this user needs READ on the input topic and WRITE on the output topics",
+        "this user needs READ on what is read and WRITE on what is written (docs/rights.md)",
     ),
     errors.TransactionalIdAuthorizationFailed: (
         BrokerError,

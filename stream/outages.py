@@ -1,0 +1,57 @@
+"""What passes: errors of brokers that die, restart, fence us or do not answer in time.
+
+One rule for every program that runs on: what passes is tried again, from what Kafka says is committed; what a
+cluster refuses for good (``stream.refusals``) ends the process with what to change; anything else is a fault
+of ours, and ends it, too. How long an outage may last is not decided here but by whoever watches over
+progress (``stall_timeout_s``).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from stream.errors import BrokerError
+from stream.refusals import refusal
+from stream.topicwatch import BrokerSilentError
+from stream.transactions import FencedError, PublishError
+
+RETRY_S: Final = 1.0
+
+_PASSING: Final = (
+    FencedError,
+    PublishError,
+    BrokerError,
+    BrokerSilentError,
+    KafkaError,
+    TimeoutError,
+    ConnectionError,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether trying again may help."""
+    return isinstance(error, _PASSING) and refusal(error) is None
+
+
+async def through_outages(work: Callable[[], Awaitable[None]], what: str) -> None:
+    """Do ``work``, and do it anew whenever it ends with an error that passes.
+
+    Raises:
+        StreamError: the cluster refuses something for good.
+        Exception: whatever else ``work`` raises.
+    """
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            if refused := refusal(error):
+                raise refused from error
+            if not passes(error):
+                raise
+            _log.warning("the brokers do not serve us; trying again", part=what, reason=repr(error))
+        await asyncio.sleep(RETRY_S)
