@@ -8,6 +8,7 @@ What both brokers promise alike (marked every_broker) is tested on the embedded 
 
 import contextlib
 import functools
+import logging
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import structlog
 from aiokafka.admin import NewTopic
 
 from stream.admin import connected, create_topics
@@ -181,3 +183,16 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("EMOTION_") and name != "EMOTION_DATA":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Whatever a test does to the logging of its process, the next one finds it as it was."""
+    names = [None, "aiokafka", "aiohttp", "asyncio", "faust", "mode"]
+    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    handlers = logging.getLogger().handlers
+    yield
+    for logger, level in before:
+        logger.setLevel(level)
+    logging.getLogger().handlers = handlers
+    structlog.reset_defaults()

@@ -2,26 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from stream import logs
 from stream.events import Message
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Puts the logging of the test session back."""
-    names = [None, "aiokafka", "aiohttp", "asyncio", "faust", "mode"]
-    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
-    handlers = logging.getLogger().handlers
-    yield
-    for logger, level in before:
-        logger.setLevel(level)
-    logging.getLogger().handlers = handlers
-    structlog.reset_defaults()
 
 
 def test_our_lines_and_those_of_libraries_have_one_form(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,6 @@ from tests.records import Record, Records, header, produce, read_committed_all
 
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
 GOOD = b'{"text": "joy: a neighbour"}'
-NOW = datetime.now(UTC)
 
 
 async def annotate_all(settings: Settings) -> Annotator:
@@ -60,7 +59,7 @@ async def test_a_time_outside_the_calendar_is_replaced_and_marked(topics: Topics
     annotator = await annotate_all(settings)
     events = await labelled(settings)
     assert [event.ts_replaced for event in events] == [None, *["message"] * len(times), None]
-    assert all(abs(event.ts - NOW) < timedelta(minutes=5) for event in events)
+    assert all(abs(event.ts - datetime.now(UTC)) < timedelta(minutes=5) for event in events)
     replaced = annotator.metrics.registry.get_sample_value(
         "emotion_replaced_times_total", {"clock": "message"}
     )
@@ -90,26 +89,26 @@ async def test_a_record_time_stamp_that_cannot_be_right_is_replaced(configured: 
     await annotate_all(settings)
     events = await labelled(settings)
     assert [event.ts_replaced for event in events] == [None, "broker", None]
-    assert all(abs(event.ts - NOW) < timedelta(minutes=5) for event in events)
+    assert all(abs(event.ts - datetime.now(UTC)) < timedelta(minutes=5) for event in events)
     [letter] = await letters(settings)
     assert letter.timestamp_ms == wrong[scale]
     counts = await read_committed_all(str(settings.bootstrap_servers), settings.topics.counts)
     deltas = [CountDelta.model_validate_json(record.value or b"") for record in counts]
     starts = [window.start for delta in deltas for window in delta.windows]
-    assert all(abs(start - NOW) < timedelta(minutes=5) for start in starts)
+    assert all(abs(start - datetime.now(UTC)) < timedelta(minutes=5) for start in starts)
 
 
 async def test_a_message_ahead_of_the_brokers_limit_for_outputs_is_labelled(configured: Topics) -> None:
     limit = {"message.timestamp.after.max.ms": 60_000}
     settings = await configured(emotions=limit, counts=limit, signals=limit, dlq=limit)
-    ahead = (NOW + timedelta(minutes=4)).replace(microsecond=0)
+    ahead = (datetime.now(UTC) + timedelta(minutes=4)).replace(microsecond=0)
     message = orjson.dumps({"text": "joy: x", "author": "kim", "ts": ahead})
     await send(settings, Record(message, timestamp_ms=int(ahead.timestamp() * 1000)))
     await annotate_all(settings)
     assert max(event.ts for event in await labelled(settings)) == ahead
 
 
-OLD = int((NOW - timedelta(days=30)).timestamp() * 1000)
+OLD = int((datetime.now(UTC) - timedelta(days=30)).timestamp() * 1000)
 
 
 async def test_labels_of_a_backfill_live_for_their_retention(configured: Topics) -> None:

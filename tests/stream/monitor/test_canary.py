@@ -4,7 +4,6 @@ canary ─► messages ─► annotator ─► monitor ─► topics, webhook, l
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +11,6 @@ from typing import Any, Final
 import aiohttp
 import orjson
 import pytest
-import structlog
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -46,18 +44,6 @@ name = "mix"
 kind = "drift"
 min_messages = 1
 """
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    names = [None, "aiokafka", "aiohttp", "asyncio", "faust", "mode"]
-    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
-    handlers = logging.getLogger().handlers
-    yield
-    for logger, level in before:
-        logger.setLevel(level)
-    logging.getLogger().handlers = handlers
-    structlog.reset_defaults()
 
 
 def messages() -> Iterator[Record]:

@@ -22,7 +22,7 @@ from tests.stream.monitor.factories import delta
 from tests.stream.monitor.test_app import counted, delta_record, two_channels, until
 from tests.stream.monitor.test_delivery import eventually
 
-RESTARTS = 5
+RESTARTS = 3
 
 
 async def feed(settings: Settings, stopped: asyncio.Event) -> int:
@@ -35,7 +35,7 @@ async def feed(settings: Settings, stopped: asyncio.Event) -> int:
                 record = delta_record(delta({start: {"joy": 1}}, first=count, channel=channel))
                 await producer.send(settings.topics.counts, record.value, key=record.key)
             count += 1
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(0.02)
     return count
 
 
