@@ -25,8 +25,8 @@ from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import delta, signal
 from tests.stream.monitor.test_app import alerts_of, latest
 
-KILLS = 10
-FREEZES = 3
+KILLS = 5
+FREEZES = 2
 ROUNDS = 400
 INPUT_PARTITIONS = 3
 CHANNELS = ("support", "sales", "community")
@@ -221,7 +221,7 @@ async def test_killed_monitors_count_exactly_and_raise_each_alert_once(
     settings = await hurried(monitor_topics, broker)
     deltas, sent, expected, distressed = make_input(random)
     slots = [Slot(settings, broker, tmp_path / f"slot-{number}") for number in range(2)]
-    feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=30))
+    feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=15))
     try:
         slots[0].start()
         kills = 0
@@ -262,7 +262,7 @@ async def test_a_monitor_that_was_frozen_while_its_partitions_moved_does_no_harm
         for slot in slots:
             slot.start()
         await asyncio.to_thread(wait_until_started, slots)
-        feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=20))
+        feeding = asyncio.create_task(feed(settings, deltas, sent, over_s=12))
         for turn in range(FREEZES):
             await asyncio.sleep(random.uniform(1.0, 2.0))
             await asyncio.to_thread(slots[turn % 2].pause)
