@@ -7,7 +7,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -199,8 +199,8 @@ async def add_partitions(settings: KafkaSettings, topic: str, count: int) -> boo
     return added
 
 
-async def partition_counts(settings: KafkaSettings, names: Collection[str]) -> dict[str, int]:
-    """Number of partitions of each topic; topics that do not exist are left out.
+async def partition_counts(settings: KafkaSettings, names: Container[str]) -> dict[str, int]:
+    """Number of partitions of each topic that is one of ``names`` and exists.
 
     Raises:
         BrokerError: as in ``connected``.

@@ -137,7 +137,7 @@ class Metrics:
             "emotion_broker_answers", "Whether a broker answers (looked at once a second).", registry=registry
         )
         self.input_topic_exists = Gauge(
-            "emotion_input_topic_exists", "Whether the input topic is there.", registry=registry
+            "emotion_input_topic_exists", "Whether an input topic is there.", ["topic"], registry=registry
         )
         self.optout_authors = Gauge(
             "emotion_optout_entries", "Entries on the opt-out list.", registry=registry

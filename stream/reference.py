@@ -74,6 +74,10 @@ Made from `stream/rights.py` by `python -m stream.reference`; `pytest tests/stre
 program with just these rights on a broker that grants no others. Names are those of the default settings; in
 Kafka, read and write imply describe.
 
+What stands here of the input topic `messages` goes for each of `input_topic`, and with `input_pattern` for
+each topic that matches: a right on a prefix goes for those to come, too. One that matches and may not be
+described is not seen.
+
 Give each program a user of its own. Whoever may read `emotions.dlq` may read what people wrote, names
 included: see [privacy.md](privacy.md). Without describe configs on its output topics an annotator assumes
 Kafka's own limits on their records, and learns smaller ones from a refusal.
@@ -86,7 +90,8 @@ def rights_page() -> str:
     for program, rights in RIGHTS.items():
         lines += [f"## {program}", "", "| on | named | may | with |", "|---|---|---|---|"]
         for right in rights:
-            name = f"`{right.name_for(defaults)}`{' and on' if right.prefixed else ''}"
+            (named,) = right.names_for(defaults)
+            name = f"`{named}`{' and on' if right.prefixed else ''}"
             cells = (right.resource, name, ", ".join(right.operations), right.option)
             lines.append(f"| {' | '.join(map(_cell, cells))} |")
         lines.append("")

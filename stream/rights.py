@@ -28,11 +28,14 @@ class Right:
     prefixed: bool = False
     option: str = ""
 
-    def name_for(self, settings: Settings) -> str:
-        """The name under these settings."""
+    def names_for(self, settings: Settings) -> tuple[str, ...]:
+        """The names under these settings: one, or one for each input topic."""
+        return tuple(dict.fromkeys(self._named(settings, name) for name in settings.input_topic.split(",")))
+
+    def _named(self, settings: Settings, input_topic: str) -> str:
         names = settings.topics
         return self.name.format(
-            input=names.messages,
+            input=input_topic.strip(),
             emotions=names.emotions,
             counts=names.counts,
             signals=names.signals,

@@ -70,7 +70,12 @@ CHANNELS: Final = {
         None, "The pseudonym: a value opts out, a tombstone in again.", sent=True, received=True
     ),
 }
-"""Every topic, by its name in ``TopicNames``."""
+"""Every topic, by its name in ``TopicNames``; ``messages`` is the input."""
+
+
+def topic_of(settings: Settings, channel: str) -> str:
+    """The topic that a channel is, where one topic is read."""
+    return settings.input_topic if channel == "messages" else str(getattr(settings.topics, channel))
 
 
 def json_schema(wire_type: type[BaseModel]) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def asyncapi() -> dict[str, Any]:
     """The AsyncAPI document."""
     settings = Settings()
     specs = {spec.name: spec for spec in settings.topic_specs()}
-    topics = {name: specs[getattr(settings.topics, name)] for name in CHANNELS}
+    topics = {name: specs[topic_of(settings, name)] for name in CHANNELS}
     return {
         "asyncapi": "3.0.0",
         "id": "urn:emotion-stream",

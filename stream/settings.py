@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from stream import sources
 from stream.authors import AuthorCase
 from stream.errors import SettingsError
+from stream.inputs import Inputs, checked_pattern
 from stream.mapping import checked_place
 from stream.secrecy import Key, Password
 from stream.sources import Origin
@@ -46,6 +47,7 @@ def _checked_device(name: str) -> str:
 
 Device = Annotated[str, AfterValidator(_checked_device)]
 Devices = Annotated[str, AfterValidator(_checked_devices)]
+Pattern = Annotated[str, AfterValidator(checked_pattern)]
 Guarantee = Literal["exactly_once", "at_least_once"]
 
 
@@ -74,7 +76,11 @@ class KafkaSettings(BaseModel):
 class TopicSettings(BaseModel):
     """Topics and the policies that ``topics create`` gives them."""
 
-    input_topic: str = Field("messages", description="Topic that messages are read from.")
+    input_topic: str = Field("messages", description="Topics that messages are read from, by commas.")
+    input_pattern: Pattern | None = Field(
+        None,
+        description="Instead of input_topic: read each topic whose whole name matches, also later ones.",
+    )
     topic_prefix: str = Field(
         "emotions", description="Labelled topic; the others are PREFIX.counts and so on."
     )
@@ -88,7 +94,7 @@ class TopicSettings(BaseModel):
 
     @property
     def topics(self) -> TopicNames:
-        return TopicNames(messages=self.input_topic, prefix=self.topic_prefix)
+        return TopicNames(prefix=self.topic_prefix)
 
 
 class MappingSettings(BaseModel):
@@ -362,8 +368,13 @@ class Settings(
         return published_bytes(self.max_message_bytes)
 
     def topic_specs(self) -> tuple[TopicSpec, ...]:
-        """All topics as ``topics create`` makes them."""
+        """All topics as ``topics create`` makes them; with a pattern none that messages are read from.
+
+        Raises:
+            SettingsError: as ``Inputs.of``.
+        """
         return topic_specs(
+            Inputs.of(self).names,
             self.topics,
             partitions=self.partitions,
             retention_days=self.retention_days,

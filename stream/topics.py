@@ -4,6 +4,7 @@ Everything here can reveal how people feel, so every topic has a retention.
 """
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -33,10 +34,24 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class TopicNames:
-    """Names of all topics; those we write follow from one prefix."""
+    """Names of the topics that we write; they follow from one prefix."""
 
-    messages: str
     prefix: str
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """All of them."""
+        return (
+            self.emotions,
+            self.counts,
+            self.signals,
+            self.dlq,
+            self.counters,
+            self.alerts,
+            self.undelivered,
+            self.reviews,
+            self.optout,
+        )
 
     @property
     def emotions(self) -> str:
@@ -90,9 +105,14 @@ def published_bytes(max_message_bytes: int) -> int:
 
 
 def topic_specs(
-    names: TopicNames, *, partitions: int, retention_days: float, max_message_bytes: int
+    inputs: Iterable[str],
+    names: TopicNames,
+    *,
+    partitions: int,
+    retention_days: float,
+    max_message_bytes: int,
 ) -> tuple[TopicSpec, ...]:
-    """All topics in the order in which data flows.
+    """All topics in the order in which data flows, from the ``inputs`` on.
 
     ``partitions`` counts for every topic: outputs share the partition of their input, so the order of
     one key's messages is kept. ``max_message_bytes`` is what a message may have; the broker's limit on the
@@ -109,7 +129,7 @@ def topic_specs(
         return TopicSpec(name=name, purpose=purpose, **settings)  # type: ignore[arg-type]  # checked by tests
 
     return (
-        topic(names.messages, "messages to label", max_message_bytes=accepted),
+        *(topic(name, "messages to label", max_message_bytes=accepted) for name in inputs),
         topic(names.emotions, "labelled messages", max_message_bytes=published),
         topic(names.counts, "count deltas, one a commit and channel", max_message_bytes=published),
         topic(names.signals, "distress of each message, for the rules", max_message_bytes=published),

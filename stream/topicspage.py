@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from stream.schemas import CHANNELS, TYPES, Channel, file_name, json_schema
+from stream.schemas import CHANNELS, TYPES, Channel, file_name, json_schema, topic_of
 from stream.settings import Settings
 from stream.topics import DAY_MS, TopicSpec
 
@@ -39,7 +39,7 @@ def topics_page() -> str:
     specs = {spec.name: spec for spec in settings.topic_specs()}
     lines = [_INTRODUCTION]
     for name, channel in CHANNELS.items():
-        lines.append(_row(_topic(specs[getattr(settings.topics, name)], name, channel)))
+        lines.append(_row(_topic(specs[topic_of(settings, name)], name, channel)))
     lines.append(f"\nEach has {settings.partitions} partitions (`partitions`).")
     for wire_type in TYPES:
         lines += ["", *_section(wire_type)]

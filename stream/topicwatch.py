@@ -1,4 +1,4 @@
-"""How a topic stands now: whether a broker answers, whether the topic is there, and which one it is.
+"""How topics stand now: whether a broker answers, which topics are there, and which ones they are.
 
 A topic's name does not say whether it is still the same topic: deleted and made anew, it begins again at
 offset 0. Kafka gives each topic an id of its own (KIP-516), which Metadata carries from version 10 on;
@@ -7,7 +7,7 @@ aiokafka 0.14 asks with version 5 at most, so the request is our own. A broker w
 
 import base64
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
@@ -33,7 +33,7 @@ _NO_ID: Final = bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class TopicView:
-    """A topic as a broker tells of it. ``partitions`` is 0 where it does not exist."""
+    """A topic as a broker tells of it."""
 
     partitions: int
     epoch: str | None = None
@@ -45,15 +45,18 @@ class BrokerSilentError(Exception):
 
 
 class TopicWatch:
-    """Asks the cluster about one topic, with a connection of its own, which is opened when it is needed."""
+    """Asks the cluster about topics, with a connection of its own, which is opened when it is needed.
 
-    def __init__(self, connection: dict[str, Any], topic: str, timeout_s: float) -> None:
+    ``topics`` None: all of which this user may know.
+    """
+
+    def __init__(self, connection: dict[str, Any], topics: Collection[str] | None, timeout_s: float) -> None:
         self._arguments = connection | {"request_timeout_ms": int(timeout_s * 1000)}
-        self._topic = topic
+        self._topics = topics
         self._client: AIOKafkaClient | None = None
 
-    async def look(self) -> TopicView:
-        """The topic now. Asking does not make the broker create it.
+    async def look(self) -> dict[str, TopicView]:
+        """Those of the topics that exist, now. Asking does not make the broker create one.
 
         Raises:
             BrokerSilentError: nobody answered within ``timeout_s``, or the answer was an error.
@@ -63,8 +66,8 @@ class TopicWatch:
                 client = AIOKafkaClient(**self._arguments)
                 self._client = client
                 await client.bootstrap()
-            answer = await self._client.send(self._client.get_random_node(), _TopicRequest(self._topic))
-            return _view(answer, self._topic)
+            answer = await self._client.send(self._client.get_random_node(), _TopicRequest(self._topics))
+            return dict(_views(answer))
         except (KafkaError, OSError, TimeoutError) as error:
             await self.close()  # the next look starts from the bootstrap servers
             raise BrokerSilentError(str(error) or type(error).__name__) from error
@@ -76,21 +79,20 @@ class TopicWatch:
                 await client.close()
 
 
-def _view(answer: Any, name: str) -> TopicView:
+def _views(answer: Any) -> Iterator[tuple[str, TopicView]]:
     for topic in answer.topics:
         if answer.API_VERSION >= _MetadataRequest_v10.API_VERSION:
-            code, found, topic_id, _, partitions, *_ = topic
+            code, name, topic_id, _, partitions, *_ = topic
         else:
-            code, found, _, partitions = topic
+            code, name, _, partitions = topic
             topic_id = _NO_ID
-        if found == name:
-            error = for_code(code)
-            if error is UnknownTopicOrPartitionError:
-                return TopicView(0)
-            if error.errno:
-                raise error(name)
-            return TopicView(len(partitions), _shown(topic_id))
-    return TopicView(0)
+        error = for_code(code)
+        if error is UnknownTopicOrPartitionError:
+            continue
+        if error.errno:
+            raise error(name)
+        if partitions:
+            yield name, TopicView(len(partitions), _shown(topic_id))
 
 
 def _shown(topic_id: bytes) -> str | None:
@@ -181,15 +183,16 @@ _Versions = MetadataRequest_v4 | _MetadataRequest_v10
 
 
 class _TopicRequest(Request[_Versions]):  # type: ignore[misc]
-    """Metadata of one topic, in the newest version that the broker knows."""
+    """Metadata of topics, or of all, in the newest version that the broker knows."""
 
     API_KEY = _METADATA
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topics: Collection[str] | None) -> None:
+        self._topics = topics
 
     def build(self, request_struct_class: type[RequestStruct]) -> RequestStruct:
+        names = None if self._topics is None else list(self._topics)
         if request_struct_class is _MetadataRequest_v10:
-            topics: Sequence[Any] = [(_NO_ID, self._topic, {})]
+            topics: Any = None if names is None else [(_NO_ID, name, {}) for name in names]
             return _MetadataRequest_v10(topics, False, False, False, {})
-        return MetadataRequest_v4([self._topic], False)
+        return MetadataRequest_v4(names, False)

@@ -22,6 +22,7 @@ import structlog
 from aiokafka.admin import NewTopic
 
 from stream.admin import connected, create_topics
+from stream.schemas import topic_of
 from stream.settings import Settings
 from tests.brokers import Broker, broker_of_kind, is_real, kinds_of
 
@@ -165,7 +166,7 @@ def configured(make_settings: MakeSettings, broker: Broker) -> Topics:
 
     async def make(overrides: dict[str, Any] | None = None, **config: dict[str, object]) -> Settings:
         settings = make_settings(partitions=1, **overrides or {})
-        names = {getattr(settings.topics, name): values for name, values in config.items()}
+        names = {topic_of(settings, name): values for name, values in config.items()}
         async with connected(settings) as admin:
             await admin.create_topics(
                 [NewTopic(name, 1, 1, topic_configs=values) for name, values in names.items()]

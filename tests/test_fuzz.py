@@ -53,7 +53,7 @@ from tests.stream.monitor.factories import NOON, delta, signal
 
 pytestmark = pytest.mark.timeout(max(180, hostile.CASES // 5))
 
-TOPICS = TopicNames(messages="messages", prefix="emotions")
+TOPICS = TopicNames(prefix="emotions")
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
 MODEL = FakeClassifier()
@@ -98,7 +98,7 @@ def test_every_record_has_one_outcome(doorkeeper: Admission, found: list[Hostile
             assert not isinstance(encoded, MessageError)
             [entry.outcome] = inference.infer(MODEL, [encoded])
         assert not (isinstance(entry.outcome, MessageError) and entry.outcome.cause is Cause.UNREADABLE)
-    output = OutcomeEncoder(POLICY, LIMITS).encode(0, entries, NOW)
+    output = OutcomeEncoder(POLICY, "messages", limits=LIMITS).encode(0, entries, NOW)
 
     seen: Counter[int] = Counter()
     totals: Counter[str] = Counter()

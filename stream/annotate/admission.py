@@ -75,7 +75,11 @@ class Admission:
         except Exception as error:  # its words may quote the message, so only its type is told
             kind = type(error).__name__
             _log.warning(
-                "a record cannot be read", partition=record.partition, offset=record.offset, error=kind
+                "a record cannot be read",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                error=kind,
             )
             self._refuse(entry, MessageError(Cause.UNREADABLE, f"reading it raised {kind}"))
         return entry

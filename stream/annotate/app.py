@@ -22,12 +22,12 @@ from stream.admin import batch_limits
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
 from stream.annotate.cluster import check_cluster
-from stream.annotate.inputtopic import InputTopic, TopicChangedError
+from stream.annotate.inputtopics import Incarnations, InputTopics, TopicsChangedError
 from stream.annotate.models import Models, ready_model, ready_shadow
 from stream.annotate.optouts import following
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.pipeline import Pipeline
-from stream.annotate.progress import Progress
+from stream.annotate.progress import Place, Progress
 from stream.annotate.publish import OpenPublisher, publishers
 from stream.annotate.shadow import Shadow
 from stream.annotate.tracing import open_tracing
@@ -35,6 +35,7 @@ from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.codec import JSON_VALUES
 from stream.errors import BrokerError, StalledError, StreamError
+from stream.inputs import Inputs
 from stream.kafka import connection, stop_consumer
 from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
@@ -57,7 +58,7 @@ _REJOIN_S = (0.5, 1.0, 2.0, 5.0)
 
 
 class Annotator:
-    """Labels one input topic until stopped. One event loop, two threads."""
+    """Labels the input topics until stopped. One event loop, two threads."""
 
     def __init__(
         self,
@@ -78,8 +79,9 @@ class Annotator:
         self._stop = asyncio.Event()
         self._limits = OutputLimits(assumed=settings.published_bytes)
         self._pipeline: Pipeline | None = None
-        self._input: InputTopic | None = None
-        self._measured: set[int] = set()
+        self._inputs = Inputs.of(settings)
+        self._input: InputTopics | None = None
+        self._measured: set[Place] = set()
         self._pseudonyms = Pseudonyms(
             settings.author_key.get_secret_value().encode() if settings.author_key else None,
             author_case=settings.author_case,
@@ -112,6 +114,9 @@ class Annotator:
             await batch_limits(settings, partitions), assumed=settings.published_bytes
         )
         self._input = await self._look_at_input()
+        if settings.drain and self._inputs.pattern is not None and not self._input.there:
+            await self._input.close()
+            return  # nothing matches, so nothing was there at the start
         threads = (Worker("tokenize"), Worker("model"))
         try:
             async with contextlib.AsyncExitStack() as around:
@@ -153,41 +158,41 @@ class Annotator:
             return reason
         if self._pipeline is None or not self._pipeline.ready:
             return "not in the consumer group"
-        held = [tp.partition for tp, partition in self._pipeline.partitions.items() if partition.held]
+        held = [f"{tp.topic} {tp.partition}" for tp, one in self._pipeline.partitions.items() if one.held]
         if held and self._registry is not None and self._registry.failing:
-            return f"partitions {held} wait for the schema registry: {self._registry.failing}"
+            return f"partitions wait for the schema registry ({', '.join(held)}): {self._registry.failing}"
         return self.unhealthy()
 
     async def check(self) -> dict[str, int]:
         """As ``check_cluster``."""
         return await check_cluster(self._settings)
 
-    async def _look_at_input(self) -> InputTopic:
+    async def _look_at_input(self) -> InputTopics:
         settings = self._settings
-        watch = TopicWatch(connection(settings), settings.input_topic, _LOOK_TIMEOUT_S)
-        topic = InputTopic(settings.input_topic, watch, self.metrics)
+        watch = TopicWatch(connection(settings), self._inputs.names or None, _LOOK_TIMEOUT_S)
+        topics = InputTopics(self._inputs, watch, self.metrics)
         try:
-            await topic.look()
+            await topics.look()
         except BrokerSilentError as error:
             raise BrokerError(
-                f"the Kafka cluster at {settings.bootstrap_servers} does not tell of the input topic: {error}"
+                f"the Kafka cluster at {settings.bootstrap_servers} tells of no input topic: {error}"
             ) from error
-        return topic
+        return topics
 
     async def _label(
-        self, topic: InputTopic, partitions: dict[str, int], threads: tuple[Worker, Worker]
+        self, topics: InputTopics, partitions: dict[str, int], threads: tuple[Worker, Worker]
     ) -> None:
         """Memberships, and beside them, whatever they hang in, what looks on."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 looking_on = [
-                    tasks.create_task(topic.follow(), name="input-topic"),
+                    tasks.create_task(topics.follow(), name="input-topics"),
                     tasks.create_task(self._watch(), name="watch"),
                     tasks.create_task(self._models.follow(self._use), name="models"),
                 ]
                 if self._shadow is not None:
                     looking_on.append(tasks.create_task(self._shadow.compare(), name="shadow"))
-                await self._memberships(topic, partitions, threads)
+                await self._memberships(topics, partitions, threads)
                 for task in looking_on:
                     task.cancel()
         except BaseExceptionGroup as raised:
@@ -200,21 +205,21 @@ class Annotator:
             self._shadow.start_anew()
 
     async def _memberships(
-        self, topic: InputTopic, partitions: dict[str, int], threads: tuple[Worker, Worker]
+        self, topics: InputTopics, partitions: dict[str, int], threads: tuple[Worker, Worker]
     ) -> None:
         failures = 0
         while not self._stop.is_set():
-            await topic.until_there(self._stop)
+            await topics.until_there(self._stop)
             finished_before = self.progress.finished_messages
             try:
-                await topic.look()
-                await self._member(topic, partitions, threads)
+                await topics.look()
+                await self._member(topics, partitions, threads)
             except Exception as raised:
                 error = _decisive(raised)
                 if refused := refusal(error):
                     raise refused from error
-                if isinstance(error, TopicChangedError):
-                    self.progress.forget()
+                if isinstance(error, TopicsChangedError):
+                    self.progress.forget(error.over)
                 elif not passes(error):
                     raise error from None
                 failures = 0 if self.progress.finished_messages > finished_before else failures + 1
@@ -228,10 +233,10 @@ class Annotator:
             await asyncio.wait_for(self._stop.wait(), pause_s)
 
     async def _member(
-        self, topic: InputTopic, partitions: dict[str, int], threads: tuple[Worker, Worker]
+        self, topics: InputTopics, partitions: dict[str, int], threads: tuple[Worker, Worker]
     ) -> None:
-        """One membership in the group, from join to leave."""
-        settings = self._settings
+        """One membership in the group, from join to leave, for the topics that are there now."""
+        settings, incarnations = self._settings, dict(topics.there)
         consumer = AIOKafkaConsumer(
             **connection(settings),
             group_id=settings.group_id,
@@ -253,13 +258,13 @@ class Annotator:
                     settings,
                     self._models.current,
                     self._admission(),
-                    self._context(consumer, open_publisher, partitions, topic),
+                    self._context(consumer, open_publisher, partitions, incarnations),
                     self.metrics,
                     threads,
                     self._registry,
                     self._shadow,
                 )
-                await self._run_pipeline(self._pipeline, consumer, partitions[settings.input_topic], topic)
+                await self._run_pipeline(self._pipeline, consumer, topics, incarnations)
         except TimeoutError:
             raise PublishError("the brokers did not answer in time") from None
         finally:
@@ -267,11 +272,18 @@ class Annotator:
             await stop_consumer(consumer, settings.revoke_timeout_s)
 
     async def _run_pipeline(
-        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int, topic: InputTopic
+        self,
+        pipeline: Pipeline,
+        consumer: AIOKafkaConsumer,
+        topics: InputTopics,
+        incarnations: Incarnations,
     ) -> None:
+        places = [
+            TopicPartition(name, number) for name in incarnations for number in range(topics.partitions[name])
+        ]
         async with asyncio.TaskGroup() as tasks:
-            changed = tasks.create_task(topic.end_when_changed(), name="topic-changed")
-            drain = tasks.create_task(self._stop_when_drained(pipeline, consumer, partitions), name="drain")
+            changed = tasks.create_task(topics.end_when_changed(incarnations), name="topics-changed")
+            drain = tasks.create_task(self._stop_when_drained(pipeline, consumer, places), name="drain")
             await pipeline.run(self._stop)
             changed.cancel()
             drain.cancel()
@@ -281,7 +293,7 @@ class Annotator:
         consumer: AIOKafkaConsumer,
         open_publisher: OpenPublisher,
         partitions: dict[str, int],
-        topic: InputTopic,
+        incarnations: Incarnations,
     ) -> PartitionContext:
         settings = self._settings
         policy = OutcomePolicy(
@@ -291,19 +303,20 @@ class Annotator:
             include_text=settings.include_text,
             count_window_s=settings.count_window_s,
             signal_min_level=settings.signal_min_level,
-            epoch=topic.epoch,
         )
-        latest = settings.auto_offset_reset == "latest"
         exactly_once = settings.guarantee == "exactly_once"
         return PartitionContext(
             consumer=consumer,
             open_publisher=open_publisher,
-            encoder=OutcomeEncoder(policy, self._limits, self._events),
+            encoders={
+                name: OutcomeEncoder(policy, name, incarnation.epoch, self._limits, self._events)
+                for name, incarnation in incarnations.items()
+            },
             metrics=self.metrics,
             tracing=self._tracing,
             commit_interval_s=settings.commit_interval_ms / 1000 if exactly_once else 0.0,
-            epoch=topic.epoch,
-            skips_backlog=lambda partition: latest and not topic.is_newer_than_us(partition),
+            incarnations=incarnations,
+            starts_at_latest=settings.auto_offset_reset == "latest",
             progress=self.progress,
         )
 
@@ -347,7 +360,6 @@ class Annotator:
 
     async def _observe_lag(self, pipeline: Pipeline) -> None:
         now_ms = time.time() * 1000
-        name = self._settings.input_topic
         for tp, partition in list(pipeline.partitions.items()):
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_OBSERVE_S):
@@ -355,28 +367,26 @@ class Annotator:
                 if known is None or pipeline.partitions.get(tp) is not partition:
                     continue
                 lag, age_s = known
-                self.progress.observed(time.monotonic(), tp.partition, lag)
+                self.progress.observed(time.monotonic(), tp, lag)
                 if partition.held and not partition.ledger:  # the registry is away; readiness says so
-                    self.progress.excused(time.monotonic(), tp.partition)
-                self.metrics.lag_messages.labels(name, tp.partition).set(lag)
-                self.metrics.lag_seconds.labels(name, tp.partition).set(age_s)
-        for number in self.progress.lag_messages:
-            still_s = self.progress.still_s(time.monotonic(), number)
-            self.metrics.standstill.labels(name, number).set(still_s)
+                    self.progress.excused(time.monotonic(), tp)
+                self.metrics.lag_messages.labels(*tp).set(lag)
+                self.metrics.lag_seconds.labels(*tp).set(age_s)
+        for place in self.progress.lag_messages:
+            self.metrics.standstill.labels(*place).set(self.progress.still_s(time.monotonic(), place))
         for gone in self._measured - self.progress.lag_messages.keys():
-            self.metrics.lag_messages.remove(name, gone)
-            self.metrics.lag_seconds.remove(name, gone)
-            self.metrics.standstill.remove(name, gone)
+            self.metrics.lag_messages.remove(*gone)
+            self.metrics.lag_seconds.remove(*gone)
+            self.metrics.standstill.remove(*gone)
         self._measured = set(self.progress.lag_messages)
         self.metrics.in_flight.set(pipeline.in_flight)
 
     async def _stop_when_drained(
-        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, partitions: int
+        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, places: list[TopicPartition]
     ) -> None:
         """With ``drain``: stop once the whole group has finished what was there at the start."""
         if not self._settings.drain:
             return
-        places = [TopicPartition(self._settings.input_topic, number) for number in range(partitions)]
         ends = await consumer.end_offsets(places)
         while places:
             await asyncio.sleep(_OBSERVE_S)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from model.contract import Emotion
+from stream.annotate.inputtopics import Incarnations
 from stream.annotate.ledger import Entry, Ledger
 from stream.annotate.outcomes import OutcomeEncoder
 from stream.annotate.partition import PartitionState, transition
@@ -37,14 +38,15 @@ class PartitionContext:
 
     consumer: AIOKafkaConsumer
     open_publisher: OpenPublisher
-    encoder: OutcomeEncoder
+    encoders: Mapping[str, OutcomeEncoder]
+    """By input topic."""
     metrics: Metrics
     tracing: Tracing
     commit_interval_s: float
-    epoch: str | None
-    """Which of the topics that had this name it is (``stream.ids``)."""
-    skips_backlog: Callable[[int], bool]
-    """Whether a partition of which nothing is committed starts at its end."""
+    incarnations: Incarnations
+    """The input topics; each of which those that had its name it is (``stream.ids``)."""
+    starts_at_latest: bool
+    """Whether a partition of which nothing is committed, and which is not new, starts at its end."""
     progress: Progress
 
 
@@ -55,6 +57,7 @@ class AssignedPartition:
         self.tp = tp
         self.state = PartitionState.INITIALISING
         self._context = context
+        self._incarnation = context.incarnations[tp.topic]
         self._publisher: Publisher | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -67,7 +70,7 @@ class AssignedPartition:
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Take the partition over and publish until it is closed, as a task of ``tasks``."""
-        self._task = tasks.create_task(self._live(), name=f"partition-{self.tp.partition}")
+        self._task = tasks.create_task(self._live(), name=f"{self.tp.topic}-{self.tp.partition}")
 
     def notify(self) -> None:
         """Messages were entered, some of them finished at once."""
@@ -160,12 +163,13 @@ class AssignedPartition:
         consumer.seek(self.tp, offset)
         self.state = transition(self.state, PartitionState.RUNNING)
         consumer.resume(self.tp)
-        _log.info("partition taken over", partition=self.tp.partition, offset=offset)
+        _log.info("partition taken over", topic=self.tp.topic, partition=self.tp.partition, offset=offset)
 
     @property
     def _note(self) -> str:
         """What is kept beside a committed offset: the topic that it is an offset of."""
-        return f"{_EPOCH_NOTE}{self._context.epoch}" if self._context.epoch else ""
+        epoch = self._incarnation.epoch
+        return f"{_EPOCH_NOTE}{epoch}" if epoch else ""
 
     async def _committed(self) -> int | None:
         """The committed offset; where it is one of an earlier topic of this name, the new one's first."""
@@ -187,7 +191,7 @@ class AssignedPartition:
 
     async def _start_offset(self) -> int:
         consumer = self._context.consumer
-        skips = self._context.skips_backlog(self.tp.partition)
+        skips = self._context.starts_at_latest and not self._incarnation.is_new(self.tp.partition)
         return await self._edge(consumer.end_offsets if skips else consumer.beginning_offsets)
 
     async def _edge(self, of: Callable[[list[TopicPartition]], Awaitable[dict[TopicPartition, int]]]) -> int:
@@ -210,7 +214,7 @@ class AssignedPartition:
         else:
             # The same topic was cut back (an unclean election): what is left was labelled. Where brokers
             # give topics no id, it is another topic of this name.
-            offset = end if self._context.epoch else first
+            offset = end if self._incarnation.epoch else first
             _log.error(
                 "the partition ends before the offset to go on from",
                 topic=self.tp.topic,
@@ -244,7 +248,8 @@ class AssignedPartition:
     async def _commit(self, prefix: list[Entry]) -> None:
         assert self._publisher is not None
         started = time.monotonic()
-        output = self._context.encoder.encode(self.tp.partition, prefix, datetime.now(UTC))
+        encoder = self._context.encoders[self.tp.topic]
+        output = encoder.encode(self.tp.partition, prefix, datetime.now(UTC))
         metrics = self._context.metrics
         try:
             with self._context.tracing.span("publish", self.tp.topic, prefix):
@@ -267,7 +272,7 @@ class AssignedPartition:
         metrics.publish.observe(time.monotonic() - started)
         metrics.end_to_end.observe(max(0.0, time.time() - prefix[0].timestamp_ms / 1000))
         _count(prefix, metrics)
-        self._context.progress.committed(time.monotonic(), self.tp.partition, len(prefix))
+        self._context.progress.committed(time.monotonic(), self.tp, len(prefix))
 
 
 def _count(prefix: list[Entry], metrics: Metrics) -> None:

@@ -33,8 +33,6 @@ class OutcomePolicy:
     """What is published, and where. ``partitions`` holds the number of partitions of each output topic.
 
     ``model`` is the one in force at first; each entry says which one read it.
-
-    ``epoch`` tells the input topic from others that had its name (``stream.ids``).
     """
 
     topics: TopicNames
@@ -43,7 +41,6 @@ class OutcomePolicy:
     include_text: bool
     count_window_s: int
     signal_min_level: str
-    epoch: str | None = None
 
 
 @dataclass(slots=True)
@@ -115,25 +112,30 @@ def _reference(model: ModelInfo) -> dict[str, str]:
 
 
 class OutcomeEncoder:
-    """Makes the records of a commit, for the messages of one input topic."""
+    """Makes the records of a commit, for the messages of one input topic.
+
+    ``epoch`` tells the topic from others that had its name (``stream.ids``).
+    """
 
     def __init__(
         self,
         policy: OutcomePolicy,
+        topic: str,
+        epoch: str | None = None,
         limits: OutputLimits | None = None,
         events: ValueFormat = JSON_VALUES,
     ) -> None:
         self._policy = policy
         self._events = events
         self._limits = limits or OutputLimits()
-        topic = policy.topics.messages
+        self._topic, self._epoch = topic, epoch
         self._source = f"/emotion-stream/{topic}"
         self._emotion_headers = CloudEventHeaders("EmotionEvent", self._source, events)
         self._signal_headers = CloudEventHeaders("DistressSignal", self._source)
         self._delta_headers = CloudEventHeaders("CountDelta", self._source)
         self.model = policy.model
         """Whose revision count deltas bear when the model read nothing of what they count."""
-        self._epoch = {"epoch": policy.epoch} if policy.epoch else {}
+        self._told_epoch = {"epoch": epoch} if epoch else {}
         self._signal_from = _LEVELS.index(policy.signal_min_level)
 
     def encode(self, partition: int, entries: Sequence[Entry], now: datetime) -> Output:
@@ -184,7 +186,7 @@ class OutcomeEncoder:
         assert message is not None
         written = utc(entry.event_ms)
         time, now_ms = written.isoformat().encode(), _ms(now)
-        identity = event_id(policy.topics.messages, partition, entry.offset, policy.epoch)
+        identity = event_id(self._topic, partition, entry.offset, self._epoch)
         shared = {
             "id": identity,
             **_said(outcome),
@@ -195,10 +197,10 @@ class OutcomeEncoder:
             "ts": written,
             "model": model,
             "source": {
-                "topic": policy.topics.messages,
+                "topic": self._topic,
                 "partition": partition,
                 "offset": entry.offset,
-                **self._epoch,
+                **self._told_epoch,
             },
         }
         if entry.wrong_clock is not None:
@@ -261,12 +263,12 @@ class OutcomeEncoder:
     def _add_dead_letter(
         self, output: Output, partition: int, entry: Entry, error: MessageError, now: datetime
     ) -> None:
-        topics, epoch = self._policy.topics, self._policy.epoch
+        topics = self._policy.topics
         letter = DeadLetter(
-            id=event_id(topics.messages, partition, entry.offset, epoch),
+            id=event_id(self._topic, partition, entry.offset, self._epoch),
             cause=error.cause,
             error=error.detail,
-            source=Source(topic=topics.messages, partition=partition, offset=entry.offset, epoch=epoch),
+            source=Source(topic=self._topic, partition=partition, offset=entry.offset, epoch=self._epoch),
             failed_at=now,
             timestamp_ms=entry.original_ms,
         )
@@ -295,11 +297,11 @@ class OutcomeEncoder:
         by_channel: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for (channel, start_ms), cell in sorted(cells.items()):
             by_channel[channel].append(cell.as_json(start_ms))
-        topic, name = self._policy.topics.counts, self._policy.topics.messages
+        topic, name = self._policy.topics.counts, self._topic
         time = now.isoformat().encode()
         first, last = entries[0], entries[-1]
         for channel, windows in by_channel.items():
-            identity = delta_id(name, partition, first.offset, last.offset, channel, self._policy.epoch)
+            identity = delta_id(name, partition, first.offset, last.offset, channel, self._epoch)
             delta = {
                 "id": identity,
                 "channel": channel,
@@ -308,7 +310,7 @@ class OutcomeEncoder:
                     "partition": partition,
                     "first_offset": first.offset,
                     "last_offset": last.offset,
-                    **self._epoch,
+                    **self._told_epoch,
                 },
                 "windows": windows,
                 "model": model,

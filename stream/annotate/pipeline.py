@@ -29,6 +29,7 @@ from stream.annotate.shadow import Shadow
 from stream.annotate.worker import Worker
 from stream.deadline import Deadline
 from stream.errors import MessageError
+from stream.inputs import Inputs
 from stream.language import LanguageGate
 from stream.metrics import Metrics
 from stream.settings import Settings
@@ -63,6 +64,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._settings = settings
         self._shadow = shadow
         self._generations = Generations(self._generation(model))
+        self._topics = str(Inputs.of(settings))
         self._admission = admission
         self._context = context
         self._consumer: AIOKafkaConsumer = context.consumer
@@ -82,7 +84,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         Raises:
             BaseExceptionGroup: of what broke: ``FencedError``, ``PublishError``, ``ModelBrokenError``.
         """
-        self._consumer.subscribe([self._settings.input_topic], listener=self)
+        self._consumer.subscribe(list(self._context.incarnations), listener=self)
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 loops = [
@@ -107,7 +109,8 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     def use(self, model: Model) -> None:
         """Read with this model from now on; what the one before it has read, it labels."""
         self._generations.add(self._generation(model))
-        self._context.encoder.model = model.info
+        for encoder in self._context.encoders.values():
+            encoder.model = model.info
         self._arrived.set()
 
     def _generation(self, model: Model) -> Generation:
@@ -139,7 +142,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Take the partitions over in tasks of their own; until then they are paused."""
         self._consumer.pause(*assigned)
         self._joined = True
-        self._context.progress.assigned(time.monotonic(), frozenset(tp.partition for tp in assigned))
+        self._context.progress.assigned(time.monotonic(), frozenset(assigned))
         if self._tasks is None or not self._takes_partitions:
             return
         for tp in assigned:
@@ -274,7 +277,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             if not entries:
                 return
             started = time.monotonic()
-            with self._context.tracing.span("infer", self._settings.input_topic, entries):
+            with self._context.tracing.span("infer", self._topics, entries):
                 emotions = await self._model_thread.run(lambda: inference.infer(generation.model, encoded))
             self._observe(generation, batch, encoded, started)
             for entry, emotion in zip(entries, emotions, strict=True):

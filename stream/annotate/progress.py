@@ -5,20 +5,25 @@ move, nor joining the group anew, nor losing the partition together with the bro
 stands still while Kafka is known to hold nothing for us, and ends when somebody else has the partition.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+
+Place = tuple[str, int]
+"""Topic and partition. aiokafka's ``TopicPartition`` is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
     """A partition that stands still. ``messages`` is None where its lag could not even be learnt."""
 
-    partition: int
+    place: Place
     for_s: float
     messages: int | None
 
     def __str__(self) -> str:
         waiting = "what waits is not known" if self.messages is None else f"{self.messages} messages wait"
-        return f"partition {self.partition}: {waiting} and none was finished for {self.for_s:.0f} s"
+        topic, partition = self.place
+        return f"{topic}, partition {partition}: {waiting} and none was finished for {self.for_s:.0f} s"
 
 
 @dataclass(slots=True)
@@ -27,12 +32,12 @@ class Progress:
 
     stall_timeout_s: float
     finished_messages: int = 0
-    lag_messages: dict[int, int] = field(default_factory=dict)
+    lag_messages: dict[Place, int] = field(default_factory=dict)
     """Lag of each partition when it was last known."""
-    _waiting_since: dict[int, float] = field(default_factory=dict)
-    _ours: frozenset[int] = frozenset()
+    _waiting_since: dict[Place, float] = field(default_factory=dict)
+    _ours: frozenset[Place] = frozenset()
 
-    def assigned(self, now: float, partitions: frozenset[int]) -> None:
+    def assigned(self, now: float, partitions: frozenset[Place]) -> None:
         """The group has shared out its partitions, and these are ours now: all others are somebody else's.
 
         Until its lag is known, a partition counts as one with messages that wait.
@@ -44,7 +49,7 @@ class Progress:
         for partition in partitions:
             self._waiting_since.setdefault(partition, now)
 
-    def observed(self, now: float, partition: int, lag: int) -> None:
+    def observed(self, now: float, partition: Place, lag: int) -> None:
         """So many messages of a partition are not finished, as the broker has just told."""
         if partition not in self._ours:
             return
@@ -54,29 +59,31 @@ class Progress:
         else:
             self._waiting_since.setdefault(partition, now)
 
-    def committed(self, now: float, partition: int, messages: int) -> None:
+    def committed(self, now: float, partition: Place, messages: int) -> None:
         """So many messages of a partition were finished."""
         self.finished_messages += messages
         if partition in self._waiting_since:
             self._waiting_since[partition] = now
 
-    def excused(self, now: float, partition: int) -> None:
+    def excused(self, now: float, partition: Place) -> None:
         """What a partition waits for is not ours to mend: a restart would not bring it back."""
         if partition in self._waiting_since:
             self._waiting_since[partition] = now
 
-    def forget(self) -> None:
-        """What waited is not there any more: the topic has gone."""
-        self._waiting_since.clear()
-        self.lag_messages.clear()
-        self._ours = frozenset()
+    def forget(self, topics: Collection[str]) -> None:
+        """What waited in these topics is not there any more: they have gone."""
+        for topic, partition in self._ours | self._waiting_since.keys():
+            if topic in topics:
+                self._waiting_since.pop((topic, partition), None)
+                self.lag_messages.pop((topic, partition), None)
+        self._ours = frozenset(place for place in self._ours if place[0] not in topics)
 
     @property
     def lag(self) -> int:
         """Messages of our partitions that are not finished."""
         return sum(self.lag_messages.values())
 
-    def still_s(self, now: float, partition: int) -> float:
+    def still_s(self, now: float, partition: Place) -> float:
         """How long messages of a partition have waited and none was finished, in seconds."""
         return now - self._waiting_since.get(partition, now)
 

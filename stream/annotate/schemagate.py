@@ -38,7 +38,8 @@ class SchemaGate:
                 partition.held = len(held)
                 self._consumer.pause(partition.tp)
                 task = tasks.create_task(
-                    self._release(partition, held), name=f"schemas-{partition.tp.partition}"
+                    self._release(partition, held),
+                    name=f"schemas-{partition.tp.topic}-{partition.tp.partition}",
                 )
                 self._waiting.add(task)
                 task.add_done_callback(self._waiting.discard)

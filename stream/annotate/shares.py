@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream.errors import SettingsError
+from stream.inputs import Inputs
 from stream.settings import Settings
 
 MOST_PORTS = 65_535
@@ -64,11 +65,11 @@ def shares_of(settings: Settings, cores: int) -> tuple[Share, ...]:
 
 
 def doubts(settings: Settings, shares: Sequence[Share], *, partitions: int, cores: int) -> list[str]:
-    """What works and is most likely not what was meant."""
-    count, found = len(shares), []
-    if count > partitions:
+    """What works and is most likely not what was meant. Topics that match a pattern may come yet."""
+    inputs, count, found = Inputs.of(settings), len(shares), list[str]()
+    if count > partitions and inputs.pattern is None:
         found.append(
-            f"{count} workers share the {partitions} partitions of {settings.input_topic}: "
+            f"{count} workers share the {partitions} partitions of {inputs}: "
             f"{count - partitions} will have nothing to do"
         )
     if count > cores and any(share.device in ("auto", "cpu") for share in shares):

@@ -11,6 +11,7 @@ from model.loading import usable_cores
 from stream import sources
 from stream.commands.missing import check_access, missing
 from stream.commands.options import SettingsCommand, settings_options
+from stream.inputs import Inputs
 from stream.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 )
 @settings_options("kafka", "topics", "mapping", "registry", "annotate", "privacy", "observe")
 def annotate(settings: Settings, check: bool, worker: int | None) -> None:
-    """Label the messages of the input topic, until stopped.
+    """Label the messages of the input topics, until stopped.
 
     Labelled events, count deltas, distress signals, dead letters and the consumer's offsets are written in
     one transaction. Start as many as there are partitions: they share the consumer group. SIGTERM and
@@ -54,7 +55,8 @@ async def _supervise(settings: Settings) -> int:
     connection(settings)
     cores = usable_cores()
     shares = shares_of(settings, cores)
-    partitions = (await check_cluster(settings))[settings.input_topic]
+    inputs = Inputs.of(settings)
+    partitions = sum(count for name, count in (await check_cluster(settings)).items() if name in inputs)
     for doubt in doubts(settings, shares, partitions=partitions, cores=cores):
         _log.warning(doubt)
     return await supervise(settings, shares, worker_command(_given_flags()))
@@ -85,7 +87,7 @@ async def _check(settings: Settings) -> None:
     connection(settings)
     check_access(settings)
     model, shadow = ready_model(settings), ready_shadow(settings)
-    partitions = await check_cluster(settings)
+    inputs, partitions = Inputs.of(settings), await check_cluster(settings)
     shares = shares_of(settings, usable_cores())
     if registry := open_registry(settings):
         async with registry:
@@ -99,5 +101,7 @@ async def _check(settings: Settings) -> None:
     click.echo(f"model    {model.info.name} {model.info.revision} on {model.info.device}")
     if shadow:
         click.echo(f"shadow   {shadow.info.name} {shadow.info.revision} on {shadow.info.device}")
+    if not any(name in inputs for name in partitions):
+        click.echo(f"missing  no topic matches input_pattern ({inputs}) yet", err=True)
     for line in missing(settings):
         click.echo(f"missing  {line}", err=True)

@@ -115,7 +115,7 @@ class Tally:
 async def _send_all(
     settings: Settings, lines: _Lines, tally: Tally, *, key: str, rate: float | None, live: bool
 ) -> None:
-    await check_topics(settings, [settings.input_topic])
+    await check_topics(settings, [_topic(settings)])
     tally.started_at = time.monotonic()
     pace = Pace(rate) if rate else None
     limit = settings.max_message_bytes + _RECORD_OVERHEAD_BYTES
@@ -134,6 +134,18 @@ async def _send_all(
                 await delivery.settle()
                 raise
             await delivery.settle()
+
+
+def _topic(settings: Settings) -> str:
+    """The topic to send to.
+
+    Raises:
+        SettingsError: the settings name several, or a pattern and none.
+    """
+    named = "input_topic" in settings.model_fields_set or settings.input_pattern is None
+    if not named or "," in settings.input_topic:
+        raise SettingsError("messages go to one topic: say to which with --input-topic")
+    return settings.input_topic
 
 
 class Pace:

@@ -1,4 +1,4 @@
-"""``emotion-stream replay``: dead letters back to the input topic, each once.
+"""``emotion-stream replay``: dead letters back to the input topics that they came from, each once.
 
     PREFIX.dlq ──► as it was: bytes, key, headers, partition ──► input topic
          └── offsets of the group GROUP-replay-CAUSE, in the same transaction
@@ -30,6 +30,7 @@ from stream.commands.options import SettingsCommand, settings_options
 from stream.deadletters import TIMESTAMP_HEADER, decode_dead_letter, is_original
 from stream.errors import Cause, StreamError
 from stream.events import DeadLetter
+from stream.inputs import Inputs
 from stream.records import Record, size_bytes
 from stream.settings import KafkaSettings, Settings
 
@@ -55,12 +56,20 @@ _NO_LIMIT: Final = 1 << 30
 @click.option("--again", is_flag=True, help="Also those that an earlier replay has sent.")
 @click.option("--dry-run", is_flag=True, help="Only count what would be sent.")
 @settings_options(
-    "kafka", "input_topic", "topic_prefix", "group_id", "max_message_bytes", "transaction_timeout_ms"
+    "kafka",
+    "input_topic",
+    "input_pattern",
+    "topic_prefix",
+    "group_id",
+    "max_message_bytes",
+    "transaction_timeout_ms",
 )
 def replay(
     settings: Settings, causes: tuple[str, ...], limit: int | None, again: bool, dry_run: bool
 ) -> None:
-    """Send dead letters back to the input topic, as they were, once each.
+    """Send dead letters back to the input topics that they came from, as they were, once each.
+
+    Those of a topic that is no input topic any more go to the one that there is; of several, to none.
 
     Takes the dead letters that are there at the start. How far those of each cause were sent back is kept in
     the consumer group GROUP-replay-CAUSE, in the same transaction as the messages: a second replay sends
@@ -72,7 +81,7 @@ def replay(
     for cause, count in sorted(sent.items()):
         click.echo(f"{count:7d}  {cause}")
     verb = "would be sent" if dry_run else "sent"
-    click.echo(f"{sum(sent.values()):7d}  dead letters {verb} back to {settings.input_topic}")
+    click.echo(f"{sum(sent.values()):7d}  dead letters {verb} back to {Inputs.of(settings)}")
 
 
 def replay_group(group_id: str, cause: str) -> str:
@@ -153,8 +162,9 @@ async def replay_dead_letters(
         BrokerError, TopicError: the cluster cannot be reached, or a topic does not exist.
         StreamError: another replay of the same group has begun meanwhile.
     """
-    dlq = settings.topics.dlq
-    counts = await check_topics(settings, [dlq, settings.input_topic])
+    dlq, inputs = settings.topics.dlq, Inputs.of(settings)
+    counts = await check_topics(settings, [dlq, *inputs.names])
+    targets = await _targets(settings, inputs)
     with broker_errors(settings), _fenced_in_words():
         async with AsyncExitStack() as clients:
             producer: AIOKafkaProducer | None = None
@@ -164,9 +174,7 @@ async def replay_dead_letters(
             progress = await _progress(settings, causes, again=again)
             consumer = await clients.enter_async_context(consuming(settings, dlq, counts[dlq]))
             ends = await _seek(consumer, progress.values())
-            topic = settings.input_topic
-            target = Target(topic, counts[topic], (await batch_limits(settings, [topic])).get(topic))
-            replay = Replay(settings, target, progress, producer, limit)
+            replay = Replay(settings, targets, progress, producer, limit)
             async for chunk in chunks_until(consumer, ends, max_records=CHUNK):
                 await replay.send(chunk)
                 if replay.full:
@@ -179,7 +187,7 @@ async def replay_dead_letters(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The topic that messages go back to. ``max_bytes`` of a batch, where the cluster tells it."""
+    """A topic that messages go back to. ``max_bytes`` of a batch, where the cluster tells it."""
 
     topic: str
     partitions: int
@@ -194,13 +202,23 @@ class Target:
         return size - len(value) + len(gzip.compress(value)) <= self.max_bytes
 
 
+Targets = Mapping[str, Target]
+"""By topic: all that messages are read from now."""
+
+
+async def _targets(settings: Settings, inputs: Inputs) -> Targets:
+    counts = await partition_counts(settings, inputs)
+    limits = await batch_limits(settings, counts) if counts else {}
+    return {topic: Target(topic, count, limits.get(topic)) for topic, count in counts.items()}
+
+
 class Replay:
     """One run: which dead letters go back, how many, and how far it has come."""
 
     def __init__(
         self,
         settings: Settings,
-        target: Target,
+        targets: Targets,
         progress: Mapping[str, Progress],
         producer: AIOKafkaProducer | None,
         limit: int | None,
@@ -208,7 +226,7 @@ class Replay:
         self.sent: Counter[str] = Counter()
         self.positions: Positions = {}
         self._settings = settings
-        self._target = target
+        self._targets = targets
         self._progress = progress
         self._producer = producer
         self._limit = limit
@@ -258,10 +276,15 @@ class Replay:
     async def _send_back(self, letter: Letter) -> asyncio.Future[Any] | None:
         """To the partition it came from, where that is still there, so that it meets its key's others.
 
-        None, and a line that says why, where the message is gone or has no room.
+        None, and a line that says why, where the message is gone, or has no room or no topic to go to.
         """
         assert self._producer is not None
-        source, target = letter.told.source, self._target
+        source = letter.told.source
+        target = self._target(source.topic)
+        if target is None:
+            why = f"{source.topic} is no input topic now, and it is not said which one stands for it"
+            _not_sent(letter, f"{why}: replay with --again and one --input-topic")
+            return None
         if letter.told.cut:
             original = await find_original(self._settings, letter.told)
             if original is None:
@@ -287,6 +310,11 @@ class Replay:
         if size_bytes(message) > _LARGE_BYTES:  # one of these in memory at a time
             await asyncio.wait([future])
         return future
+
+    def _target(self, topic: str) -> Target | None:
+        """Where messages of a topic go; what is read no more goes to the one topic that is."""
+        (only,) = self._targets.values() if len(self._targets) == 1 else (None,)
+        return self._targets.get(topic, only)
 
     async def _commit(self, producer: AIOKafkaProducer, cause: str) -> None:
         progress = self._progress[cause]

@@ -21,6 +21,7 @@ from stream.dashboard.history import History
 from stream.dashboard.parts import Reach
 from stream.dashboard.queue import Queue
 from stream.errors import BrokerError, TopicError
+from stream.inputs import Inputs
 from stream.kafka import connection
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.settings import Settings
@@ -51,6 +52,7 @@ class Feed:
         self.reach = Reach()
         self._settings = settings
         self._topics = settings.topics
+        self._inputs = Inputs.of(settings)
         self._positions: dict[TopicPartition, int] = {}
 
     async def run(self) -> None:
@@ -169,7 +171,7 @@ class Feed:
         """Messages that the annotators' group has not committed; None where we may not or cannot know."""
         try:
             committed = await admin.list_consumer_group_offsets(self._settings.group_id)
-            offsets = {tp: one.offset for tp, one in committed.items() if tp.topic == self._topics.messages}
+            offsets = {tp: one.offset for tp, one in committed.items() if tp.topic in self._inputs}
             if not offsets:
                 return None
             ends: dict[TopicPartition, int] = await consumer.end_offsets(list(offsets))

@@ -186,7 +186,7 @@ async def _feed(
     def sent(record: Sent) -> None:
         scene.tally.sent((record.partition, record.offset), record.sent_at)
 
-    topic = plan.settings.topics.messages
+    topic = plan.settings.input_topic
     with _stop_on_signals(interrupted) as stop:
         await send_all(producer, topic, plan.records, rate=plan.rate, stop=stop, on_sent=sent)
         await _settled(scene.tally)

@@ -69,9 +69,10 @@ async def topic_id(settings: Settings, topic: str, timeout_s: float) -> str | No
     Raises:
         BrokerError: no broker answered.
     """
-    watch = TopicWatch(connection(settings), topic, timeout_s)
+    watch = TopicWatch(connection(settings), [topic], timeout_s)
     try:
-        return (await watch.look()).epoch
+        view = (await watch.look()).get(topic)
+        return view.epoch if view else None
     except BrokerSilentError as error:
         raise BrokerError(f"no broker tells of {topic}: {error}") from error
     finally:

@@ -21,7 +21,7 @@ from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.standstill import Standstill
 from stream.refusals import refusal
 from stream.settings import Settings
-from stream.topicwatch import BrokerSilentError, TopicWatch
+from stream.topicwatch import BrokerSilentError, TopicView, TopicWatch
 
 INTERVAL_S: Final = 1.0
 PROBE_TIMEOUT_S: Final = 5.0
@@ -111,24 +111,17 @@ class Watch:
             TopicError: a topic that we read was deleted and made anew.
         """
         names = self._settings.topics
-        watches = {
-            name: TopicWatch(connection(self._settings), name, PROBE_TIMEOUT_S)
-            for name in (names.counts, names.signals)
-        }
+        watch = TopicWatch(connection(self._settings), (names.counts, names.signals), PROBE_TIMEOUT_S)
         epochs: dict[str, str] = {}
         sizes: dict[str, int] = {}
         try:
             while True:
-                for name, watch in watches.items():
-                    try:
-                        view = await watch.look()
-                    except BrokerSilentError:
-                        continue
+                views: dict[str, TopicView] = {}
+                with contextlib.suppress(BrokerSilentError):
+                    views = await watch.look()
                     self._answered_at = time.monotonic()
-                    if not view.partitions:
-                        self._note_missing(name)
-                        continue
-                    self._missing.discard(name)
+                    self._note_missing({names.counts, names.signals} - views.keys())
+                for name, view in views.items():
                     if view.epoch and epochs.setdefault(name, view.epoch) != view.epoch:
                         raise TopicError(
                             f"{name} was deleted and made anew: the monitor starts again on the new one"
@@ -142,13 +135,12 @@ class Watch:
                     raise StalledError(f"no broker has answered for {self._settings.stall_timeout_s:.0f} s")
                 await asyncio.sleep(2 * INTERVAL_S)
         finally:
-            for watch in watches.values():
-                await watch.close()
+            await watch.close()
 
-    def _note_missing(self, name: str) -> None:
-        if name not in self._missing:
+    def _note_missing(self, missing: set[str]) -> None:
+        for name in missing - self._missing:
             _log.error("a topic is gone; create it again with: emotion-stream topics create", topic=name)
-        self._missing.add(name)
+        self._missing = missing
 
     def _show_lag(self, ours: list[tuple[TP, int, bool]]) -> None:
         names = self._settings.topics

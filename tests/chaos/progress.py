@@ -55,7 +55,7 @@ async def left_behind(settings: Settings) -> dict[TopicPartition, int]:
     """Committed records behind the offsets that our groups have committed, by partition."""
     names, done = settings.topics, await committed(settings)
     left: dict[TopicPartition, int] = {}
-    for topic in (names.messages, names.counts, names.signals):
+    for topic in (settings.input_topic, names.counts, names.signals):
         for record in await read_committed_all(settings.bootstrap_servers or "", topic):
             partition = TopicPartition(topic, record.partition)
             if record.offset >= done.get(partition, 0):

@@ -143,7 +143,7 @@ async def _flowing(settings: Settings, seed: int) -> AsyncIterator[dict[Place, S
 async def _watched(world: World) -> set[Any]:
     """Wait until programs are at work; the partitions that move, which those without a channel do not."""
     names, deadline = world.settings.topics, time.monotonic() + 120
-    sources = {(names.messages, n) for n in range(world.settings.partitions)}
+    sources = {(world.settings.input_topic, n) for n in range(world.settings.partitions)}
     sources |= {(names.signals, n) for n in range(world.settings.partitions)}
     while not sources <= (found := await committed(world.settings)).keys():
         assert time.monotonic() < deadline, f"the programs do not start: {sorted(found)}"

@@ -20,13 +20,13 @@ from stream.language import Language
 from stream.records import Output, Record
 from stream.topics import TopicNames, partition_of
 
-TOPICS = TopicNames(messages="messages", prefix="emotions")
+TOPICS = TopicNames(prefix="emotions")
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 NOON_MS = int(datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp() * 1000)
 PARTITIONS = {TOPICS.emotions: 4, TOPICS.counts: 3, TOPICS.signals: 5, TOPICS.dlq: 2}
 
 
-def encoder(**policy: Any) -> OutcomeEncoder:
+def encoder(epoch: str | None = None, **policy: Any) -> OutcomeEncoder:
     values: dict[str, Any] = {
         "topics": TOPICS,
         "partitions": PARTITIONS,
@@ -35,7 +35,7 @@ def encoder(**policy: Any) -> OutcomeEncoder:
         "count_window_s": 60,
         "signal_min_level": "none",
     }
-    return OutcomeEncoder(OutcomePolicy(**values | policy))
+    return OutcomeEncoder(OutcomePolicy(**values | policy), "messages", epoch)
 
 
 def emotion(label: str = "anger", level: Any = "watch") -> Emotion:

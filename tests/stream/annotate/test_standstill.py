@@ -38,6 +38,12 @@ def value(annotator: Annotator, name: str, **labels: str) -> float | None:
     return annotator.metrics.registry.get_sample_value(name, labels)
 
 
+def at_rest(annotator: Annotator, partitions: int) -> bool:
+    """Whether it has so many partitions, and nothing waits in them."""
+    lags = annotator.progress.lag_messages.values()
+    return annotator.unready() is None and list(lags) == [0] * partitions
+
+
 async def test_a_dead_letter_that_cannot_be_written_ends_it_though_other_partitions_move(
     topics: Topics, broker: Broker, tmp_path: Path
 ) -> None:
@@ -66,8 +72,8 @@ async def test_a_topic_made_anew_is_told_and_its_ids_do_not_repeat(topics: Topic
         await send(settings, joys(30))
         await until(lambda: annotator.progress.finished_messages == 30)
         await delete_topic(settings, settings.input_topic)
-        await until(lambda: "does not exist" in (annotator.unready() or ""))
-        assert value(annotator, "emotion_input_topic_exists") == 0
+        await until(lambda: "do not exist" in (annotator.unready() or ""))
+        assert value(annotator, "emotion_input_topic_exists", topic=settings.input_topic) == 0
         await create_topics(settings)
         await send(settings, joys(20))
         await until(lambda: annotator.progress.finished_messages == 50)
@@ -115,7 +121,7 @@ async def test_a_group_that_starts_at_the_latest_reads_what_came_during_its_rest
     await send(settings, joys(10))
     async with annotating(settings) as annotator:
         await until(lambda: value(annotator, "emotion_assigned_partitions") == 4)
-        await until(lambda: annotator.progress.lag_messages == dict.fromkeys(range(4), 0))
+        await until(lambda: at_rest(annotator, partitions=4))
     await send(settings, joys(7))
     await annotate_all(settings)
     assert len(await events(settings)) == 7
@@ -126,7 +132,7 @@ async def test_added_partitions_are_read_within_seconds(topics: Topics, broker: 
     needs_kafka(broker, "adds no partitions")
     settings = await topics(partitions=1, auto_offset_reset=reset)
     async with annotating(settings) as annotator:
-        await until(lambda: annotator.unready() is None and annotator.progress.lag_messages == {0: 0})
+        await until(lambda: at_rest(annotator, partitions=1))
         await add_partitions(settings, settings.input_topic, 3)
         for partition in range(3):
             await send(settings, joys(10), partition=partition)
@@ -154,7 +160,7 @@ async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_proces
     servers = own_broker.bootstrap_servers
     idle = await topics(bootstrap_servers=servers, partitions=1, stall_timeout_s=20)
     async with annotating(idle) as annotator:
-        await until(lambda: annotator.unready() is None and annotator.progress.lag_messages == {0: 0})
+        await until(lambda: at_rest(annotator, partitions=1))
         await asyncio.to_thread(own_broker.crash)
         await until(lambda: "no broker has answered" in (annotator.unready() or ""), timeout_s=15)
         assert annotator.unhealthy() is None, "nothing waits, and a restart would not help"
