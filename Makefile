@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz chaos check format schemas docs site bench clean
+.PHONY: help demo test fuzz chaos check format schemas docs site lock bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,15 @@ docs: $(VENV)/dev.stamp ## Write the generated pages of docs anew from the code
 site: $(VENV)/dev.stamp ## Build the documentation as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
+# For the Python and the processor of the images; from PyPI alone, whatever index this machine is set to.
+LOCK := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-config \
+	--default-index https://pypi.org/simple --python-version 3.13 --python-platform x86_64-manylinux_2_28
+
+lock: $(VENV)/lock.stamp ## Pin what the images hold anew, with hashes, in deploy/requirements
+	$(LOCK) pyproject.toml --extra otel --extra registry -o deploy/requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra registry --extra gpu -o deploy/requirements/gpu.txt
+	$(LOCK) deploy/requirements/build.in -o deploy/requirements/build.txt
+
 bench: $(VENV)/dev.stamp $(VENV)/peers.stamp ## Measure the pipeline beside its peers (ARGS="--rounds 1")
 	$(BIN)/python -m benchmarks.pipeline $(ARGS)
 
@@ -70,6 +79,11 @@ $(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
 $(VENV)/peers.stamp: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
+$(VENV)/lock.stamp: | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip --disable-pip-version-check install --quiet 'uv>=0.9,<0.14'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml tests/constraints.txt | $(VENV)/bin/python
