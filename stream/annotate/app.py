@@ -145,7 +145,8 @@ class Annotator:
         finally:
             for thread in threads:
                 thread.stop()
-            self._tracing.close()
+            # It waits for the receiver, and must not keep the loop from what else there is to end.
+            await asyncio.to_thread(self._tracing.close)
 
     def unhealthy(self) -> str | None:
         """Why a supervisor should restart us, if it should."""

@@ -252,7 +252,7 @@ class AssignedPartition:
         output = encoder.encode(self.tp.partition, prefix, datetime.now(UTC))
         metrics = self._context.metrics
         try:
-            with self._context.tracing.span("publish", self.tp.topic, prefix):
+            with self._context.tracing.publish(self.tp.topic, self.tp.partition, prefix):
                 await self._publisher.commit(output, prefix[-1].offset + 1, self._note)
         except FencedError:
             metrics.transactions.labels("fenced").inc()

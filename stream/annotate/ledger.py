@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from model.contract import Emotion, Encoded, ModelInfo
 from stream.annotate.times import Clock
@@ -44,6 +45,8 @@ class Entry:
     ``text`` is what the model reads of the message's own. ``key`` is the record's own, for its dead letter;
     ``author`` and ``published_key`` are pseudonyms.
 
+    ``span`` is what tracing noted of it last (``stream.annotate.tracing``), None where nothing is traced.
+
     ``model`` is the one whose tokenizer read the text, and whose outcome it gets; None where none read it.
 
     ``timestamp_ms`` is when Kafka took it, ``event_ms`` the moment that it counts for; both can be right
@@ -70,6 +73,7 @@ class Entry:
     model: ModelInfo | None = None
     outcome: Outcome | None = None
     ledger: "Ledger | None" = None
+    span: Any = None
 
     def settle(self, outcome: Outcome) -> None:
         """Note the outcome; an entry whose partition has gone is nobody's any more."""

@@ -189,11 +189,13 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _admit(self, partition: AssignedPartition, records: Sequence[Any]) -> None:
         if self._gate is not None and self._tasks is not None:
             records = self._gate.readable(partition, records, self._tasks)
-        readable = []
+        admitted, since_ns = [], time.time_ns()
         for record in records:
             entry = self._admission.admit(record)
-            if partition.ledger.enter(entry) and entry.outcome is None:
-                readable.append(entry)
+            if partition.ledger.enter(entry):
+                admitted.append(entry)
+        self._context.tracing.received(partition.tp.topic, partition.tp.partition, admitted, since_ns)
+        readable = [entry for entry in admitted if entry.outcome is None]
         partition.notify()
         for start in range(0, len(readable), _TOKENIZE_MESSAGES):
             await self._to_tokenize.put(readable[start : start + _TOKENIZE_MESSAGES])
@@ -277,7 +279,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             if not entries:
                 return
             started = time.monotonic()
-            with self._context.tracing.span("infer", self._topics, entries):
+            with self._context.tracing.batch(self._topics, entries):
                 emotions = await self._model_thread.run(lambda: inference.infer(generation.model, encoded))
             self._observe(generation, batch, encoded, started)
             for entry, emotion in zip(entries, emotions, strict=True):
