@@ -151,9 +151,7 @@ def test_an_error_is_noted_by_its_kind_and_not_by_what_it_says() -> None:
     assert not any("between us" in span.to_json() for span in spans)
 
 
-async def test_a_receiver_that_is_away_stops_nobody(
-    topics: Topics, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_receiver_that_is_away_stops_nobody(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")  # seconds, of all tries together
     settings = await topics(tracing=True, drain=True, partitions=1)
