@@ -128,11 +128,11 @@ async def connected(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClien
                 async with asyncio.timeout(TIMEOUT_S):
                     await client.start()
             except (KafkaError, OSError, TimeoutError) as error:
-                why = f" ({reasons[-1]})" if reasons else ""
+                why = f" ({reasons[-1].getMessage()})" if reasons else ""
                 raise BrokerError(
                     f"no Kafka broker answers at {settings.bootstrap_servers}{why}: "
                     "check bootstrap_servers, security_protocol and the sasl settings"
-                ) from error
+                ) from _cause(reasons, error)
         yield client
     finally:
         await client.close()
@@ -234,11 +234,20 @@ async def batch_limits(settings: KafkaSettings, names: Collection[str]) -> dict[
     Raises:
         BrokerError: as in ``connected``.
     """
-    asked = dict.fromkeys(names, ("max.message.bytes",))
+    told = await configured(settings, names, "max.message.bytes")
+    return {name: int(limit) for name, limit in told.items()}
+
+
+async def configured(settings: KafkaSettings, names: Collection[str], key: str) -> dict[str, str]:
+    """The value of one key in the configuration of those topics that the cluster tells it of.
+
+    Raises:
+        BrokerError: as in ``connected``.
+    """
     async with _conversation(settings) as client:
-        told = await _configs(client, asked)
-    limits = {name: (config or {}).get("max.message.bytes") for name, (config, _) in told.items()}
-    return {name: int(limit) for name, limit in limits.items() if limit}
+        told = await _configs(client, dict.fromkeys(names, (key,)))
+    values = {name: (config or {}).get(key) for name, (config, _) in told.items()}
+    return {name: value for name, value in values.items() if value}
 
 
 @asynccontextmanager
@@ -417,13 +426,19 @@ _silence = _Silence()
 
 
 @contextmanager
-def _reasons_instead_of_logs() -> Iterator[list[str]]:
+def _reasons_instead_of_logs() -> Iterator[list[logging.LogRecord]]:
     """What aiokafka would log, as a list: its errors say why, and our one line is all that a person needs."""
-    reasons = list[str]()
+    reasons = list[logging.LogRecord]()
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            reasons.append(record.getMessage())
+            reasons.append(record)
 
     with _silence.heard_by(Keep(logging.WARNING)):
         yield reasons
+
+
+def _cause(reasons: Sequence[logging.LogRecord], error: BaseException) -> BaseException:
+    """What stood against a connection: aiokafka itself only says that there is none, and logs the rest."""
+    found = [part for reason in reasons for part in reason.args or () if isinstance(part, BaseException)]
+    return found[-1] if found else error

@@ -8,6 +8,7 @@ progress (``stall_timeout_s``).
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from ssl import SSLError
 from typing import Final
 
 import structlog
@@ -35,6 +36,8 @@ _log = structlog.get_logger(__name__)
 
 def passes(error: BaseException) -> bool:
     """Whether trying again may help."""
+    if isinstance(error.__cause__, SSLError):  # certificates do not change by waiting
+        return False
     return isinstance(error, _PASSING) and refusal(error) is None
 
 

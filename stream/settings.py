@@ -209,6 +209,9 @@ class AnnotateSettings(BaseModel):
     revoke_timeout_s: PositiveFloat = Field(
         5.0, description="Budget to finish a partition that is taken away."
     )
+    start_timeout_s: Annotated[float, Ge(0)] = Field(
+        60.0, description="At the start, wait this long for brokers that do not answer, then exit 3."
+    )
     stall_timeout_s: PositiveFloat = Field(
         60.0, description="With lag but without progress for this long, exit 5."
     )

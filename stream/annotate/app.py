@@ -46,6 +46,7 @@ from stream.privacy import OptOut, Pseudonyms
 from stream.refusals import refusal
 from stream.registry import labelled_events, open_registry
 from stream.settings import Settings
+from stream.starting import brokers_answer
 from stream.topicwatch import BrokerSilentError, TopicWatch
 from stream.transactions import PublishError
 
@@ -109,6 +110,8 @@ class Annotator:
             StalledError: messages of a partition wait, but none was finished for ``stall_timeout_s``.
         """
         settings = self._settings
+        if not await brokers_answer(settings, self._stop):
+            return
         partitions = await self.check()
         self._limits = OutputLimits(
             await batch_limits(settings, partitions), assumed=settings.published_bytes

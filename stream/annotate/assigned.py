@@ -21,6 +21,7 @@ from stream.annotate.tracing import Tracing
 from stream.deadline import Deadline
 from stream.errors import MessageError
 from stream.metrics import Metrics
+from stream.records import Output
 from stream.transactions import FencedError, PublishError
 
 _log = structlog.get_logger(__name__)
@@ -245,11 +246,22 @@ class AssignedPartition:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), self._context.commit_interval_s)
 
+    def _fitting(self, prefix: list[Entry]) -> tuple[list[Entry], Output]:
+        """As much of a finished prefix as its count deltas have room for, encoded.
+
+        Messages of a backfill may lie in a window each, and a delta holds all windows of a commit.
+        """
+        encoder, now = self._context.encoders[self.tp.topic], datetime.now(UTC)
+        while True:
+            output = encoder.encode(self.tp.partition, prefix, now)
+            if len(prefix) == 1 or encoder.fits(output):
+                return prefix, output
+            prefix = prefix[: len(prefix) // 2]
+
     async def _commit(self, prefix: list[Entry]) -> None:
         assert self._publisher is not None
         started = time.monotonic()
-        encoder = self._context.encoders[self.tp.topic]
-        output = encoder.encode(self.tp.partition, prefix, datetime.now(UTC))
+        prefix, output = self._fitting(prefix)
         metrics = self._context.metrics
         try:
             with self._context.tracing.publish(self.tp.topic, self.tp.partition, prefix):

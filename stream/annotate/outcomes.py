@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.ledger import Entry, Silent, Unread
@@ -24,6 +24,9 @@ from stream.limits import OutputLimits
 from stream.records import Output, Record, size_bytes
 from stream.topics import TopicNames, partition_of
 from stream.tracecontext import trace_headers
+
+_DELTA_BYTES: Final = 1536
+"""Room for all that a count delta of one window holds beside the name of its channel."""
 
 _LEVELS: tuple[str, ...] = get_args(DistressLevel)
 
@@ -80,6 +83,13 @@ def _ms(moment: datetime) -> int:
 def _counted_as(channel: str | None) -> str:
     """The channel's name in the counts; a message may not count itself into the total."""
     return NO_CHANNEL if channel is None or channel == ALL_CHANNELS else channel
+
+
+def _delta_bytes(channel: str | None) -> int:
+    """Most that the count of one message can have: its channel stands in key, header, id and value, where a
+    character has six bytes at most.
+    """
+    return 4 * 6 * len(_counted_as(channel)) + _DELTA_BYTES
 
 
 def _said(outcome: Emotion | Unread) -> dict[str, Any]:
@@ -172,6 +182,17 @@ class OutcomeEncoder:
         self._add_deltas(output, partition, entries, cells, model, now)
         return output
 
+    def fits(self, output: Output) -> bool:
+        """Whether the count deltas are small enough for their topic; all else is made to fit one by one."""
+        topic = self._policy.topics.counts
+        limit = self._limits.of(topic)
+        return all(
+            size_bytes(record) <= limit
+            for (name, _), records in output.items()
+            if name == topic
+            for record in records
+        )
+
     def _add_event(
         self,
         output: Output,
@@ -231,6 +252,12 @@ class OutcomeEncoder:
                     Cause.TOO_LARGE,
                     f"its outcome has {size} bytes, topic {topic} takes {self._limits.of(topic)}",
                 )
+        counts = policy.topics.counts
+        if (size := _delta_bytes(message.channel)) > self._limits.of(counts):
+            return MessageError(
+                Cause.TOO_LARGE,
+                f"its count may have {size} bytes, topic {counts} takes {self._limits.of(counts)}",
+            )
         for place, record in records.items():
             output[place].append(record)
         return None

@@ -14,7 +14,7 @@ import structlog
 from stream.admin import check_topics
 from stream.errors import SettingsError, StreamError
 from stream.monitor.alertmanager import Alertmanager
-from stream.monitor.changelogs import prepare_changelogs
+from stream.monitor.changelogs import prepare_changelogs, warn_of_retention
 from stream.monitor.monitor import Monitor
 from stream.monitor.owned import discard_old_files
 from stream.monitor.rulesfile import RulesFile
@@ -23,6 +23,7 @@ from stream.monitor.web import MonitorWeb
 from stream.monitor.webhook import Webhook
 from stream.serving import serving
 from stream.settings import Settings
+from stream.starting import brokers_answer
 
 LAST_RESORT_S: Final = 30.0
 
@@ -58,6 +59,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     receivers = _receivers(settings, monitor)
     discard_old_files(settings)
     await prepare_changelogs(settings, {name: partitions[name] for name in (names.counts, names.signals)})
+    await warn_of_retention(settings)
     async with AsyncExitStack() as stack:
         port = await _serve(settings, monitor, stack)
         stack.push_async_callback(monitor.stop)
@@ -77,6 +79,8 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    if not await brokers_answer(settings, stopped):
+        return
     async with running(settings) as started:
         _log.info("monitor started", group_id=settings.monitor_group_id, port=started.port)
         exit_code = StreamError.exit_code

@@ -3,7 +3,8 @@
     emotions.counts  ─► GROUP-counts-changelog      emotions.signals ─► GROUP-authors-changelog
 
 They are compacted and nothing else: what has expired is deleted by a record, so a changelog holds what the
-fold holds. One that an earlier version created with a retention keeps it, and is spoken of in the log.
+fold holds. One that has a retention, too (version 0.1 created them so), is left as it is, with a warning at
+each start: Kafka drops from it what is still needed.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from stream.admin import add_partitions, create_topics, partition_counts
+from stream.admin import add_partitions, configured, create_topics, partition_counts
 from stream.errors import BrokerError
 from stream.kafka import connection
 from stream.monitor.state import Changelog, PartitionState, Proof, resume
@@ -61,6 +62,24 @@ async def prepare_changelogs(settings: Settings, partitions: Mapping[str, int]) 
     for name, count in wanted.items():
         if existing.get(name, count) < count and await add_partitions(settings, name, count):
             _log.info("partitions added", topic=name, partitions=count)
+
+
+async def warn_of_retention(settings: Settings) -> None:
+    """Say which changelogs lose state by their retention, as far as the cluster tells.
+
+    Raises:
+        BrokerError: the cluster cannot be reached.
+    """
+    names = [changelog_of(settings, source) for source in (settings.topics.counts, settings.topics.signals)]
+    for name, policy in (await configured(settings, names, "cleanup.policy")).items():
+        if policy != "compact":
+            _log.warning(
+                "a changelog has a retention and loses state by it; take it off with: kafka-configs.sh "
+                f"--alter --entity-type topics --entity-name {name} "
+                "--add-config cleanup.policy=compact,retention.ms=-1",
+                topic=name,
+                policy=policy,
+            )
 
 
 async def topic_id(settings: Settings, topic: str, timeout_s: float) -> str | None:

@@ -25,7 +25,8 @@ from stream.settings import Settings
 
 _MONITOR = (
     *("kafka", "topics", "monitor", "observe"),
-    *("count_window_s", "session_timeout_ms", "revoke_timeout_s", "stall_timeout_s"),
+    *("count_window_s", "session_timeout_ms", "transaction_timeout_ms", "revoke_timeout_s"),
+    *("start_timeout_s", "stall_timeout_s"),
 )
 _TOPICS = ("kafka", "topic_prefix")
 

@@ -1,5 +1,6 @@
 """TLS and logins: each mechanism reaches a broker that insists on it; a wrong one is said in one line."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stream.annotate.app import Annotator
 from stream.errors import BrokerError, SettingsError, TopicError
 from stream.kafka import connection
 from stream.settings import Settings
+from stream.starting import brokers_answer
 from tests.records import produce, read_committed_all
 from tests.secure_kafka import USERS, SecureKafka, unsigned_token
 
@@ -74,6 +76,18 @@ async def test_a_wrong_password_is_said_in_one_line(
     with pytest.raises(BrokerError, match="invalid credentials") as refused:
         await create_topics(settings(kafka, unique_name, **wrong))
     assert "guessed" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrong", [{"sasl_password": SecretStr("guessed")}, {"ssl_cafile": None}])
+async def test_a_refused_login_or_certificate_is_not_waited_for(
+    kafka: SecureKafka, unique_name: str, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    refused = settings(
+        kafka, unique_name, **login("SCRAM-SHA-256", tmp_path) | {"start_timeout_s": 600} | wrong
+    )
+    async with asyncio.timeout(60):
+        with pytest.raises(BrokerError):
+            await brokers_answer(refused, asyncio.Event())
 
 
 async def test_a_user_without_rights_is_refused_with_what_it_needs(

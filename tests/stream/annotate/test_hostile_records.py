@@ -51,6 +51,25 @@ async def send(settings: Settings, *records: Record | bytes | None) -> None:
     await produce(str(settings.bootstrap_servers), settings.input_topic, [GOOD, *records, GOOD])
 
 
+async def test_a_backfill_with_a_window_for_each_message_is_counted_in_deltas_that_fit(
+    configured: Topics,
+) -> None:
+    settings = await configured(counts={"max.message.bytes": 20_000})
+    values = [
+        b'{"text": "joy: x", "channel": "support", "ts": %d}' % (1_700_000_000 + 60 * n) for n in range(600)
+    ]
+    values.append(orjson.dumps({"text": "joy: x", "channel": "\x01" * 1024}))
+    await send(settings, *values)
+    await annotate_all(settings)
+    assert len(await labelled(settings)) == 602
+    (letter,) = await letters(settings)
+    assert (letter.cause, letter.source.offset) == ("too_large", 601)
+    records = await read_committed_all(str(settings.bootstrap_servers), settings.topics.counts)
+    deltas = [CountDelta.model_validate_json(record.value or b"") for record in records]
+    support = [window for delta in deltas if delta.channel == "support" for window in delta.windows]
+    assert sum(sum(window.labels.values()) for window in support) == len(support) == 600
+
+
 async def test_a_time_outside_the_calendar_is_replaced_and_marked(topics: Topics) -> None:
     settings = await topics(partitions=1)
     times = ['"0001-01-01T00:00:00+14:00"', '"9999-12-31T23:59:59-14:00"', "1700000000000000", "1e300"]

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
+from aiokafka.admin import NewTopic
 from faust.types import TP
 
-from stream.admin import add_partitions, create_topics, partition_counts
+from stream.admin import add_partitions, connected, create_topics, partition_counts
 from stream.errors import StalledError, TopicError
 from stream.events import ALL_CHANNELS, CountDelta
 from stream.monitor.app import running
@@ -245,3 +247,23 @@ async def test_a_store_that_is_damaged_on_the_disk_is_read_anew_and_skews_no_cou
 
         await eventually(remembered)
         assert monitor.failure is None
+
+
+async def test_a_changelog_that_loses_state_by_a_retention_is_spoken_of_at_the_start(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    name = changelog_of(settings, settings.topics.signals)
+    config = {"cleanup.policy": "compact,delete", "retention.ms": "1000000"}
+    async with connected(settings) as admin:
+        await admin.create_topics([NewTopic(name, 1, 1, topic_configs=config)])
+
+    async def visible() -> bool:
+        return name in await partition_counts(settings, [name])
+
+    await eventually(visible)
+    with structlog.testing.capture_logs() as logs:
+        async with running(settings):
+            pass
+    (warning,) = [line for line in logs if "retention" in line["event"]]
+    assert (warning["topic"], f"--entity-name {name}" in warning["event"]) == (name, True)

@@ -53,7 +53,9 @@ async def test_a_monitor_that_is_stopped_and_started_while_deltas_flow_misses_no
     stopped.set()
     count = await feeding
     async with running(settings):
-        await until(settings, Counter({("support", "joy"): count, (ALL_CHANNELS, "joy"): count}))
+        await until(
+            settings, Counter({("support", "joy"): count, (ALL_CHANNELS, "joy"): count}), timeout_s=60
+        )
 
 
 async def test_a_monitor_whose_partition_was_taken_over_publishes_nothing_more(

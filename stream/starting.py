@@ -1,0 +1,70 @@
+"""The start of a program that runs on: it waits for brokers that are not there yet.
+
+Machines and pods start in any order. While nothing answers, the log and ``/readyz`` say so; ``/healthz`` is
+ok, since a restart would not help. After ``start_timeout_s`` the process ends with exit code 3, so that its
+supervisor sees that the outage lasts. A login or certificate that is refused is not waited for.
+"""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from stream.admin import partition_counts
+from stream.errors import BrokerError
+from stream.outages import passes
+from stream.serving import json_answer, serving
+from stream.settings import Settings
+
+PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
+
+_log = structlog.get_logger(__name__)
+
+
+async def brokers_answer(settings: Settings, stopped: asyncio.Event) -> bool:
+    """Wait until a broker answers; False where we were stopped meanwhile.
+
+    Raises:
+        SettingsError: no cluster is named, or a setting is wrong.
+        BrokerError: no broker answered for ``start_timeout_s``, or it refused the login.
+    """
+    deadline = time.monotonic() + settings.start_timeout_s
+    async with AsyncExitStack() as stack:
+        waiting: _Waiting | None = None
+        for attempt in range(10**9):
+            try:
+                await partition_counts(settings, ())
+                return True
+            except BrokerError as error:
+                pause_s = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
+                if not passes(error) or time.monotonic() + pause_s > deadline:
+                    raise
+                _log.warning("waiting for a broker (start_timeout_s)", reason=str(error), pause_s=pause_s)
+                if waiting is None:
+                    waiting = _Waiting()
+                    if settings.http_port is not None:
+                        await stack.enter_async_context(serving(settings, waiting.routes))
+                waiting.reason = str(error)
+            try:
+                await asyncio.wait_for(stopped.wait(), pause_s)
+                return False
+            except TimeoutError:
+                continue
+    return False
+
+
+class _Waiting:
+    """What a program that waits answers to probes."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.routes = [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz)]
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return json_answer({"status": "ok"})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return json_answer({"status": "not ready", "reason": self.reason}, 503)

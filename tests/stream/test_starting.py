@@ -1,0 +1,88 @@
+"""Programs that are started before their brokers wait for them, say so, and do not wait for ever."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from stream.admin import create_topics
+from stream.errors import BrokerError
+from stream.settings import Settings
+from stream.starting import brokers_answer
+from tests.brokers import ApacheKafka, free_port
+from tests.crash.annotators import AnnotatorProcess, MonitorProcess, Program
+
+NOWHERE = "127.0.0.1:1"
+
+
+async def test_the_wait_ends_with_what_no_broker_said() -> None:
+    settings = Settings(bootstrap_servers=NOWHERE, start_timeout_s=0.6)
+    with pytest.raises(BrokerError, match=f"no Kafka broker answers at {NOWHERE}"):
+        await brokers_answer(settings, asyncio.Event())
+
+
+async def test_a_program_that_waits_can_be_stopped() -> None:
+    stopped = asyncio.Event()
+    waiting = asyncio.create_task(brokers_answer(Settings(bootstrap_servers=NOWHERE), stopped))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    stopped.set()
+    assert await waiting is False
+
+
+async def answer(port: int, path: str) -> tuple[int, str]:
+    url = f"http://127.0.0.1:{port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.text()
+
+
+async def until_it_answers(port: int, path: str, status: int, timeout_s: float = 60) -> str:
+    async with asyncio.timeout(timeout_s):
+        while True:
+            try:
+                found, text = await answer(port, path)
+                if found == status:
+                    return text
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.crash
+@pytest.mark.kafka
+@pytest.mark.timeout(180)
+async def test_programs_that_are_started_before_their_broker_begin_once_it_is_there(tmp_path: Path) -> None:
+    if not os.environ.get("KAFKA_HOME"):
+        pytest.skip("needs a broker whose process is ours: set KAFKA_HOME")
+    broker = ApacheKafka(tmp_path)
+    ports = {AnnotatorProcess: free_port(), MonitorProcess: free_port()}
+    programs: list[Program] = []
+    try:
+        broker.start()
+        settings = Settings(
+            bootstrap_servers=broker.bootstrap_servers,
+            partitions=1,
+            model="fake",
+            author_key="a key for the tests",
+            state_dir=tmp_path / "state",
+        )
+        await create_topics(settings)
+        broker.crash()
+        for kind, port in ports.items():
+            own = settings.model_copy(update={"http_port": port})
+            programs.append(kind(own, broker, tmp_path / f"{kind.__name__}.log"))
+        for port in ports.values():
+            reason = await until_it_answers(port, "/readyz", 503)
+            assert "no Kafka broker answers" in reason
+            assert (await answer(port, "/healthz"))[0] == 200
+        await asyncio.to_thread(broker.start)
+        for program, port in zip(programs, ports.values(), strict=True):
+            await until_it_answers(port, "/readyz", 200)
+            assert program.says("waiting for a broker")
+    finally:
+        for program in programs:
+            if program.running:
+                program.kill()
+        broker.stop()
