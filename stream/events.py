@@ -169,9 +169,9 @@ class EmotionEvent(WireType):
         description="Every emotion over its own threshold, strongest first; empty when neutral or unknown.",
     )
     confidence: Probability = Field(description="Calibrated probability of ``label``; 0 when unknown.")
-    scores: Scores | None = Field(description="None when unknown.")
-    neutral: Probability | None = Field(description="None when unknown.")
-    distress: DistressReading | None = Field(description="None when unknown.")
+    scores: Scores | None = Field(None, description="None when unknown.")
+    neutral: Probability | None = Field(None, description="None when unknown.")
+    distress: DistressReading | None = Field(None, description="None when unknown.")
     language: str | None = Field(None, description="BCP 47; None where it is undetermined.")
     language_confidence: Probability = Field(0.0, description="Share of the text that is in ``language``.")
     message_id: str | None = None

@@ -124,8 +124,8 @@ class RegistrySettings(BaseModel):
     registry_url: str | None = Field(
         None, description="The schema registry, http://host:8081; several by commas. None: values are JSON."
     )
-    output_schema: Literal["none", "avro", "json"] = Field(
-        "none", description="Write labelled events as Avro, or JSON with a schema, with their schema's id."
+    output_schema: Literal["none", "avro", "json", "protobuf"] = Field(
+        "none", description="Write labelled events by a schema that the registry keeps, with its id."
     )
     registry_username: str | None = Field(None, description="User, or API key, at the registry.")
     registry_password: Password | None = Field(None, description="Its password, or API secret.")

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from stream.codec import ValueFormat, to_json
+from stream.registry import protobuf
 
-OutputSchema = Literal["none", "avro", "json"]
+Kind = Literal["avro", "json", "protobuf"]
 
 _NAMESPACE: Final = "emotionstream"
 _PLAIN: Final[dict[Any, Any]] = {
@@ -25,18 +26,23 @@ _PLAIN: Final[dict[Any, Any]] = {
 }
 
 
-def schema_of(wire_type: type[BaseModel], kind: Literal["avro", "json"]) -> tuple[str, str]:
+def schema_of(wire_type: type[BaseModel], kind: Kind) -> tuple[str, str]:
     """The registry's name of the kind, and the text of the schema."""
+    if kind == "protobuf":
+        return "PROTOBUF", protobuf.schema_of(wire_type)
     if kind == "json":
         return "JSON", orjson.dumps(wire_type.model_json_schema(mode="serialization")).decode()
     return "AVRO", orjson.dumps(_avro(wire_type, set())).decode()
 
 
-def format_of(kind: Literal["avro", "json"], schema: str, number: int) -> ValueFormat:
+def format_of(kind: Kind, schema: str, number: int) -> ValueFormat:
     """Values in Confluent's wire format, under the schema's id."""
     prefix = b"\0" + number.to_bytes(4, "big")
     if kind == "json":
         return ValueFormat(b"application/json", lambda event: prefix + to_json(event))
+    if kind == "protobuf":
+        encode = protobuf.writer_of(schema)
+        return ValueFormat(b"application/protobuf", lambda event: prefix + encode(event))
     parsed = fastavro.parse_schema(orjson.loads(schema))
 
     def write(event: Mapping[str, Any]) -> bytes:

@@ -253,7 +253,7 @@ async def test_the_check_before_a_start_asks_the_registry(topics: Topics, server
     assert f"no schema registry (registry_url): {server.url} answered 503" in failed.stderr
 
 
-@pytest.mark.parametrize("kind", ["avro", "json"])
+@pytest.mark.parametrize("kind", ["avro", "json", "protobuf"])
 async def test_labelled_events_are_written_with_their_schema_where_that_is_asked_for(
     topics: Topics, server: RegistryServer, kind: str
 ) -> None:
