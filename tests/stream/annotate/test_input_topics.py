@@ -134,3 +134,25 @@ async def test_what_we_write_is_never_read_though_the_pattern_matches_it(
         await annotate_all(matching)
     assert await by_topic(matching) == {"chat": 10}
     assert await read_committed_all(str(matching.bootstrap_servers), matching.topics.dlq) == []
+
+
+async def test_groups_and_topics_whose_names_run_together_do_not_fence_each_other(
+    topics: Topics, unique_name: str
+) -> None:
+    """``team`` on ``a-x`` and ``team-a`` on ``x``: joined by hyphens, both would own one transactional id."""
+    prefix = {"topic_prefix": f"{unique_name}.out", "partitions": 1}
+    one = await topics(input_topic=f"a-{unique_name}.x", group_id=f"{unique_name}.team", **prefix)
+    other = await topics(input_topic=f"{unique_name}.x", group_id=f"{unique_name}.team-a", **prefix)
+    async with annotating(one) as first, annotating(other) as second:
+        for round_ in range(1, 4):
+            await send(one, one.input_topic, 5)
+            await send(other, other.input_topic, 5)
+            await until(lambda: finished(first) == finished(second) == 5 * round_)  # noqa: B023
+        for annotator in (first, second):
+            counted = annotator.metrics.registry.get_sample_value
+            assert counted("emotion_transactions_total", {"result": "fenced"}) == 0
+            assert counted("emotion_rejoins_total") == 0
+    assert Counter(event.source.topic for event in await events(one)) == {
+        one.input_topic: 15,
+        other.input_topic: 15,
+    }
