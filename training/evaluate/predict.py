@@ -5,15 +5,18 @@ runs.
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from model.classifier import EmotionClassifier
+from model.decide import logistic
 from model.folder import SAFETENSORS_FILE, revision_of
 from model.labels import LABEL2ID
 from training.data.rows import Row
 from training.errors import TrainingError
+from training.fit.targets import SoftTargets
 from training.metrics import Floats, softmax
 from training.runs import RUN_FILE
 
@@ -51,43 +54,71 @@ def soft_labels(
     *,
     device: str = "auto",
     precision: str = "fp32",
-) -> Floats:
-    """The mean probabilities that the runs in ``teachers`` give each row, shape (N, labels): what is
-    distilled.
+) -> SoftTargets:
+    """The mean of what the runs in ``teachers`` say of each row: what is distilled.
 
     Each teacher reads the texts with its own tokenizer, without earlier messages, and only rows of the
     sources that it was trained on; a row that none of them knows keeps its own label. What a teacher said
     of a text stays in its folder, so that other runs need not ask again. (Hinton et al., "Distilling the
     Knowledge in a Neural Network", 2015.)
     """
-    total, asked = np.zeros((len(rows), labels)), np.zeros(len(rows))
+    shares, present, distress = _Mean((len(rows), labels)), _Mean((len(rows), labels)), _Mean((len(rows),))
     for folder in teachers:
-        sources = _sources(folder)
-        known = [i for i, row in enumerate(rows) if row.source in sources]
+        taught = _taught(folder)
+        known = [i for i, row in enumerate(rows) if row.source in taught.sources]
         if not known:
             continue
-        logits = _teacher_logits(folder, [rows[i].text for i in known], device, precision)
-        if logits.shape[1] != labels:
-            raise TrainingError(f"teacher {folder} has {logits.shape[1]} labels, {labels} are needed")
-        total[known] += softmax(logits)
-        asked[known] += 1
-    for i, row in enumerate(rows):
-        if not asked[i]:
-            total[i, [LABEL2ID[label] for label in row.labels]] = 1
-            asked[i] = len(row.labels)
-    return total / asked[:, None]
+        outputs = _teacher_outputs(folder, [rows[i].text for i in known], device, precision)
+        if outputs.shape[1] - taught.distress != labels:
+            raise TrainingError(
+                f"teacher {folder} has {outputs.shape[1] - taught.distress} labels, {labels} are needed"
+            )
+        shares.add(known, softmax(outputs[:, :labels]))
+        if taught.presence:
+            present.add(known, logistic(outputs[:, :labels]))
+        if taught.distress:
+            distress.add(known, logistic(outputs[:, -1]))
+    mean = shares.value()
+    for i in np.flatnonzero(np.isnan(mean[:, 0])).tolist():
+        mean[i] = 0.0
+        mean[i, [LABEL2ID[label] for label in rows[i].labels]] = 1 / len(rows[i].labels)
+    return SoftTargets(mean, present.value(), distress.value())
 
 
-def _sources(teacher: Path) -> frozenset[str]:
-    """The sources that a run was trained on."""
+class _Mean:
+    """A mean over those rows that somebody said something of; NaN for the others."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._total, self._times = np.zeros(shape), np.zeros((shape[0],) + (1,) * (len(shape) - 1))
+
+    def add(self, rows: Sequence[int], values: Floats) -> None:
+        self._total[rows] += values
+        self._times[rows] += 1
+
+    def value(self) -> Floats:
+        return np.where(self._times > 0, self._total / np.maximum(self._times, 1), np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taught:
+    """What a teacher was trained on, and whether its sigmoids and its distress output mean something."""
+
+    sources: frozenset[str]
+    presence: bool
+    distress: bool
+
+
+def _taught(teacher: Path) -> _Taught:
     file = teacher / RUN_FILE
     if not file.is_file():
         raise TrainingError(f"teacher {teacher} is no run: emotion-train fit --out {teacher} makes one")
-    return frozenset(json.loads(file.read_text(encoding="utf-8"))["train_rows"])
+    run = json.loads(file.read_text(encoding="utf-8"))
+    recipe = run.get("recipe", {})
+    return _Taught(frozenset(run["train_rows"]), bool(recipe.get("presence")), bool(recipe.get("distress")))
 
 
-def _teacher_logits(folder: Path, texts: Sequence[str], device: str, precision: str) -> Floats:
-    """Logits of each text, shape (N, K); only texts that the teacher was never asked of are read."""
+def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision: str) -> Floats:
+    """Outputs of each text (``row_outputs``); only texts that the teacher was never asked of are read."""
     classifier = open_classifier(folder, device=device, precision=precision)
     weights = revision_of(folder / SAFETENSORS_FILE)
     file = folder / f"soft-{weights}-{precision}.npz"
@@ -95,11 +126,11 @@ def _teacher_logits(folder: Path, texts: Sequence[str], device: str, precision: 
     known: dict[str, Floats] = {}
     if file.is_file():
         with np.load(file) as kept:
-            known = dict(zip(kept["keys"].tolist(), kept["logits"], strict=True))
+            known = dict(zip(kept["keys"].tolist(), kept["outputs"], strict=True))
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if new:
-        known |= zip(new, row_logits(classifier, [Row(text, "", "") for text in new.values()]), strict=True)
+        known |= zip(new, row_outputs(classifier, [Row(text, "", "") for text in new.values()]), strict=True)
         partial = file.with_suffix(".partial.npz")
-        np.savez(partial, keys=list(known), logits=np.array(list(known.values())))
+        np.savez(partial, keys=list(known), outputs=np.array(list(known.values())))
         partial.replace(file)
     return np.array([known[key] for key in keys])

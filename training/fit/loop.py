@@ -36,7 +36,7 @@ from training.fit.dropout import share_dropout_along_sequence
 from training.fit.losses import Wanted, class_weights, loss
 from training.fit.recipes import Recipe
 from training.fit.runlog import RunLog
-from training.fit.targets import targets
+from training.fit.targets import SoftTargets, targets
 from training.metrics import Floats, accuracy, macro_f1, presence_f1, softmax
 from training.runs import RUN_FILE
 
@@ -175,10 +175,10 @@ class Fit:
         *,
         seed: int,
         device: Device,
-        teacher: Floats | None = None,
+        teacher: SoftTargets | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """``teacher``: soft labels of ``train``, shape (N, K). ``validation``: rows by data set."""
+        """``teacher``: what teachers say of ``train``. ``validation``: rows by data set."""
         import torch
 
         if recipe.distil and teacher is None:
@@ -187,7 +187,7 @@ class Fit:
             raise TrainingError("there are no rows to train on, or none to validate on")
         torch.manual_seed(seed)
         self.recipe, self.out, self.seed, self.device = recipe, out, seed, device
-        self.train, self.validation, self.teacher = list(train), validation, teacher
+        self.train, self.validation = list(train), validation
         self._progress = progress
         model, self.hf_tokenizer = load_base(
             recipe.base,
@@ -224,6 +224,8 @@ class Fit:
             torch.from_numpy(part).float() for part in (own.shares, own.present, own.known)
         )
         self._distress = torch.from_numpy(own.distress).float()
+        said = (teacher.shares, teacher.present, teacher.distress) if teacher and recipe.distil else ()
+        self._soft = tuple(torch.from_numpy(part).float() for part in said)
         self._step = 0
         self.log = RunLog(out)
 
@@ -299,17 +301,12 @@ class Fit:
 
     def _wanted(self, indices: list[int]) -> Wanted:
         """What these training rows ask for, on the device."""
-        import torch
-
-        soft = None
-        if self.recipe.distil and self.teacher is not None:
-            settled = self._shares[indices].sum(dim=1, keepdim=True)
-            soft = torch.from_numpy(self.teacher[indices]).float() * settled
-        parts = (self._label_ids, self._shares, self._present, self._known, self._distress)
-        labels, shares, present, known, distress = (part[indices].to(self.device.name) for part in parts)
-        return Wanted(
-            labels, shares, present, known, distress, None if soft is None else soft.to(self.device.name)
-        )
+        own = (self._label_ids, self._shares, self._present, self._known, self._distress)
+        labels, shares, present, known, distress = (part[indices].to(self.device.name) for part in own)
+        soft = [part[indices].to(self.device.name) for part in self._soft]
+        if soft:
+            soft[0] = soft[0] * shares.sum(dim=1, keepdim=True)
+        return Wanted(labels, shares, present, known, distress, *soft)
 
     def _average_weights(self) -> None:
         """Move the average towards the weights; faster at first, so that it does not remember the base."""

@@ -20,7 +20,8 @@ class Wanted:
     """What the rows of a batch ask for.
 
     ``labels`` (B,); ``shares``, ``present`` and ``known`` (B, K) and ``distress`` (B,) as in
-    ``training.fit.targets``; ``soft`` (B, K): what the teachers say, None without any.
+    ``training.fit.targets``. What the teachers say: ``soft`` (B, K) of the softmax, None without any;
+    ``soft_present`` (B, K) and ``soft_distress`` (B,) of the other outputs, NaN where they say nothing.
     """
 
     labels: "Tensor"
@@ -28,7 +29,9 @@ class Wanted:
     present: "Tensor"
     known: "Tensor"
     distress: "Tensor"
-    soft: "Tensor | None"
+    soft: "Tensor | None" = None
+    soft_present: "Tensor | None" = None
+    soft_distress: "Tensor | None" = None
 
 
 def class_weights(rows: Sequence[Row], recipe: Recipe) -> "Tensor | None":
@@ -68,11 +71,13 @@ def loss(passes: "Sequence[Tensor]", wanted: Wanted, recipe: Recipe, weights: "T
         distance = sum(functional.cross_entropy(logits, wanted.soft) for logits in passes) / len(passes)
         total = (1 - recipe.distil) * total + recipe.distil * distance
     if several:
-        total = total + recipe.presence * sum(_presence_loss(logits, wanted) for logits in passes) / len(
-            passes
-        )
+        present, weight = _taught(wanted.present, wanted.known, wanted.soft_present, recipe.distil)
+        distance = sum(_presence_loss(logits, present, weight) for logits in passes) / len(passes)
+        total = total + recipe.presence * distance
     if recipe.distress:
-        total = total + recipe.distress * _distress_loss(outputs[0][:, labels], wanted.distress)
+        graded = (~wanted.distress.isnan()).float()
+        grades, weight = _taught(wanted.distress.nan_to_num(), graded, wanted.soft_distress, recipe.distil)
+        total = total + recipe.distress * _distress_loss(outputs[0][:, labels], grades, weight)
     if recipe.r_drop:
         first, second = (logits.log_softmax(dim=1) for logits in passes)
         divergence = functional.kl_div(first, second, log_target=True, reduction="batchmean")
@@ -81,19 +86,33 @@ def loss(passes: "Sequence[Tensor]", wanted: Wanted, recipe: Recipe, weights: "T
     return total  # type: ignore[return-value]  # sum() starts from int 0
 
 
-def _distress_loss(output: "Tensor", grades: "Tensor") -> "Tensor":
-    """Binary cross-entropy towards the grades, a mean over the rows that have one."""
+def _taught(own: "Tensor", known: "Tensor", soft: "Tensor | None", distil: float) -> "tuple[Tensor, Tensor]":
+    """Targets and weights, from what the rows say and what the teachers say (NaN: nothing).
+
+    Where both speak, the teachers have the share ``distil``; where the row is silent, their word stands with
+    that weight.
+    """
+    import torch
+
+    if soft is None:
+        return own, known
+    said = (~soft.isnan()).float()
+    share = distil * said
+    target = torch.where(known > 0, (1 - share) * own + share * soft.nan_to_num(), soft.nan_to_num())
+    return target, torch.where(known > 0, known, share)
+
+
+def _distress_loss(output: "Tensor", grades: "Tensor", weight: "Tensor") -> "Tensor":
+    """Binary cross-entropy towards the grades, a weighted mean over the rows."""
     from torch.nn import functional
 
-    graded = ~grades.isnan()
-    if not graded.any():
-        return output.sum() * 0.0
-    return functional.binary_cross_entropy_with_logits(output[graded], grades[graded])
+    by_row = functional.binary_cross_entropy_with_logits(output, grades, reduction="none")
+    return (by_row * weight).sum() / weight.sum().clamp(min=1.0)
 
 
-def _presence_loss(logits: "Tensor", wanted: Wanted) -> "Tensor":
+def _presence_loss(logits: "Tensor", present: "Tensor", weight: "Tensor") -> "Tensor":
     """Binary cross-entropy a row, over the labels that are known of it."""
     from torch.nn import functional
 
-    by_label = functional.binary_cross_entropy_with_logits(logits, wanted.present, reduction="none")
-    return (by_label * wanted.known).sum() / len(logits)
+    by_label = functional.binary_cross_entropy_with_logits(logits, present, reduction="none")
+    return (by_label * weight).sum() / len(logits)

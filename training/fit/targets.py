@@ -31,6 +31,20 @@ class Targets:
     distress: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class SoftTargets:
+    """What teachers say of the rows, a mean over those that were asked.
+
+    - ``shares``: of the softmax, shape (N, K).
+    - ``present``: of the sigmoids, shape (N, K); NaN where no teacher was asked that has learnt them.
+    - ``distress``: from 0 to 1, shape (N,); NaN where no teacher was asked that has the output.
+    """
+
+    shares: Floats
+    present: Floats
+    distress: Floats
+
+
 def targets(rows: Sequence[Row], labels: Sequence[str]) -> Targets:
     """The targets of ``rows`` for a model with these labels."""
     column = {label: place for place, label in enumerate(labels)}
