@@ -99,8 +99,8 @@ def load_base(
         return build(options, attention)
     if name == MPNET:
         options |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": attention_dropout}
-        return with_emoji_tokens(*_pretrained(str(mpnet_folder()), options, "eager"))
-    return _pretrained(name, options, attention)
+        return with_emoji_tokens(*_pretrained(str(mpnet_folder()), options, "eager", {}))
+    return _pretrained(name, options, attention, {"dropout": dropout, "attention_dropout": attention_dropout})
 
 
 def _minilm(options: dict[str, Any], attention: str) -> tuple[HfModel, HfTokenizer]:
@@ -154,10 +154,15 @@ def _random(options: dict[str, Any], attention: str) -> tuple[HfModel, HfTokeniz
     return model, tokenizer
 
 
-def _pretrained(name: str, options: dict[str, Any], attention: str) -> tuple[HfModel, HfTokenizer]:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+def _pretrained(
+    name: str, options: dict[str, Any], attention: str, dropouts: dict[str, float]
+) -> tuple[HfModel, HfTokenizer]:
+    """``dropouts`` by DistilBERT's names; a model of another kind keeps its own."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     try:
+        if AutoConfig.from_pretrained(name).model_type == "distilbert":
+            options = options | dropouts
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForSequenceClassification.from_pretrained(
             name, attn_implementation=attention, **options

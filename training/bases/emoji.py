@@ -53,13 +53,15 @@ _SYMBOLS: Final = r"[\p{So}\x{1F3FB}-\x{1F3FF}\x{200D}\x{FE0F}]"
 
 def with_emoji_tokens(model: Any, tokenizer: Any) -> tuple[Any, Any]:
     """The same model and tokenizer with ``EMOJI`` in unused slots; as they are where there are too few
-    slots.
+    slots, or where the tokenizer is no WordPiece.
     """
     import torch
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
     state = json.loads(tokenizer.backend_tokenizer.to_str())
+    if state["model"]["type"] != "WordPiece":
+        return model, tokenizer
     vocabulary: dict[str, int] = state["model"]["vocab"]
     if EMOJI.keys() <= vocabulary.keys():  # a run of this project, trained further
         return model, tokenizer
