@@ -7,11 +7,14 @@ from urllib.parse import parse_qs
 from model.contract import Model
 from model.errors import ModelError
 from model.fake import FakeClassifier, NullClassifier
+from model.folder import SHIPPED
 from model.runtimes.threads import usable_cores
 
-__all__ = ["FAKE_OPTIONS", "load", "usable_cores"]
+__all__ = ["BUILT_IN", "FAKE_OPTIONS", "load", "usable_cores"]
 
 FAKE_OPTIONS: Final = ("delay_ms", "fail_on")
+BUILT_IN: Final = frozenset({"fake", "null", *SHIPPED})
+"""Names of models that are no folders of the user's."""
 
 
 def load(
@@ -24,9 +27,10 @@ def load(
 ) -> Model:
     """A loaded model, ready for ``tokenize``, ``forward`` and ``decide``.
 
-    ``spec`` is None for the shipped weights, the path of a Hugging Face folder, ``null`` for a model that
-    does no work, or ``fake``: ``fake?delay_ms=20&fail_on=boom&fail_on=bang`` sleeps 20 ms a batch and fails
-    on texts that hold "boom" or "bang". A folder of such a name is meant by ``./fake``.
+    ``spec`` is ``en`` (or None) or ``multilingual`` for the weights that ship with the package, the path of a
+    Hugging Face folder, ``null`` for a model that does no work, or ``fake``:
+    ``fake?delay_ms=20&fail_on=boom&fail_on=bang`` sleeps 20 ms a batch and fails on texts that hold "boom" or
+    "bang". A folder of such a name is meant by ``./fake``.
 
     ``device``, ``precision``, ``threads`` and ``remember`` are those of ``EmotionClassifier.load``; None is
     its default.
@@ -43,7 +47,8 @@ def load(
     from model.memory import REMEMBER
 
     size = REMEMBER if remember is None else remember
-    return EmotionClassifier.load(spec, device=device, precision=precision, threads=threads, remember=size)
+    folder = SHIPPED.get(spec or "", spec)
+    return EmotionClassifier.load(folder, device=device, precision=precision, threads=threads, remember=size)
 
 
 def _fake(options: Mapping[str, list[str]]) -> FakeClassifier:

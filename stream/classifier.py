@@ -1,8 +1,10 @@
 """The model that the settings name: the stream's one door to ``model.loading``."""
 
 from model.contract import Model
-from model.loading import load
+from model.loading import BUILT_IN, load
 from stream.settings import AnnotateSettings
+
+__all__ = ["BUILT_IN", "load_classifier"]
 
 
 def load_classifier(settings: AnnotateSettings) -> Model:

@@ -152,8 +152,8 @@ class AnnotateSettings(BaseModel):
     )
     model: str | None = Field(
         None,
-        description="Model folder, or a link to one (see model use); 'fake' and 'null' need no weights. "
-        "Default: shipped.",
+        description="en or multilingual (both shipped), a model folder, or a link to one (see model use); "
+        "'fake' and 'null' need no weights. Default: en.",
     )
     shadow: str | None = Field(
         None,

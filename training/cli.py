@@ -133,37 +133,6 @@ def base(
 
 
 @app.command()
-def shorten(
-    whole: Annotated[Path, typer.Argument(help="The base, as ``base`` writes it.")] = Path("runs/e5-12"),
-    folder: Annotated[Path, typer.Option("--out", help="Where the shorter base goes.")] = Path("runs/e5"),
-    layers: Annotated[str, typer.Option(help="Layers that it begins as, by commas.")] = "1,3,5,7,9,11",
-    epochs: Annotated[int, typer.Option(help="Passes over the training texts.")] = 6,
-    seed: Annotated[int, typer.Option(help="Seed of the order.")] = 0,
-    data: Data = None,
-    device: DeviceName = "auto",
-) -> None:
-    """Teach fewer layers of a base to say what all of them say, on the training texts without labels."""
-    from training.fit.loop import Device
-    from training.fit.recipes import MULTILINGUAL_TEACHER
-    from training.fit.shorten import Shortening
-    from training.fit.shorten import shorten as shorten_base
-    from training.fit.sources import training_data
-
-    settings = Shortening(layers=_numbers("--layers", layers), epochs=epochs)
-    with _progress("shorten") as progress:
-        distance = shorten_base(
-            whole,
-            training_data(MULTILINGUAL_TEACHER, data).train,
-            folder,
-            settings,
-            seed=seed,
-            device=Device.named(device),
-            progress=progress,
-        )
-    out.print(f"{folder}: {distance:.4f} of the variance is missed in the last epoch", highlight=False)
-
-
-@app.command()
 def audit(data: Data = None) -> None:
     """Count what is wrong with dair-ai/emotion: duplicates, contradictions, overlap, HTML debris."""
     from training.data.leakage import audit as audit_splits

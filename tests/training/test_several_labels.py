@@ -126,7 +126,7 @@ class TestLearning:
             assert found.shares[i].sum() == pytest.approx(1.0 if settled else 0.0)
             assert {LABELS[k] for k in np.flatnonzero(found.present[i])} == set(row.labels)
 
-    def outcome(self, rows: list[Row], outputs: torch.Tensor) -> torch.Tensor:
+    def outcome(self, rows: list[Row], outputs: torch.Tensor, *soft: torch.Tensor) -> torch.Tensor:
         own = targets(rows, LABELS)
         parts = (
             torch.from_numpy(part).float() for part in (own.shares, own.present, own.known, own.distress)
@@ -134,7 +134,7 @@ class TestLearning:
         labels = torch.tensor([LABELS.index(row.label) for row in rows])
         shares, present, known, distress = parts
         recipe = MULTILINGUAL_POLISH
-        return loss([outputs], Wanted(labels, shares, present, known, distress, None), recipe, None)
+        return loss([outputs], Wanted(labels, shares, present, known, distress, *soft), recipe, None)
 
     def test_an_unknown_label_does_not_move_its_logit_by_the_sigmoids(self) -> None:
         row = Row("x", "anger", "brighter", unknown=("anger", "love"))
@@ -151,6 +151,21 @@ class TestLearning:
             outputs = torch.zeros(1, len(LABELS) + 1, requires_grad=True)
             (gradient,) = torch.autograd.grad(self.outcome([row], outputs), outputs)
             assert bool(gradient[0, -1] < 0) is moves
+
+    def test_teachers_speak_where_nobody_was_asked(self) -> None:
+        rows = [Row("x", "anger", "brighter", unknown=("anger", "love"))] * 2
+        said = torch.full((2, len(LABELS)), 0.1)
+        said[:, LABELS.index("love")] = 0.9
+        said[1] = torch.nan  # no teacher was asked of the second row
+        grades = torch.tensor([0.8, torch.nan])
+        outputs = torch.zeros(2, len(LABELS) + 1, requires_grad=True)
+        outcome = self.outcome(rows, outputs, torch.full((2, len(LABELS)), 1 / 7), said, grades)
+        (gradient,) = torch.autograd.grad(outcome, outputs)
+        asked, silent = gradient[0] - gradient[1], gradient[1]
+        assert asked[LABELS.index("love")] < -0.1
+        assert asked[-1] < -0.05
+        assert silent[-1] == 0
+        assert not outcome.isnan()
 
 
 class TestThresholds:
