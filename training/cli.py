@@ -279,6 +279,9 @@ def export(
         "model/weights"
     ),
     name: Annotated[str, typer.Option(help="The model's name, in every event it labels.")] = "emotion-minilm",
+    cpu_only: Annotated[
+        bool, typer.Option("--cpu-only", help="Leave out the weights for torch, most of the folder.")
+    ] = False,
     data: Data = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -287,9 +290,9 @@ def export(
     from training.ship.export import export as export_folder
 
     def card(exported: Path) -> str:
-        return model_card(run, exported, data, device=device)
+        return model_card(run, exported, data, device=device, cpu_only=cpu_only)
 
-    for file, size in export_folder(run, folder, name=name, card=card).items():
+    for file, size in export_folder(run, folder, name=name, card=card, cpu_only=cpu_only).items():
         out.print(f"{folder / file}: {size:,} bytes", highlight=False)
 
 

@@ -20,7 +20,7 @@ from training.runs import RUN_FILE
 METRICS_FILE: Final = Path("evaluation") / "metrics.json"
 
 _BASES: Final = {
-    "runs/e5": "intfloat/multilingual-e5-small",
+    "runs/e5-6": "intfloat/multilingual-e5-small",
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
     "mpnet": "sentence-transformers/all-mpnet-base-v2",
 }
@@ -61,8 +61,11 @@ def int8_loss(folder: Path, data: Path | None, *, device: str = "auto") -> Int8L
     )
 
 
-def model_card(run: Path, exported: Path, data: Path | None, *, device: str = "auto") -> str:
-    """The card of the weights in ``exported``, made from ``run``. Raises ``TrainingError`` where it is not
+def model_card(
+    run: Path, exported: Path, data: Path | None, *, device: str = "auto", cpu_only: bool = False
+) -> str:
+    """The card of the weights in ``exported``, made from ``run``; ``cpu_only`` where those for torch will not
+    ship. Raises ``TrainingError`` where it is not
     evaluated.
     """
     if not (run / METRICS_FILE).is_file():
@@ -74,7 +77,7 @@ def model_card(run: Path, exported: Path, data: Path | None, *, device: str = "a
     return "\n".join(
         [
             _front_matter(calibration, metrics, facts),
-            _introduction(calibration, facts),
+            _introduction(calibration, facts, _CPU_ONLY if cpu_only else _PIPELINE),
             _scores(metrics, loss, calibration),
             _training(facts, calibration),
             _LIMITS,
@@ -107,7 +110,24 @@ model-index:
 """
 
 
-def _introduction(calibration: Calibration, facts: dict[str, Any]) -> str:
+_PIPELINE: Final = """```python
+from transformers import pipeline
+pipeline("text-classification", model="model/weights")("I can't believe how beautiful this day is!")
+```
+
+`model.safetensors` holds the weights in fp16. `model.int8.onnx` holds the same model for CPUs, with int8
+products and embeddings."""
+
+_CPU_ONLY: Final = """```
+emotion-stream classify --model multilingual "Ich freue mich so auf dich!"
+```
+
+`model.int8.onnx` holds the model for CPUs, with int8 products and embeddings. The weights for torch
+(`model.safetensors`, fp16) are not in this folder, so that all that ships stays small: the commands below
+make them."""
+
+
+def _introduction(calibration: Calibration, facts: dict[str, Any], use: str) -> str:
     return f"""# {calibration.name}
 
 Names the emotions of a short message: {", ".join(EMOTIONS)}, or neutral; in the languages
@@ -115,13 +135,9 @@ Names the emotions of a short message: {", ".join(EMOTIONS)}, or neutral; in the
 `DistilBertForSequenceClassification` with {facts["parameters"]:,} parameters, fine-tuned from
 {_base_name(facts)}.
 
-```python
-from transformers import pipeline
-pipeline("text-classification", model="model/weights")("I can't believe how beautiful this day is!")
-```
+{use}
 
-`model.safetensors` holds the weights in fp16. `model.int8.onnx` holds the same model for CPUs, with int8
-products and embeddings. `calibration.json` holds what reads the logits: the temperature
+`calibration.json` holds what reads the logits: the temperature
 ({calibration.temperature} times the normalised entropy of the plain softmax to the power of
 {calibration.temperature_entropy}), the neutral threshold ({calibration.neutral_threshold}), and the map
 and levels of the distress score. Weights `{calibration.revision}` are named by the start of the SHA-256 of

@@ -29,11 +29,15 @@ TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 CARD_FILE: Final = "README.md"
 
 
-def export(run: Path, out: Path, *, name: str, card: Callable[[Path], str] | None = None) -> dict[str, int]:
+def export(
+    run: Path, out: Path, *, name: str, card: Callable[[Path], str] | None = None, cpu_only: bool = False
+) -> dict[str, int]:
     """Write the shipped folder from a calibrated run; the size of each file in bytes.
 
-    ``card`` writes the model card of the finished folder that it is given. Everything is made in a folder
-    beside ``out`` and then moved file by file, so that whoever loads ``out`` meanwhile finds whole files.
+    ``card`` writes the model card of the finished folder that it is given. ``cpu_only`` leaves the weights
+    for torch out at the end: the manifest still states them, so the revision is that of the whole folder.
+    Everything is made in a folder beside ``out`` and then moved file by file, so that whoever loads ``out``
+    meanwhile finds whole files.
     Raises ``TrainingError`` where the run is not calibrated or the folder grows too large.
     """
     if not (run / CALIBRATION_FILE).is_file():
@@ -48,6 +52,8 @@ def export(run: Path, out: Path, *, name: str, card: Callable[[Path], str] | Non
         if card is not None:
             (folder / CARD_FILE).write_text(card(folder), encoding="utf-8")
         manifest.write(folder)
+        if cpu_only:
+            (folder / SAFETENSORS_FILE).unlink()
         sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
         if sum(sizes.values()) > MAX_BYTES:
             raise TrainingError(
