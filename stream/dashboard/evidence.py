@@ -16,7 +16,7 @@ def author_picture(alert: Alert, trail: Sequence[Point]) -> dict[str, Any]:
 
     An escalation is a rise: its levels stand on the lowest mean that it rose from.
     """
-    evidence = alert.evidence
+    evidence, latest = alert.evidence, alert.latest
     foot = (evidence.baseline or 0.0) if "rise" in evidence.measure else 0.0
     behind = set(evidence.message_ids)
     return {
@@ -26,6 +26,7 @@ def author_picture(alert: Alert, trail: Sequence[Point]) -> dict[str, Any]:
         "baseline": evidence.baseline,
         "enter": foot + evidence.enter,
         "leave": foot + evidence.leave,
+        "latest": [latest.window_end.timestamp(), foot + latest.score] if latest else None,
     }
 
 
@@ -61,6 +62,7 @@ def channel_picture(alert: Alert, windows: Sequence[tuple[int, Row]], window_s: 
         "leave": _levels(windows, usual or 0.0, evidence.leave) if drawn else None,
         "from": evidence.window_start.timestamp(),
         "to": evidence.window_end.timestamp(),
+        "latest": alert.latest.window_start.timestamp() if alert.latest else None,
     }
 
 

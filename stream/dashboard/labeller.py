@@ -10,6 +10,7 @@ from model.contract import Emotion, Model
 from stream.classifier import load_classifier
 from stream.dashboard.explain import explained
 from stream.errors import StreamError
+from stream.language import LanguageGate, identify
 from stream.settings import Settings
 from stream.text import text_to_read
 
@@ -57,8 +58,12 @@ class Labeller:
             return model.decide(batch, model.forward(batch))
 
         emotion, parts = explained(read, classify)
+        language = identify(read)
+        gate = LanguageGate(model.info.languages, read_all=self._settings.label_unmeasured_languages)
         return {
             **asdict(emotion),
+            "language": language.tag,
+            "measured": gate.readable(language),
             "parts": [[part.text, part.weight] for part in parts],
             "read_whole": read == text,
             "model": asdict(model.info),

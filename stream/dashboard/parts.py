@@ -218,6 +218,9 @@ def detail(item: Item, picture: dict[str, Any]) -> dict[str, Any]:
         "texts": evidence.texts,
         "sources": [source.model_dump() for source in evidence.sources],
         "window": [evidence.window_start.timestamp(), evidence.window_end.timestamp()],
+        "latest": {"score": alert.latest.score, "at": alert.latest.window_end.timestamp()}
+        if alert.latest
+        else None,
         "picture": picture,
         "history": [
             {**one.model_dump(include={"verdict", "reviewer", "note"}), "at": one.at.timestamp()}

@@ -91,6 +91,7 @@ export function authorChart(picture) {
     ...base,
     tooltip: {...base.tooltip, trigger: "item", formatter: found => {
       const at = new Date(found.value[0]).toLocaleString();
+      if (found.seriesName === "last reading") return `${at}\nlast reading ${found.value[1].toFixed(2)}`;
       return found.seriesName === "mean" ? `${at}\nweighted mean ${found.value[1].toFixed(2)}` : `${at}\n${found.value[2]}, distress ${found.value[1].toFixed(2)}`;
     }},
     xAxis: {...base.xAxis, type: "time", axisLabel: {...base.xAxis.axisLabel, formatter: at => clock(at / 1000)}},
@@ -103,6 +104,8 @@ export function authorChart(picture) {
           return {value: [at * 1000, score, label, behind], itemStyle: {color: behind ? own : "transparent", borderColor: own, borderWidth: 2}};
         }),
         markLine: {symbol: "none", silent: true, data: lines}},
+      ...(picture.latest ? [{name: "last reading", type: "scatter", symbol: "diamond", symbolSize: 16, z: 4, data: [[picture.latest[0] * 1000, picture.latest[1]]],
+        itemStyle: {color: colour("accent"), borderColor: colour("ink"), borderWidth: 2}}] : []),
     ],
   };
 }
@@ -117,7 +120,7 @@ export function channelChart(picture) {
   const series = [{
     name: "share", type: "bar", barCategoryGap: "20%", barMaxWidth: 40,
     data: rows.map(([, hits, messages], place) => ({value: messages ? hits / messages : null,
-      itemStyle: {color: colour(label && LABELS.includes(label) ? label : "accent"), opacity: inside[place] ? 1 : .45, decal: inside[place] ? decal(label ?? "") : {symbol: "none"}}})),
+      itemStyle: {color: colour(label && LABELS.includes(label) ? label : "accent"), opacity: inside[place] ? 1 : .45, decal: inside[place] ? decal(label ?? "") : {symbol: "none"}, ...(rows[place][0] === picture.latest ? {borderColor: colour("ink"), borderWidth: 3, opacity: 1} : {})}})),
     markLine: picture.usual === null ? undefined : {symbol: "none", silent: true, data: [level("usual", picture.usual, "dotted", "accent")]},
   }];
   if (picture.enter) series.push(line("alerts from here", picture.enter, "solid", "critical"), line("ends below", picture.leave, "dashed", "soft"));

@@ -94,6 +94,7 @@ function show(alert) {
       alert.author ? fact("Author", name(alert.author, 16)) : null,
       alert.channel ? fact("Channel", name(alert.channel, 32)) : null,
       fact("Since", when(alert.starts_at)),
+      alert.latest ? fact(alert.standing === "resolved" ? "Ended at" : "Last reading", `${number2(alert.latest.score)}, ${when(alert.latest.at)}`) : null,
       fact("For", alert.recipients.length ? alert.recipients.join(", ") : "nobody named"),
       fact("Rests on", `${number(alert.messages)} messages`),
       alert.confidence === null ? null : fact("Mean confidence", alert.confidence.toFixed(2)),
@@ -118,7 +119,7 @@ function pictureOf(alert) {
   const said = `${alert.measure}: ${number2(alert.score)}; it alerts from ${number2(alert.enter)} and ends below ${number2(alert.leave)}${alert.baseline === null ? "" : `; ${number2(alert.baseline)} is usual`}`;
   return el("figure", {},
     few ? el("p", {class: "empty"}, "The messages behind it are older than what this page keeps; the figures below are the alert’s own.") : el("div", {id: "picture", class: "chart", role: "img", "aria-label": said}),
-    el("figcaption", {class: "soft"}, said, few ? "" : picture.kind === "author" ? ". Each dot is a message by its distress; filled ones are behind the alert; the line is their weighted mean." : `. Each column is ${span(picture.window_s)} of the channel: share of ${picture.labels.join(" or ") || "the labels"}.`));
+    el("figcaption", {class: "soft"}, said, few ? "" : picture.kind === "author" ? `. Each dot is a message by its distress; filled ones are behind the alert; the line is their weighted mean.${picture.latest ? " The diamond is the last reading." : ""}` : `. Each column is ${span(picture.window_s)} of the channel: share of ${picture.labels.join(" or ") || "the labels"}.${picture.latest ? " The framed one is the last reading." : ""}`));
 }
 
 const number2 = value => value.toLocaleString(undefined, {maximumFractionDigits: 2});

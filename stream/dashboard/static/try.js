@@ -36,8 +36,9 @@ function show(found) {
       el("tr", {}, el("th", {scope: "row"}, badge(one), ` ${one}`), el("td", {}, bar(one, scores.get(one))), el("td", {class: "number"}, percent(scores.get(one), 1)))))),
     el("dl", {class: "about"},
       el("div", {}, el("dt", {}, "Distress"), el("dd", {}, `${found.distress.score.toFixed(2)} `, el("span", {class: "level", "data-level": found.distress.level}, found.distress.level))),
-      el("div", {}, el("dt", {}, "Language"), el("dd", {}, found.language ? name(String(found.language), 20) : `measured in ${found.model.languages?.join(", ") || "none"}`)),
+      el("div", {}, el("dt", {}, "Language"), el("dd", {}, found.language ? name(languageName(found.language), 30) : "not known from so few words")),
       el("div", {}, el("dt", {}, "Model"), el("dd", {}, name(found.model.name, 30), " ", el("code", {}, found.model.revision.slice(0, 12)), ` ${found.model.device}, ${found.model.precision}`))),
+    found.measured ? null : el("p", {class: "problem"}, `The weights were measured in ${found.model.languages.map(languageName).join(", ")} alone: in the stream this message is labelled unknown.`),
     el("p", {class: "soft"}, "A statistic about words. It is no diagnosis and measures no risk."));
   const most = Math.max(.5, ...found.parts.map(([, weight]) => Math.abs(weight)));
   fill($("words"),
@@ -48,6 +49,8 @@ function show(found) {
       "By leaving words out (occlusion): the sentence is labelled again without each word in turn, and a word’s figure is by how much the log-odds of the label fall. It uses the very model that labels the stream."), el("p", {},
       "It does not say why the model learnt this, nor what the person feels. Words that only work together, or that say the same thing twice, get little each; and a sentence without a word is one that nobody wrote."))); 
 }
+
+const languageName = tag => new Intl.DisplayNames(undefined, {type: "language", fallback: "code"}).of(tag);
 
 function bar(label, share) {
   const filled = el("span", {"data-label": label});

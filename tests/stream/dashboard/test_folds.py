@@ -14,8 +14,8 @@ from stream.dashboard import history as histories
 from stream.dashboard.evidence import author_picture, channel_picture
 from stream.dashboard.flow import Flow, Labelled, labelled
 from stream.dashboard.history import History
-from stream.dashboard.parts import Reach, channels, health, log, mix, queue, recent, state_of
-from stream.dashboard.queue import Queue, standing
+from stream.dashboard.parts import Reach, channels, detail, health, log, mix, queue, recent, state_of
+from stream.dashboard.queue import Item, Queue, standing
 from stream.events import ALL_CHANNELS
 from stream.monitor.events import Review
 from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, review
@@ -250,6 +250,16 @@ def test_an_authors_picture_holds_the_messages_and_marks_those_behind_the_alert(
 def test_the_levels_of_a_rise_stand_on_the_lowest_mean() -> None:
     evidence = {"measure": "rise of the weighted mean of the distress score", "baseline": 0.2, "enter": 0.45}
     assert author_picture(alert(evidence=evidence), [])["enter"] == pytest.approx(0.65)
+
+
+def test_the_last_reading_is_told_apart_from_what_made_the_alert_fire() -> None:
+    fired = alert()
+    assert author_picture(fired, [])["latest"] is None
+    later = {"score": 0.31, "window_end": fired.evidence.window_end + timedelta(minutes=9)}
+    resolved = fired.model_copy(update={"latest": fired.evidence.model_copy(update=later)})
+    assert author_picture(resolved, [])["latest"] == [later["window_end"].timestamp(), 0.31]
+    told = detail(Item(resolved, "resolved", ()), {})
+    assert (told["latest"], told["score"]) == ({"score": 0.31, "at": later["window_end"].timestamp()}, 0.71)
 
 
 def test_a_channels_levels_are_where_its_count_would_deviate_so_far() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,11 @@ import orjson
 import pytest
 from aiohttp import ClientSession, CookieJar
 
+from model.contract import ModelInfo
+from model.fake import FakeClassifier
 from stream.dashboard.app import Running, running
 from stream.dashboard.guard import COOKIE, FAILURES, HEADERS
+from stream.dashboard.labeller import Labeller
 from stream.dashboard.web import assets
 from stream.errors import SettingsError
 from stream.settings import Settings
@@ -22,6 +26,14 @@ from tests.stream.dashboard.scene import AUTHOR, alert, of_alert, whole, write
 
 TOKEN = "7f0c5a1e9b3d48d2a6c4e81f5b907d3a62e4c1b8f9d0a7e3"
 NOWHERE: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1", "dashboard_port": 0, "model": "fake"}
+
+
+class EnglishAlone(FakeClassifier):
+    """As if its weights had been measured in English."""
+
+    @property
+    def info(self) -> ModelInfo:
+        return replace(super().info, languages=("en",))
 
 
 @asynccontextmanager
@@ -166,6 +178,19 @@ async def test_it_does_not_start_open_to_everybody(given: dict[str, Any], says: 
     with pytest.raises(SettingsError, match=says):
         async with running(Settings(**NOWHERE | given)):
             pass
+
+
+async def test_the_box_says_which_language_it_takes_a_sentence_for_and_whether_it_was_measured() -> None:
+    labeller = Labeller(Settings(**NOWHERE))
+    labeller._model = EnglishAlone()
+    for text, language, measured in (
+        ("I am so happy that all of you came to see us today", "en", True),
+        ("Ich freue mich sehr, dass ihr uns heute alle besucht habt", "de", False),
+        ("ok", None, True),
+    ):
+        found = await labeller.label(text)
+        assert (found["language"], found["measured"]) == (language, measured)
+    labeller.close()
 
 
 async def test_a_sentence_is_labelled_with_its_words() -> None:
