@@ -12,11 +12,13 @@ from typing import Final, TypeAlias
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from stream.admin import add_partitions, partition_counts
 from stream.settings import Settings
 from tests.chaos.cluster import Cluster, Node
 from tests.crash.annotators import AnnotatorProcess, MonitorProcess, Program
 
 SESSION_MS: Final = 3000
+MOST_PARTITIONS: Final = 12
 TRANSACTION_MS: Final = 4000
 """How long an abandoned transaction stays open before the broker aborts it."""
 
@@ -167,6 +169,15 @@ async def abandon_transaction(world: World) -> None:
         await producer.stop()
 
 
+async def add_partition(world: World) -> None:
+    """To a topic that is read. What was sent to the others stays there, and keys move from now on."""
+    names = world.settings.topics
+    topic = world.chance.choice((world.settings.input_topic, names.counts, names.signals))
+    count = (await partition_counts(world.settings, [topic]))[topic]
+    if count < MOST_PARTITIONS:
+        await add_partitions(world.settings, topic, count + 1)
+
+
 def _annotator(world: World) -> Slot:
     return world.chance.choice(world.annotators)
 
@@ -189,6 +200,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "connections reset": reset,
     "connections stalled": stall,
     "transaction abandoned": abandon_transaction,
+    "partition added": add_partition,
 }
 
 OF_SEVERAL: Final[dict[str, Fault]] = {"broker restarted": restart_broker}

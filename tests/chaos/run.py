@@ -26,6 +26,7 @@ from tests.crash.traffic import MAX_MESSAGE_BYTES, OPTED_OUT, POISON, Traffic, s
 RATE: Final = 80
 """Messages a second: every partition always has work, and two cores have time for the faults."""
 
+START_S: Final = 300.0
 STILL_S: Final = 120.0
 """A partition that does not move for so long after a fault is a violation."""
 
@@ -142,7 +143,7 @@ async def _flowing(settings: Settings, seed: int) -> AsyncIterator[dict[Place, S
 
 async def _watched(world: World) -> set[Any]:
     """Wait until programs are at work; the partitions that move, which those without a channel do not."""
-    names, deadline = world.settings.topics, time.monotonic() + 120
+    names, deadline = world.settings.topics, time.monotonic() + START_S
     sources = {(world.settings.input_topic, n) for n in range(world.settings.partitions)}
     sources |= {(names.signals, n) for n in range(world.settings.partitions)}
     while not sources <= (found := await committed(world.settings)).keys():

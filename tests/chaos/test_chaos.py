@@ -11,9 +11,10 @@ from stream.events import ALL_CHANNELS, Source
 from tests.brokers import kinds_of
 from tests.chaos.__main__ import table
 from tests.chaos.faults import FAULTS, plan
-from tests.chaos.proof import batch_count, wrong_cells, wrong_order
+from tests.chaos.proof import batch_count, batch_of_alerts, wrong_alerts, wrong_cells, wrong_order
 from tests.chaos.run import run
 from tests.crash.traffic import Traffic
+from tests.stream.monitor.factories import signal
 
 
 def test_a_plan_follows_from_its_seed_and_holds_every_kind_before_one_comes_twice() -> None:
@@ -36,6 +37,14 @@ def test_an_event_that_comes_after_a_later_one_of_its_partition_is_seen() -> Non
     events = [Source(topic="messages", partition=p, offset=o) for p, o in [(0, 1), (1, 0), (0, 2), (1, 5)]]
     assert list(wrong_order(events)) == []
     assert len(list(wrong_order([*events, events[0]]))) == 1
+
+
+def test_an_alert_that_is_not_the_batch_s_is_seen() -> None:
+    sad = [signal(0.95, offset=n, ts=1e9 + n) for n in range(12)]
+    due = batch_of_alerts((0, n, 1e9 + n, one) for n, one in enumerate(sad))
+    assert due
+    assert len(list(wrong_alerts(due, []))) == len(due)
+    assert batch_of_alerts((n, n, 1e9 + n, one) for n, one in enumerate(sad[:3])) == set()
 
 
 @pytest.mark.crash

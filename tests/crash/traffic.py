@@ -129,19 +129,23 @@ async def send(
 ) -> dict[Place, Sent]:
     """Produce ``count`` messages to random partitions, evenly ``over_s`` seconds, and say where they lie.
 
-    They go out in ``chunks`` parts. Ends early once ``until`` says so.
+    They go out in ``chunks`` parts, to partitions that are added, too. Ends early once ``until`` says so.
     """
     chosen = random.Random(count)
     async with AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers, enable_idempotence=True, linger_ms=5
+        bootstrap_servers=settings.bootstrap_servers,
+        enable_idempotence=True,
+        linger_ms=5,
+        metadata_max_age_ms=2000,
     ) as producer:
         waiting = []
         chunk = max(1, count // chunks)
         for start in range(0, count, chunk):
             if until():
                 break
+            partitions = len(await producer.partitions_for(settings.input_topic))
             for sent in traffic.take(min(chunk, count - start)):
-                partition = chosen.randrange(settings.partitions)
+                partition = chosen.randrange(partitions)
                 record = sent.record
                 future = await producer.send(
                     settings.input_topic,
