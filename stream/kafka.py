@@ -14,10 +14,12 @@ from aiokafka.helpers import create_ssl_context
 from stream.batches import read_any_header_name
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
+from stream.unpacking import bound_unpacking
 
 _log = structlog.get_logger(__name__)
 
 read_any_header_name()
+bound_unpacking()
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types for it

@@ -193,6 +193,9 @@ class AnnotateSettings(BaseModel):
         100.0, description="Finished messages are committed this often."
     )
     max_message_bytes: Positive = Field(262_144, description="Larger messages go to the dead letters.")
+    max_unpacked_bytes: Positive = Field(
+        134_217_728, description="A compressed batch that unpacks to more ends the process, with its place."
+    )
     max_ahead_s: Annotated[float, Ge(0)] = Field(
         300.0,
         description="A message from further ahead of the clock than this counts for when Kafka took it.",

@@ -49,6 +49,7 @@ from stream.settings import Settings
 from stream.starting import brokers_answer
 from stream.topicwatch import BrokerSilentError, TopicWatch
 from stream.transactions import PublishError
+from stream.unpacking import bound_unpacking
 
 _log = structlog.get_logger(__name__)
 
@@ -110,6 +111,7 @@ class Annotator:
             StalledError: messages of a partition wait, but none was finished for ``stall_timeout_s``.
         """
         settings = self._settings
+        bound_unpacking(settings.max_unpacked_bytes)
         if not await brokers_answer(settings, self._stop):
             return
         partitions = await self.check()

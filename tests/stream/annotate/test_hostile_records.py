@@ -293,6 +293,21 @@ async def test_a_batch_that_cannot_be_read_ends_the_process_and_is_named(
         await annotate_all(settings)
 
 
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_a_batch_that_unpacks_to_more_than_is_allowed_ends_the_process_and_is_named(
+    topics: Topics, codec: str
+) -> None:
+    settings = await topics(partitions=1, max_unpacked_bytes=200_000)
+    await send(settings)
+    async with AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers, compression_type=codec, max_request_size=1 << 20
+    ) as producer:
+        await producer.send_and_wait(settings.input_topic, b'{"text": "joy: %s"}' % (b"a" * 300_000))
+    with pytest.raises(RecordError, match=r"lies at offset 2 cannot be read .*max_unpacked_bytes") as ended:
+        await annotate_all(settings)
+    assert settings.input_topic in str(ended.value)
+
+
 async def compressed(settings: Settings, codec: str | None) -> None:
     """Twenty messages in one batch."""
     async with AIOKafkaProducer(
