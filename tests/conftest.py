@@ -90,8 +90,12 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         @functools.cache
         def of_kind(kind: str) -> Broker:
             broker = broker_of_kind(kind, tmp_path_factory.mktemp("broker"))
+            try:
+                broker.start()
+            except BaseException:
+                broker.stop()  # the next test that asks starts another
+                raise
             at_the_end.callback(broker.stop)
-            broker.start()
             return broker
 
         yield of_kind
