@@ -140,8 +140,12 @@ class EmotionClassifier:
         return self._rule.decide(batch, logits)
 
     def warm_up(self) -> None:
-        """Run short, middle and longest windows once: kernels are chosen and memory is set aside then."""
-        for tokens in (8, 32, 128, self._folder.max_tokens):
+        """Run windows once: on a GPU of every length, since kernels are chosen and memory is set aside then.
+
+        On a CPU the first batch of a length costs what the next one does, so one short window is enough.
+        """
+        lengths = (8,) if self._runtime.device == "cpu" else (8, 32, 128, self._folder.max_tokens)
+        for tokens in lengths:
             self._runtime.forward([[self._folder.pad_token_id] * tokens] * 4)
 
 

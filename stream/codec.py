@@ -75,19 +75,17 @@ def _checked(message: Message) -> Message:
     """The message, if it has a text. A name that is blank is none: it would unite all who have none."""
     if not message.text or message.text.isspace():
         raise MessageError(Cause.EMPTY_TEXT, "text is empty or only white space")
-    names = {
-        "id": message.id,
-        "author": message.author,
-        "channel": message.channel,
-        "conversation": message.conversation,
+    blank = {
+        field: None
+        for field, name in (
+            ("id", message.id),
+            ("author", message.author),
+            ("channel", message.channel),
+            ("conversation", message.conversation),
+        )
+        if name is not None and not name.strip()
     }
-    if all(map(_says_something, names.values())):
-        return message
-    return message.model_copy(update={name: None for name in names if not _says_something(names[name])})
-
-
-def _says_something(name: str | None) -> bool:
-    return name is None or bool(name.strip())
+    return message.model_copy(update=blank) if blank else message
 
 
 def _from_json(value: bytes) -> Message:

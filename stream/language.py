@@ -39,7 +39,9 @@ UNDETERMINED: Final = Language()
 
 def identify(text: str) -> Language:
     """The language of a text; only its first two thousand characters are looked at."""
-    shown = "".join(filter(str.isprintable, text[:_CHARACTERS]))
+    shown = text[:_CHARACTERS]
+    if not shown.isprintable():
+        shown = "".join(filter(str.isprintable, shown))
     try:
         reliable, _, found = pycld2.detect(shown, isPlainText=True, bestEffort=True)
     except (pycld2.error, ValueError):
@@ -48,6 +50,12 @@ def identify(text: str) -> Language:
     if not reliable or code == _UNDETERMINED_CODE or not _enough_letters(shown):
         return UNDETERMINED
     others = tuple(other for _, other, part, _ in rest if part >= LEAST_SHARE and other != _UNDETERMINED_CODE)
+    return _language(code, share, others)
+
+
+@lru_cache(maxsize=4096)
+def _language(code: str, share: int, others: tuple[str, ...]) -> Language:
+    """Made once for each answer that CLD2 gives, since every message asks."""
     return Language(code, share / 100, others)
 
 
@@ -75,7 +83,10 @@ def _language_of(tag: str) -> str:
 
 
 def _enough_letters(text: str) -> bool:
-    letters = [character for character in text[: 4 * LEAST_LETTERS] if character.isalpha()]
+    head = text[: 4 * LEAST_LETTERS]
+    if head.isascii():  # all letters are Latin
+        return sum(map(str.isalpha, head)) >= LEAST_LETTERS
+    letters = [character for character in head if character.isalpha()]
     latin = sum(map(_is_latin, letters))
     return len(letters) >= LEAST_LETTERS if 2 * latin > len(letters) else bool(letters)
 

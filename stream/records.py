@@ -22,8 +22,11 @@ _HEADER_FRAME_BYTES = 10
 def size_bytes(record: Record) -> int:
     """Most bytes that a record takes in a batch of its own, not compressed."""
     size = _FRAME_BYTES + len(record.key or b"") + len(record.value or b"")
+    size += _HEADER_FRAME_BYTES * len(record.headers)
     for name, value in record.headers:
-        size += _HEADER_FRAME_BYTES + len(name.encode()) + len(value or b"")
+        size += len(name) if name.isascii() else len(name.encode())
+        if value:
+            size += len(value)
     return size
 
 

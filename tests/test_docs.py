@@ -33,7 +33,9 @@ PAGES: Final = [
     if not any(_NOT_OURS.match(part) for part in page.relative_to(ROOT).parts)
 ]
 PROGRAMS: Final = {"emotion-stream": root, "emotion-train": typer.main.get_command(app)}
-TARGETS: Final = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+TARGETS: Final = set(
+    re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+)
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _OURS: Final = r"(?:emotion-(?:stream|train)|make|pytest|python|kubectl|docker)"
 _CALL: Final = re.compile(rf"^((?:[A-Z_]+=\S+ )*{_OURS} .*)$")

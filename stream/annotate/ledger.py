@@ -74,6 +74,8 @@ class Entry:
     outcome: Outcome | None = None
     ledger: "Ledger | None" = None
     span: Any = None
+    size_bytes: int = 0
+    """Of the record, as its ledger counts it."""
 
     def settle(self, outcome: Outcome) -> None:
         """Note the outcome; an entry whose partition has gone is nobody's any more."""
@@ -82,17 +84,17 @@ class Entry:
             self.ledger.on_finished()
 
     @property
-    def size_bytes(self) -> int:
-        size = len(self.value or b"") + len(self.key or b"")
-        for name, value in self.headers:
-            size += len(name) + len(value or b"")
-        return size
-
-    @property
     def names(self) -> tuple[bytes, ...]:
         """What may name the author, and so must not go on in clear."""
         author = self.message.author if self.message is not None else None
         return (self.key or b"", (author or "").encode("utf-8", "surrogatepass"))
+
+
+def _size_bytes(entry: Entry) -> int:
+    size = len(entry.value or b"") + len(entry.key or b"")
+    for name, value in entry.headers:
+        size += len(name) + len(value or b"")
+    return size
 
 
 def _nothing() -> None:
@@ -118,6 +120,7 @@ class Ledger:
         entry.ledger = self
         self.entries.append(entry)
         self.next_offset = entry.offset + 1
+        entry.size_bytes = _size_bytes(entry)
         self.size_bytes += entry.size_bytes
         return True
 

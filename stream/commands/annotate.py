@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 import structlog
 
-from model.loading import usable_cores
 from stream import sources
 from stream.commands.missing import check_access, missing
 from stream.commands.options import SettingsCommand, settings_options
@@ -47,6 +46,7 @@ def annotate(settings: Settings, check: bool, worker: int | None) -> None:
 
 async def _supervise(settings: Settings) -> int:
     """Start and watch the workers; what would stop each of them stops it here, with the same error."""
+    from model.loading import usable_cores
     from stream.annotate.cluster import check_cluster
     from stream.annotate.shares import doubts, shares_of
     from stream.annotate.supervisor import supervise, worker_command
@@ -78,6 +78,7 @@ def _given_flags() -> list[str]:
 
 async def _check(settings: Settings) -> None:
     """Say what is there and what is missing; what stops a start ends it with its own error."""
+    from model.loading import usable_cores
     from stream.annotate.cluster import check_cluster
     from stream.annotate.models import ready_model, ready_shadow
     from stream.annotate.shares import is_shared, shares_of
