@@ -123,7 +123,10 @@ class ModelFolder:
                 f"{self.path / pickles[0]} is a pickle and could run code when opened: safetensors only; "
                 "convert it with transformers' save_pretrained(), if you trust where it came from"
             )
-        return f"{self.path / SAFETENSORS_FILE} is missing: copy the whole model folder"
+        return (
+            f"{self.path / SAFETENSORS_FILE} is missing: copy the whole model folder, make it with "
+            "emotion-train export, or use device cpu and precision int8"
+        )
 
     def _existing(self, name: str) -> Path | None:
         file = self.path / name

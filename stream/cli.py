@@ -145,6 +145,10 @@ def main() -> None:
         root(prog_name=PROGRAM)
     except KeyboardInterrupt:  # between start and the first command
         sys.exit(INTERRUPTED)
+    except SystemExit as ending:
+        if (worker := sys.modules.get("stream.annotate.worker")) and isinstance(ending.code, int):
+            worker.leave(ending.code)
+        raise
 
 
 if __name__ == "__main__":

@@ -126,3 +126,4 @@ def test_a_runs_calibration_is_written_and_belongs_to_its_weights(
     written = calibrate(run, data_folder)
     assert Calibration.load(run) == written
     assert written.revision is not None
+    assert written.name is None  # the export names the weights

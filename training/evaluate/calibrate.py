@@ -65,8 +65,8 @@ def calibrate(
     """Fit all of it on the validation rows of dair-ai/emotion, GoEmotions and the messages; writes
     ``calibration.json``.
     """
-    for name in ("calibration.json", manifest.FILE_NAME):  # they may belong to other weights
-        (folder / name).unlink(missing_ok=True)
+    for stale in ("calibration.json", manifest.FILE_NAME):  # they may belong to other weights
+        (folder / stale).unlink(missing_ok=True)
     classifier = open_classifier(folder, device=device)
     sets = {
         source: _validation(rows, row_logits(classifier, rows))
