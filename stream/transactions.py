@@ -8,7 +8,7 @@ offset is read only after the id was taken over.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import structlog
@@ -180,13 +180,24 @@ async def start_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
 
 
 async def stop_producer(producer: AIOKafkaProducer, deadline: Deadline) -> None:
-    """Stop a producer; one that is broken does not get to hold us up."""
+    """Stop a producer; one that is broken neither holds us up nor ends us.
+
+    aiokafka's sender can swallow its cancellation, and ``asyncio.wait_for`` would then wait for it for ever.
+    """
+    if not await _ended(producer.stop(), max(0.1, deadline.remaining_s)):
+        _log.debug("a producer did not stop cleanly")
+        await _ended(producer.client.close(), 1.0)
+
+
+async def _ended(stopping: Coroutine[Any, Any, None], timeout_s: float) -> bool:
+    """Whether it came to its end within the time; it is cancelled, and not waited for, where it did not."""
+    task = asyncio.ensure_future(stopping)
     try:
-        await asyncio.wait_for(producer.stop(), max(0.1, deadline.remaining_s))
-    except Exception as error:  # what it raises is what broke it, and that was reported
-        _log.debug("a producer did not stop cleanly", reason=type(error).__name__)
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(producer.client.close(), 1.0)
+        await asyncio.wait({task}, timeout=timeout_s)
+    finally:  # also where we are cancelled meanwhile
+        ended = task.done() and not task.cancelled() and task.exception() is None
+        task.cancel()
+    return ended
 
 
 @contextlib.contextmanager

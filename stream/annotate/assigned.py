@@ -124,7 +124,9 @@ class AssignedPartition:
                 self._task.cancel()
                 # Not awaited itself: its cancellation could not be told from our own. What broke it is told
                 # by the group of tasks that it belongs to.
-                await asyncio.wait({self._task})
+                await asyncio.wait({self._task}, timeout=max(1.0, deadline.remaining_s))
+                if not self._task.done():  # a client that swallows cancellation holds it
+                    _log.error("a partition's task does not end: it is left", partition=self.tp.partition)
         finally:
             if self._publisher is not None:
                 publisher, self._publisher = self._publisher, None

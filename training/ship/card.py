@@ -119,7 +119,7 @@ pipeline("text-classification", model="model/weights")("I can't believe how beau
 products and embeddings."""
 
 _CPU_ONLY: Final = """```
-emotion-stream classify --model multilingual "Ich freue mich so auf dich!"
+emotion-stream classify --model multilingual "Мне так грустно, я весь вечер плакала"
 ```
 
 `model.int8.onnx` holds the model for CPUs, with int8 products and embeddings. The weights for torch

@@ -1,6 +1,8 @@
 """The thread for long work: every caller gets an answer."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -48,3 +50,34 @@ async def test_a_caller_that_has_gone_does_not_hurt_the_next_one() -> None:
     go_on.set()
     assert await worker.run(lambda: 7) == 7
     worker.stop()
+
+
+_HANGING = """
+import time, threading
+from model.folder import SHIPPED
+import numpy, onnxruntime
+from stream.annotate.worker import Worker, leave
+import asyncio
+import subprocess
+import sys
+
+session = onnxruntime.InferenceSession(SHIPPED["en"] / "model.int8.onnx")
+ids = numpy.full((8, 32), 5, dtype=numpy.int64)
+feed = {"input_ids": ids, "attention_mask": numpy.ones_like(ids)}
+
+async def main():
+    worker = Worker("infer")
+    task = asyncio.create_task(worker.run(lambda: [session.run(None, feed) for _ in range(1000)]))
+    while not worker.busy:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
+    task.cancel()
+
+asyncio.run(main())
+leave(5)
+"""
+
+
+def test_a_process_whose_model_still_computes_ends_with_its_own_exit_code() -> None:
+    ended = subprocess.run([sys.executable, "-c", _HANGING], timeout=60, check=False, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (5, b"")
