@@ -119,6 +119,7 @@ class Supervisor:
     def __init__(self, settings: Settings, shares: Sequence[Share], command: Sequence[str]) -> None:
         environment = _environment(settings)
         self.workers = [WorkerProcess(share, command, environment) for share in shares]
+        self._codes: list[int] = []
         self._drain_s = 2 * settings.revoke_timeout_s + _KILL_AFTER_S
         self._stopping = asyncio.Event()
 
@@ -132,7 +133,10 @@ class Supervisor:
             worker.signal(signal.SIGHUP)
 
     async def run(self) -> int:
-        """Until all have ended; the exit code: the first that is not 0 of a worker that ended for good."""
+        """Until all have ended; the exit code: that of the first worker that failed, in the order of time.
+
+        A worker that was told to end before it could listen is killed by that signal, and has not failed.
+        """
         lives = [asyncio.create_task(self._live(worker), name="worker") for worker in self.workers]
         stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
         ended = asyncio.gather(*lives)
@@ -141,11 +145,11 @@ class Supervisor:
         stopping.cancel()
         await self._stop_all(lives)
         await ended
-        codes = [_as_exit_code(worker.exit_code or 0) for worker in self.workers]
-        return next((code for code in codes if code), 0)
+        return next((_as_exit_code(code) for code in self._codes if code not in (0, -signal.SIGTERM)), 0)
 
     async def _live(self, worker: WorkerProcess) -> None:
         await worker.live(self._stopping)
+        self._codes.append(worker.exit_code or 0)
         if worker.exit_code:
             self.stop()
 

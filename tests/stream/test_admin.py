@@ -168,7 +168,7 @@ def test_looks_that_overlap_give_the_log_back_when_the_last_one_ends() -> None:
     heard = second.__enter__()
     first.__exit__(None, None, None)
     logger.error("no route")
-    assert (heard, logger.propagate) == (["no route"], False)
+    assert ([record.getMessage() for record in heard], logger.propagate) == (["no route"], False)
     second.__exit__(None, None, None)
     assert (logger.propagate, logger.level) == before
 

@@ -220,5 +220,5 @@ def test_every_program_that_asks_a_cluster_is_listed() -> None:
     from stream.cli import COMMANDS
 
     listed = {word for program in RIGHTS for word in program.replace(",", "").split()}
-    assert set(COMMANDS) - listed == {"classify", "settings", "demo", "broker"}
+    assert set(COMMANDS) - listed == {"classify", "model", "settings", "demo", "broker"}
     assert len(list(itertools.chain(*RIGHTS.values()))) == len({(p, r) for p in RIGHTS for r in RIGHTS[p]})
