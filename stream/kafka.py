@@ -1,14 +1,13 @@
-"""Clients of aiokafka: their connection arguments, from the settings, and how a consumer is stopped."""
+"""Clients of aiokafka: their connection arguments, from the settings, and how they are stopped."""
 
 import asyncio
-import contextlib
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from stream.batches import read_any_header_name
@@ -56,17 +55,34 @@ async def stop_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     """Leave the group and close; a consumer that is broken neither holds us up nor ends us.
 
     aiokafka awaits fetches that it has cancelled, so its ``stop`` can end as cancelled though nobody
-    cancelled us. As a task of its own it cannot pass that on; what it left open is closed here.
+    cancelled us.
     """
-    stopping = asyncio.ensure_future(consumer.stop())
+    await stop_or_close(consumer.stop(), consumer._client.close, timeout_s)
+
+
+async def stop_or_close(
+    stop: Coroutine[Any, Any, None], close: Callable[[], Coroutine[Any, Any, None]], timeout_s: float
+) -> None:
+    """Stop a client of Kafka; where that fails or takes longer, close its connections within a second.
+
+    Both run as tasks of their own and are left where they do not end: aiokafka's can swallow a cancellation,
+    and ``asyncio.wait_for`` would then wait for them for ever.
+    """
+    stopping = asyncio.ensure_future(stop)
     try:
         await asyncio.wait({stopping}, timeout=timeout_s)
     finally:  # also where we are cancelled meanwhile
-        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
-            _log.debug("the consumer did not stop cleanly")
+        if not _ended_well(stopping):
+            _log.debug("a client of Kafka did not stop cleanly")
             stopping.cancel()
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(consumer._client.close(), 1.0)
+            closing = asyncio.ensure_future(close())
+            await asyncio.wait({closing}, timeout=1.0)
+            if not _ended_well(closing):
+                closing.cancel()
+
+
+def _ended_well(task: "asyncio.Future[None]") -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 def _ssl_context(settings: KafkaSettings) -> Any:

@@ -8,7 +8,7 @@ offset is read only after the id was taken over.
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -28,6 +28,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
 from stream.ids import transactional_id
+from stream.kafka import stop_or_close
 from stream.limits import OutputLimits
 from stream.records import LastOffsets, Output, Record, size_bytes
 
@@ -180,24 +181,8 @@ async def start_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
 
 
 async def stop_producer(producer: AIOKafkaProducer, deadline: Deadline) -> None:
-    """Stop a producer; one that is broken neither holds us up nor ends us.
-
-    aiokafka's sender can swallow its cancellation, and ``asyncio.wait_for`` would then wait for it for ever.
-    """
-    if not await _ended(producer.stop(), max(0.1, deadline.remaining_s)):
-        _log.debug("a producer did not stop cleanly")
-        await _ended(producer.client.close(), 1.0)
-
-
-async def _ended(stopping: Coroutine[Any, Any, None], timeout_s: float) -> bool:
-    """Whether it came to its end within the time; it is cancelled, and not waited for, where it did not."""
-    task = asyncio.ensure_future(stopping)
-    try:
-        await asyncio.wait({task}, timeout=timeout_s)
-    finally:  # also where we are cancelled meanwhile
-        ended = task.done() and not task.cancelled() and task.exception() is None
-        task.cancel()
-    return ended
+    """Stop a producer; one that is broken neither holds us up nor ends us."""
+    await stop_or_close(producer.stop(), producer.client.close, max(0.1, deadline.remaining_s))
 
 
 @contextlib.contextmanager
