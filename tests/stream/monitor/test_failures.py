@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -57,21 +58,25 @@ async def recreate(settings: Settings, topic: str) -> None:
     await create_topics(settings)
 
 
+def settings_on(mortal: ApacheKafka, folder: Path, **options: Any) -> Settings:
+    """Settings of a monitor on a broker of its own, which the test may kill."""
+    return Settings(
+        bootstrap_servers=mortal.bootstrap_servers,
+        input_topic="messages",
+        topic_prefix="emotions",
+        state_dir=folder / "state",
+        partitions=1,
+        session_timeout_ms=6000,
+        **options,
+    )
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Faust's own thread
 async def test_a_broker_that_is_killed_while_nothing_happens_makes_it_unready_and_then_ends_it_with_5(
     mortal: ApacheKafka, unique_name: str, tmp_path: Path, broker: Broker
 ) -> None:
-    settings = Settings(
-        bootstrap_servers=mortal.bootstrap_servers,
-        input_topic="messages",
-        topic_prefix="emotions",
-        state_dir=tmp_path / "state",
-        partitions=1,
-        http_port=0,
-        stall_timeout_s=20,
-        session_timeout_ms=6000,
-    )
+    settings = settings_on(mortal, tmp_path, http_port=0, stall_timeout_s=20)
     await create_topics(settings)
     async with running(settings) as started:
         await eventually(lambda: started.monitor.ready)
@@ -180,16 +185,7 @@ async def test_one_partition_that_stands_still_while_the_others_move_ends_the_mo
 async def test_a_broker_that_is_killed_at_work_costs_the_monitor_nothing_but_time(
     mortal: ApacheKafka, tmp_path: Path, broker: Broker
 ) -> None:
-    settings = Settings(
-        bootstrap_servers=mortal.bootstrap_servers,
-        input_topic="messages",
-        topic_prefix="emotions",
-        state_dir=tmp_path / "state",
-        partitions=1,
-        checkpoint_interval_ms=50,
-        transaction_timeout_ms=2000,
-        session_timeout_ms=6000,
-    )
+    settings = settings_on(mortal, tmp_path, checkpoint_interval_ms=50, transaction_timeout_ms=2000)
     await create_topics(settings)
     servers, topic = mortal.bootstrap_servers, settings.topics.counts
     async with running(settings) as started:
