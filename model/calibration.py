@@ -17,6 +17,7 @@ from model.errors import CalibrationError
 from model.labels import LABELS
 
 FILE_NAME: Final = "calibration.json"
+CONTEXT_OF_0_1: Final = "context_tokens"
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Threshold = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
@@ -84,8 +85,6 @@ class Calibration(_Frozen):
       digits of the SHA-256 of ``model.safetensors``; a folder whose weights differ is refused.
     - ``max_tokens``, ``overlap_tokens``: longest window, special tokens included, and how many tokens
       neighbouring windows of a long text share at least.
-    - ``context_tokens``: how many tokens of earlier messages the model was trained to read before the
-      message; 0 for a model trained on single messages.
     """
 
     version: Literal[1] = 1
@@ -103,7 +102,19 @@ class Calibration(_Frozen):
     distress_map: tuple[tuple[Probability, Probability], ...] = ()
     max_tokens: int = Field(default=512, ge=8)
     overlap_tokens: int = Field(default=64, ge=0)
-    context_tokens: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_messages(cls, fields: Any) -> Any:
+        """Read what version 0.1 wrote, but for weights that it trained to read a message in context."""
+        if not isinstance(fields, dict) or CONTEXT_OF_0_1 not in fields:
+            return fields
+        if fields[CONTEXT_OF_0_1] != 0:
+            raise ValueError(
+                f"{CONTEXT_OF_0_1} is {fields[CONTEXT_OF_0_1]}: weights that expect earlier messages "
+                "before a message are no longer read; train and calibrate them anew"
+            )
+        return {name: value for name, value in fields.items() if name != CONTEXT_OF_0_1}
 
     @field_validator("thresholds", "presence")
     @classmethod

@@ -71,7 +71,6 @@ class EmotionClassifier:
             folder.path,
             max_tokens=folder.max_tokens,
             overlap_tokens=min(limits.overlap_tokens, folder.max_tokens // 2),
-            context_tokens=limits.context_tokens,
         )
         return cls(folder, tokenizer, runtime, remember=remember)
 
@@ -102,34 +101,19 @@ class EmotionClassifier:
         """Windows that needed no computing; see ``memory_use``."""
         return self._memory.use.known
 
-    def classify(
-        self, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None = None
-    ) -> list[Emotion]:
-        """One ``Emotion`` a text, in order.
-
-        ``contexts[i]`` are the messages of the conversation before ``texts[i]``, newest last. Raises
-        ``ModelError`` if the model was trained on single messages: it would take the feelings of the
-        earlier messages for those of the last.
-        """
+    def classify(self, texts: Sequence[str]) -> list[Emotion]:
+        """One ``Emotion`` a text, in order."""
         if isinstance(texts, str):  # a string is a sequence of strings too: its letters
             raise TypeError("classify takes a list of texts: classify([text])")
         emotions: list[Emotion] = []
         for start in range(0, len(texts), CLASSIFY_TEXTS):
-            part = slice(start, start + CLASSIFY_TEXTS)
-            batch = self.tokenize(texts[part], None if contexts is None else contexts[part])
+            batch = self.tokenize(texts[start : start + CLASSIFY_TEXTS])
             emotions += self.decide(batch, self.forward(batch))
         return emotions
 
-    def tokenize(
-        self, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None = None
-    ) -> list[Encoded]:
+    def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
         """Token ids of each text, several overlapping windows where it is long. Thread-safe."""
-        if contexts is not None and not self._tokenizer.context_tokens:
-            raise ModelError(
-                f"model {self._folder.name} was trained on single messages: leave contexts out, or train one "
-                "with emotion-train fit --context"
-            )
-        return self._tokenizer.encode(texts, contexts)
+        return self._tokenizer.encode(texts)
 
     def forward(self, batch: Sequence[Encoded]) -> Logits:
         """Logits of every window of the batch, shape (windows, labels of the model). One thread at a time."""

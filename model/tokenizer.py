@@ -11,7 +11,6 @@ from typing import Final, Self
 from tokenizers import Encoding
 from tokenizers import Tokenizer as RustTokenizer
 
-from model.context import with_context
 from model.contract import Encoded
 from model.errors import ModelError
 from model.windows import split
@@ -20,27 +19,23 @@ FILE_NAME: Final = "tokenizer.json"
 
 
 class Tokenizer:
-    """A folder's tokenizer, with this project's windows and context.
+    """A folder's tokenizer, with this project's windows.
 
-    ``max_tokens`` and ``overlap_tokens`` describe the windows, ``context_tokens`` bounds what may be put
-    before a message; see ``model.calibration.Calibration``.
+    ``max_tokens`` and ``overlap_tokens`` describe the windows; see ``model.calibration.Calibration``.
     """
 
-    def __init__(
-        self, rust: RustTokenizer, *, max_tokens: int, overlap_tokens: int, context_tokens: int = 0
-    ) -> None:
+    def __init__(self, rust: RustTokenizer, *, max_tokens: int, overlap_tokens: int) -> None:
         rust.no_truncation()
         rust.no_padding()
-        # A message in which somebody wrote "[SEP]" is that text, and not a border between messages.
+        # A message in which somebody wrote "[SEP]" is that text, and not the end of it.
         rust.encode_special_tokens = True
         self.max_tokens = max_tokens
         self.overlap_tokens = overlap_tokens
-        self.context_tokens = context_tokens
         self._rust = rust
         self.prefix, self.suffix = _special_tokens(rust)
 
     @classmethod
-    def load(cls, folder: Path, *, max_tokens: int, overlap_tokens: int, context_tokens: int = 0) -> Self:
+    def load(cls, folder: Path, *, max_tokens: int, overlap_tokens: int) -> Self:
         """The tokenizer in ``folder``; raises ``ModelError`` where there is none that can be read."""
         file = folder / FILE_NAME
         if not file.is_file():
@@ -49,23 +44,11 @@ class Tokenizer:
             rust = RustTokenizer.from_file(str(file))
         except Exception as error:  # the Rust side raises bare Exception
             raise ModelError(f"{file} cannot be read, copy it again ({error})") from error
-        return cls(rust, max_tokens=max_tokens, overlap_tokens=overlap_tokens, context_tokens=context_tokens)
+        return cls(rust, max_tokens=max_tokens, overlap_tokens=overlap_tokens)
 
-    def encode(self, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None = None) -> list[Encoded]:
-        """Windows of token ids, one ``Encoded`` a text.
-
-        ``contexts[i]`` are the earlier messages before ``texts[i]``, newest last. Context fills what the
-        message leaves free of one window, up to ``context_tokens``, and never makes a second window.
-        """
-        if contexts is None:
-            return [self._windows(encoding.ids) for encoding in self._encode(texts)]
-        if len(contexts) != len(texts):
-            raise ValueError(f"{len(texts)} texts, but {len(contexts)} contexts")
-        earlier = iter(self._encode([text for context in contexts for text in context]))
-        return [
-            self._windows(self._joined(encoding.ids, [next(earlier).ids for _ in context]))
-            for encoding, context in zip(self._encode(texts), contexts, strict=True)
-        ]
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Windows of token ids, one ``Encoded`` a text."""
+        return [self._windows(encoding.ids) for encoding in self._encode(texts)]
 
     def _encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Encodings without special tokens."""
@@ -82,11 +65,6 @@ class Tokenizer:
             token_ids, self.max_tokens, self.overlap_tokens, prefix=self.prefix, suffix=self.suffix
         )
         return Encoded(windows)
-
-    def _joined(self, message: list[int], previous: list[list[int]]) -> list[int]:
-        free = self.max_tokens - len(self.prefix) - len(self.suffix) - len(message)
-        room = max(0, min(self.context_tokens, free))
-        return with_context(message, previous, self.suffix[0], max_tokens=room)
 
 
 def _special_tokens(rust: RustTokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:

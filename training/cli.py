@@ -60,16 +60,13 @@ def fit(
     r_drop: Annotated[
         float | None, typer.Option(help="Weight of R-Drop's divergence between two passes; 0 is off.")
     ] = None,
-    context: Annotated[
-        int, typer.Option(help="Tokens of earlier messages to train with; 0 is none.", metavar="TOKENS")
-    ] = 0,
     resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch in --out.")] = False,
 ) -> None:
     """Train a model and write it, its log and its recipe to a folder."""
     from training.evaluate.predict import soft_labels
     from training.fit.loop import Device, Fit
     from training.fit.recipes import recipe_named
-    from training.fit.sources import training_data, with_context
+    from training.fit.sources import training_data
 
     chosen = recipe_named(recipe)
     given: dict[str, Any] = {
@@ -81,8 +78,6 @@ def fit(
         "r_drop": r_drop,
     }
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
-    if context:
-        chosen = with_context(chosen, context)
     folder = folder or Path("runs") / f"{chosen.name}-{seed}"
     rows = training_data(chosen, data, split=_percentages(split), seed=seed)
     hardware = Device.named(device, precision)
@@ -171,12 +166,15 @@ def evaluate(
     evaluation = evaluate_folder(model, data, device=device, precision=precision)
     page = write_report(evaluation, folder or model / "evaluation")
     table = Table("measure", "value")
-    measured = (evaluation.benchmark.scores, evaluation.goemotions, evaluation.messages)
-    for source, scores in zip(("emotion", "goemotions", "messages"), measured, strict=True):
+    measured = {
+        "emotion": evaluation.benchmark.scores,
+        "goemotions": evaluation.goemotions,
+        "messages": evaluation.messages,
+        "replies": evaluation.replies,
+    }
+    for source, scores in measured.items():
         for name, value in scores.items():
             table.add_row(f"{source}, {name.replace('_', ' ')}", f"{value:.4f}")
-    for name, value in evaluation.context.items():
-        table.add_row(f"context, {name.replace('_', ' ')}", f"{value:.4f}")
     for kind, (passed, count) in evaluation.behaviour.items():
         table.add_row(f"behaviour, {kind}", f"{passed} of {count}")
     out.print(table, page)

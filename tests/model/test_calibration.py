@@ -16,7 +16,6 @@ def test_comes_back_as_it_was_saved(tmp_path: Path) -> None:
         thresholds={"joy": 0.4, "neutral": 0.6},
         neutral_threshold=0.3,
         distress_map=((0.0, 0.0), (0.4, 0.1), (1.0, 0.9)),
-        context_tokens=96,
     )
     assert calibration.save(tmp_path) == tmp_path / "calibration.json"
     assert Calibration.load(tmp_path) == calibration
@@ -24,6 +23,11 @@ def test_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 
 def test_a_folder_without_the_file_has_the_defaults(tmp_path: Path) -> None:
     assert Calibration.load(tmp_path) == Calibration()
+
+
+def test_what_version_0_1_wrote_of_single_messages_is_read(tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").write_text('{"temperature": 1.7, "context_tokens": 0}')
+    assert Calibration.load(tmp_path) == Calibration(temperature=1.7)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,7 @@ def test_a_folder_without_the_file_has_the_defaults(tmp_path: Path) -> None:
         ({"distress_map": [[0.0, 0.5], [1.0, 0.4]]}, "distress_map", "must ascend"),
         ({"revision": "latest"}, "revision", "match pattern"),
         ({"max_tokens": 32}, "file", "at most half"),
+        ({"context_tokens": 64}, "file", "context_tokens is 64: weights that expect earlier messages"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_file(

@@ -143,18 +143,3 @@ def test_a_pickle_is_refused_unopened(make_folder: FolderMaker) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
     with pytest.raises(ModelError, match=r"pytorch_model\.bin is a pickle .*safetensors only"):
         EmotionClassifier.load(folder)
-
-
-class TestContext:
-    def test_is_read_by_a_model_that_was_trained_with_it(self, make_folder: FolderMaker) -> None:
-        classifier = EmotionClassifier.load(make_folder(context_tokens=64), device="cpu", precision="fp32")
-        with_context, without = (
-            classifier.classify(["really"], [["i am sad", "so sad"]]),
-            classifier.classify(["really"]),
-        )
-        assert with_context[0].scores != without[0].scores
-        assert classifier.classify(["really"], [[]]) == without
-
-    def test_is_refused_by_a_model_trained_on_single_messages(self, int8: EmotionClassifier) -> None:
-        with pytest.raises(ModelError, match="trained on single messages: leave contexts out"):
-            int8.classify(["really"], contexts=[["i am sad"]])

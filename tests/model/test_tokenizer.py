@@ -75,39 +75,6 @@ def test_half_a_surrogate_pair_spoils_neither_its_text_nor_the_batch(tokenizer: 
     assert [len(content(broken)), len(content(fine))] == [2, 1]
 
 
-class TestContext:
-    @pytest.fixture
-    def tokenizer(self, tiny_folder: Path) -> Tokenizer:
-        return Tokenizer.load(tiny_folder, max_tokens=16, overlap_tokens=4, context_tokens=6)
-
-    def test_earlier_messages_stand_before_the_message(self, tokenizer: Tokenizer) -> None:
-        (joined,) = tokenizer.encode(["i am sad"], [["my order", "late"]])
-        order, late, sad = (
-            content(encoded) for encoded in tokenizer.encode(["my order", "late", "i am sad"])
-        )
-        assert content(joined) == [*order, SEP, *late, SEP, *sad]
-
-    def test_each_text_has_its_own_context(self, tokenizer: Tokenizer) -> None:
-        first, second, third = tokenizer.encode(["sad", "happy", "angry"], [["late"], [], ["my", "order"]])
-        assert [first.tokens, second.tokens, third.tokens] == [5, 3, 7]
-
-    def test_context_never_takes_the_room_of_the_message(self, tokenizer: Tokenizer) -> None:
-        (alone,), (joined,) = (
-            tokenizer.encode(["sad " * 11], contexts)[0].windows
-            for contexts in (None, [["angry angry angry"]])
-        )
-        assert joined[-12:] == alone[-12:]
-        assert (len(alone), len(joined)) == (13, 16)
-
-    def test_a_long_message_has_windows_and_no_context(self, tokenizer: Tokenizer) -> None:
-        message = "sad " * 40
-        assert tokenizer.encode([message], [["angry"]]) == tokenizer.encode([message])
-
-    def test_a_context_for_each_text_is_asked_for(self, tokenizer: Tokenizer) -> None:
-        with pytest.raises(ValueError, match="2 texts, but 1 contexts"):
-            tokenizer.encode(["a", "b"], [["c"]])
-
-
 def test_a_folder_without_a_fast_tokenizer_says_so(make_folder: FolderMaker) -> None:
     folder = make_folder(without=("tokenizer.json",))
     with pytest.raises(

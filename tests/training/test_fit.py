@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from training.data.messages import load_conversations
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits, soft_labels
 from training.fit.loop import CHECKPOINT, Device, Fit, validation_score
-from training.fit.recipes import DEBUG, LORA, POLISH, Recipe
+from training.fit.recipes import DEBUG, LORA, Recipe
 from training.fit.runlog import RunLog
-from training.fit.sources import training_data, with_context
+from training.fit.sources import training_data
 
 CPU = Device("cpu", bf16=False)
 
@@ -146,23 +145,6 @@ def test_no_training_row_is_like_a_held_out_one(data_folder: Path) -> None:
     emotion = load_emotion(data_folder)
     held_out = NearDuplicates(row.text for row in (*emotion.validation, *emotion.test))
     assert not any(row.text in held_out for row in training_data(DEBUG, data_folder).train)
-
-
-def test_with_context_a_run_reads_earlier_messages(data_folder: Path, tmp_path: Path) -> None:
-    recipe = with_context(replace(DEBUG, epochs=1), 24)
-    rows = training_data(recipe, data_folder)
-    assert any(row.context for row in rows.train)
-    assert "conversations" not in rows.validation
-    _fit(recipe, data_folder, tmp_path).run()
-
-
-def test_written_conversations_keep_their_own_context(data_folder: Path) -> None:
-    recipe = with_context(replace(POLISH, distil=0.0), 64)
-    rows = training_data(recipe, data_folder)
-    written = set(load_conversations().train)
-    assert {row for row in rows.train if row.source == "conversations"} == written
-    assert recipe.repeats["conversations"] > 1
-    assert set(rows.validation) == {"emotion", "goemotions", "messages", "conversations"}
 
 
 def test_predictions_come_back_in_the_order_of_the_rows(data_folder: Path, debug_run: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from model.labels import LABELS
 from training.data.behaviour_cases import behavioural_rows
 from training.data.leakage import NearDuplicates, without_leaks
-from training.data.messages import FOLDER, KINDS, load_conversations, load_messages
+from training.data.messages import FOLDER, KINDS, load_messages, load_replies
 from training.errors import DataError
 from training.fit.recipes import TEACHER
 from training.fit.sources import training_data
@@ -36,13 +36,11 @@ def test_about_a_tenth_is_held_out_and_stays_so_when_others_come(tmp_path: Path)
     assert set(few.train) <= set(many.train)
 
 
-def test_a_conversation_keeps_its_earlier_messages_in_order(tmp_path: Path) -> None:
+def test_of_a_conversation_the_last_message_alone_is_read(tmp_path: Path) -> None:
     conversation = {"context": ["did they ring?", "not yet"], "text": "still nothing", "label": "sadness"}
-    _write(tmp_path / "conversations.jsonl", [conversation])
     _write(tmp_path / "conversations_test.jsonl", [conversation])
-    (row,) = load_conversations(tmp_path).test
-    assert row.context == ("did they ring?", "not yet")
-    assert row.text == "still nothing"
+    (row,) = load_replies(tmp_path)
+    assert (row.text, row.label) == ("still nothing", "sadness")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +61,7 @@ def test_the_shipped_messages_cover_every_label_and_repeat_nothing() -> None:
     assert {row.label for row in splits.validation} == {row.label for row in splits.test} == set(LABELS)
     assert len({row.text for row in rows}) == len(rows)
     assert {file.stem for file in FOLDER.glob("*.jsonl")} == {
-        *KINDS, "test", "conversations", "conversations_test", "distress", "distress_test",
+        *KINDS, "test", "conversations_test", "distress", "distress_test",
     }  # fmt: skip
 
 
@@ -78,9 +76,3 @@ def test_no_message_trained_on_is_like_a_held_out_one() -> None:
     splits = load_messages()
     kept = without_leaks(splits.train, [*splits.validation, *splits.test])
     assert len(kept) > 0.98 * len(splits.train)
-
-
-def test_no_conversation_trained_on_is_like_a_held_out_one() -> None:
-    splits = load_conversations()
-    near = NearDuplicates("\n".join((*row.context, row.text)) for row in (*splits.validation, *splits.test))
-    assert not [row for row in splits.train if "\n".join((*row.context, row.text)) in near]

@@ -1,14 +1,15 @@
 """Messages written one by one for this project: what people write to companies, in public, to each other, and
 for help.
 
-``training/messages/`` holds them as JSON Lines, a file a kind, and conversations whose last message is
-labelled in the light of the ones before. About a tenth of each file is held out for validation, chosen by the
-texts' hashes: a message stays on its side when others come or go. What a test file holds is never trained on.
+``training/messages/`` holds them as JSON Lines, a file a kind. About a tenth of each file is held out for
+validation, chosen by the texts' hashes: a message stays on its side when others come or go. What a test file
+holds is never trained on. The last messages of ``conversations_test`` are labelled in the light of the ones
+before.
 
     KIND.jsonl, test.jsonl                           {"text": ..., "label": "joy"}
     languages/LANG.jsonl, languages/LANG_test.jsonl  the same, with "labels": every feeling, and "distress"
     distress.jsonl, distress_test.jsonl              {"text": ..., "lang": "en", "distress": 0 to 3}
-    conversations.jsonl, conversations_test.jsonl    {"context": [..., newest], "text": ..., "label": ...}
+    conversations_test.jsonl                         {"context": [..., newest], "text": ..., "label": ...}
 """
 
 import hashlib
@@ -45,12 +46,11 @@ def load_messages(folder: Path = FOLDER) -> Splits:
     return _split(rows, test=_read(folder / "test.jsonl", "messages"))
 
 
-def load_conversations(folder: Path = FOLDER) -> Splits:
-    """Messages with the ones before them, for training, validation and test. Raises ``DataError``."""
-    return _split(
-        _read(folder / "conversations.jsonl", "conversations"),
-        test=_read(folder / "conversations_test.jsonl", "conversations"),
-    )
+def load_replies(folder: Path = FOLDER) -> tuple[Row, ...]:
+    """Last messages of conversations, alone, to test with: what they mean hangs on messages that a model does
+    not see. Raises ``DataError``.
+    """
+    return tuple(_read(folder / "conversations_test.jsonl", "replies"))
 
 
 def load_languages(folder: Path = FOLDER) -> Splits:
@@ -79,7 +79,7 @@ def _split(rows: Sequence[Row], test: Sequence[Row]) -> Splits:
 
 
 def _is_held_out(row: Row) -> bool:
-    digest = hashlib.sha256("\n".join((*row.context, row.text)).encode()).digest()
+    digest = hashlib.sha256(row.text.encode()).digest()
     return int.from_bytes(digest[:8], "big") % HELD_OUT == 0
 
 
@@ -100,8 +100,8 @@ def _read(file: Path, source: str, language: str = "en") -> list[Row]:
 
 
 def _row(record: dict[str, Any], source: str, language: str) -> Row:
-    text, context, grade = record["text"], record.get("context", ()), record.get("distress")
-    if not text.strip() or not all(earlier.strip() for earlier in context) or grade not in GRADES:
+    text, grade = record["text"], record.get("distress")
+    if not text.strip() or grade not in GRADES:
         raise ValueError(record)
     if "label" not in record:  # graded alone: nobody said what it feels
         if grade is None:
@@ -112,4 +112,4 @@ def _row(record: dict[str, Any], source: str, language: str) -> Row:
     if not {label, *labels} <= set(LABELS):
         raise ValueError(label)
     also = tuple(other for other in labels if other not in (label, NEUTRAL))
-    return Row(text, label, source, tuple(context), also, language=language, distress=grade)
+    return Row(text, label, source, also, language=language, distress=grade)

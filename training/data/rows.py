@@ -83,7 +83,6 @@ class Row:
 
     - ``label``: the feeling that stands first; ``also``: the others that the text carries.
     - ``unknown``: labels of which nobody said whether the text carries them.
-    - ``context``: earlier messages, newest last.
     - ``language``: BCP 47.
     - ``distress``: 0 (none) to 3 (high), where somebody graded it.
     """
@@ -91,7 +90,6 @@ class Row:
     text: str
     label: str
     source: str
-    context: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     language: str = "en"

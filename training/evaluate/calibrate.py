@@ -78,11 +78,9 @@ def calibrate(
     }
     opened = ModelFolder.open(folder)
     facts = _run_facts(folder)
-    limits = {
-        "max_tokens": min(MAX_TOKENS, opened.max_tokens),
-        "context_tokens": facts.get("recipe", {}).get("context_tokens", 0),
-    }
-    base = Calibration(name=name, revision=opened.trained_revision, **limits)
+    base = Calibration(
+        name=name, revision=opened.trained_revision, max_tokens=min(MAX_TOKENS, opened.max_tokens)
+    )
     trained_on = [source for source in TEMPERATURE_SETS if source in facts.get("validation_rows", sets)]
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
     sources = facts.get("train_rows", {})

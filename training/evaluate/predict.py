@@ -35,10 +35,7 @@ def row_logits(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
 
 def row_outputs(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
     """What ``row_logits`` gives, and after it distress where the model has an output for it."""
-    with_context = any(row.context for row in rows)
-    batch = classifier.tokenize(
-        [row.text for row in rows], [row.context for row in rows] if with_context else None
-    )
+    batch = classifier.tokenize([row.text for row in rows])
     by_window = classifier.forward(batch)
     weights = np.array([len(window) for encoded in batch for window in encoded.windows], dtype=np.float64)
     starts = np.cumsum([0, *(len(encoded.windows) for encoded in batch[:-1])])
@@ -57,10 +54,9 @@ def soft_labels(
 ) -> SoftTargets:
     """The mean of what the runs in ``teachers`` say of each row: what is distilled.
 
-    Each teacher reads the texts with its own tokenizer, without earlier messages, and only rows of the
-    sources that it was trained on; a row that none of them knows keeps its own label. What a teacher said
-    of a text stays in its folder, so that other runs need not ask again. (Hinton et al., "Distilling the
-    Knowledge in a Neural Network", 2015.)
+    Each teacher reads the texts with its own tokenizer, and only rows of the sources that it was trained on;
+    a row that none of them knows keeps its own label. What a teacher said of a text stays in its folder, so
+    that other runs need not ask again. (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.)
     """
     shares, present, distress = _Mean((len(rows), labels)), _Mean((len(rows), labels)), _Mean((len(rows),))
     for folder in teachers:

@@ -148,7 +148,8 @@ def _confusions(evaluation: Evaluation) -> str:
 
 
 def _beyond(evaluation: Evaluation) -> str:
-    go, seven, messages = evaluation.goemotions, evaluation.seven_way, evaluation.messages
+    go, seven = evaluation.goemotions, evaluation.seven_way
+    messages, replies = evaluation.messages, evaluation.replies
     examples = _table(
         ("sentence", "expected", "label", "confidence"),
         [(e["text"], e["expected"], e["label"], f"{e['confidence']:.3f}") for e in evaluation.examples],
@@ -172,6 +173,11 @@ def _beyond(evaluation: Evaluation) -> str:
                 f"{messages['macro_f1']:.4f}",
             ),
             (
+                f"last messages of {replies['rows']:.0f} conversations, alone",
+                f"{replies['accuracy']:.4f}",
+                f"{replies['macro_f1']:.4f}",
+            ),
+            (
                 f"dair-ai/emotion test ({seven['called_neutral']:.1%} called neutral)",
                 f"{seven['accuracy']:.4f}",
                 "",
@@ -179,7 +185,7 @@ def _beyond(evaluation: Evaluation) -> str:
         ],
     )
     parts = (scores, _languages(evaluation.languages), _distress(evaluation.distress))
-    beyond = "\n\n".join((*parts, _context(evaluation.context), examples))
+    beyond = "\n\n".join((*parts, examples))
     return f"## Beyond the benchmark\n\n{beyond}"
 
 
@@ -194,26 +200,6 @@ def _distress(scores: dict[str, float]) -> str:
     return _table(
         ("distress, on the messages graded to test with", "score"),
         [(name.replace("_", " "), f"{score:.4g}") for name, score in scores.items()],
-    )
-
-
-def _context(scores: dict[str, float]) -> str:
-    rows = [
-        (
-            form.replace("_", " "),
-            *(f"{scores[f'conversations_{form}_{name}']:.4f}" for name in ("accuracy", "macro_f1")),
-        )
-        for form in ("alone", "in_context")
-        if f"conversations_{form}_accuracy" in scores
-    ]
-    table = _table(
-        (f"{scores['conversations']:.0f} written conversations, last message", "accuracy", "macro-F1"), rows
-    )
-    if "emotion_among_others" not in scores:
-        return table
-    return (
-        f"{table}\n\ndair-ai/emotion test with other rows before each row as its conversation: "
-        f"{scores['emotion_among_others']:.4f} (alone {scores['emotion_alone']:.4f})."
     )
 
 

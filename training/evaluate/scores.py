@@ -6,7 +6,7 @@ The test split is opened here and nowhere else, once for each published row. Sha
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,9 @@ from model.decide import DecisionRule
 from model.folder import ModelFolder
 from model.labels import EMOTIONS, LABEL2ID, LABELS
 from training.data.brighter import load_brighter
-from training.data.context import conversations
 from training.data.languages import BRIGHTER
 from training.data.leakage import contradicted
-from training.data.messages import load_conversations, load_distress, load_languages, load_messages
+from training.data.messages import load_distress, load_languages, load_messages, load_replies
 from training.data.rows import Row, Splits, load_emotion, load_goemotions
 from training.data.xed import load_xed
 from training.evaluate.behaviour import Outcome, pass_rates, run_cases
@@ -78,13 +77,13 @@ class Evaluation:
     seven_way: dict[str, float]
     goemotions: dict[str, float]
     messages: dict[str, float]
+    replies: dict[str, float]
     languages: dict[str, float]
     distress: dict[str, float]
     behaviour: dict[str, tuple[int, int]]
     behaviour_failures: list[Outcome]
     examples: list[dict[str, Any]]
     history: list[dict[str, float]]
-    context: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
         """The numbers without example texts: what comparisons and the model card read."""
@@ -96,10 +95,10 @@ class Evaluation:
             "seven_way": self.seven_way,
             "goemotions": self.goemotions,
             "messages": self.messages,
+            "replies": self.replies,
             "languages": self.languages,
             "distress": self.distress,
             "behaviour": self.behaviour,
-            "context": self.context,
         }
 
 
@@ -124,14 +123,14 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
         ),
         seven_way=_seven_way(logits, labels, rule),
         goemotions=goemotions_scores(classifier, opened, data),
-        messages=_messages_scores(classifier, rule),
+        messages=_written_scores(classifier, rule, load_messages().test),
+        replies=_written_scores(classifier, rule, load_replies()),
         languages=language_scores(classifier, rule, data),
         distress=_distress(classifier, calibration),
         behaviour=pass_rates(outcomes),
         behaviour_failures=[outcome for outcome in outcomes if not outcome.passed],
         examples=_examples(classifier),
         history=_history(folder),
-        context=_context_scores(classifier, rule, emotion.test),
     )
 
 
@@ -261,9 +260,10 @@ def _seven_way(logits: Floats, labels: Indices, rule: DecisionRule) -> dict[str,
     }
 
 
-def _messages_scores(classifier: EmotionClassifier, rule: DecisionRule) -> dict[str, float]:
-    """Seven-way scores on the messages written for this project to test with."""
-    rows = load_messages().test
+def _written_scores(
+    classifier: EmotionClassifier, rule: DecisionRule, rows: Sequence[Row]
+) -> dict[str, float]:
+    """Seven-way scores on messages written for this project to test with."""
     probabilities, labels = _placed(classifier, rule, rows)
     predicted = rule.choose(probabilities)
     return {
@@ -323,31 +323,6 @@ def _distress(classifier: EmotionClassifier, calibration: Calibration) -> dict[s
     rows = load_distress().test
     emotions = classifier.classify([row.text for row in rows])
     return distress_scores(np.array([emotion.distress.score for emotion in emotions]), rows, calibration)
-
-
-def _context_scores(
-    classifier: EmotionClassifier, rule: DecisionRule, test: Sequence[Row]
-) -> dict[str, float]:
-    """Scores on the conversations written for this project: of their last messages alone, and in context.
-
-    For a model that reads context also the six-way accuracy on the ``test`` rows of dair-ai/emotion, alone
-    and with other rows put before them.
-    """
-    written = load_conversations().test
-    forms = {"alone": [replace(row, context=()) for row in written]}
-    if rule.calibration.context_tokens:
-        forms["in_context"] = list(written)
-    scores: dict[str, float] = {"conversations": float(len(written))}
-    for form, rows in forms.items():
-        probabilities, labels = _placed(classifier, rule, rows)
-        predicted = rule.choose(probabilities)
-        scores[f"conversations_{form}_accuracy"] = accuracy(predicted, labels)
-        scores[f"conversations_{form}_macro_f1"] = macro_f1(predicted, labels, len(LABELS))
-    if rule.calibration.context_tokens:
-        labels = np.array([LABEL2ID[row.label] for row in test])
-        for name, rows in (("alone", list(test)), ("among_others", conversations(test, seed=0))):
-            scores[f"emotion_{name}"] = accuracy(six_way(row_logits(classifier, rows)).argmax(axis=1), labels)
-    return scores
 
 
 def _by_label(confusion: Indices) -> list[dict[str, Any]]:

@@ -34,9 +34,7 @@ class Batch:
 
 def encode(tokenizer: Tokenizer, rows: Sequence[Row]) -> list[tuple[int, ...]]:
     """Token ids of each row, as the classifier reads them; of a text too long for one window, its first."""
-    texts = [row.text for row in rows]
-    contexts = [row.context for row in rows] if tokenizer.context_tokens else None
-    return [encoded.windows[0] for encoded in tokenizer.encode(texts, contexts)]
+    return [encoded.windows[0] for encoded in tokenizer.encode([row.text for row in rows])]
 
 
 def training_batches(

@@ -201,7 +201,6 @@ class Fit:
             self.hf_tokenizer.backend_tokenizer,
             max_tokens=recipe.max_tokens,
             overlap_tokens=recipe.max_tokens // 4,
-            context_tokens=recipe.context_tokens,
         )
         if recipe.distress:
             _with_distress_output(model, recipe.base)

@@ -17,7 +17,6 @@ Source = Literal[
     "banking77",
     "written",
     "messages",
-    "conversations",
     "brighter",
     "brighter_en",
     "xed",
@@ -48,7 +47,6 @@ class Recipe:
     - ``ema_decay``: of the moving average of the weights that is evaluated and kept; 0 is off.
     - ``distil``: weight of the teacher's soft labels against the rows' own; needs a teacher in the run.
     - ``patience``: epochs without a better validation score after which the training stops.
-    - ``context_tokens``: room for earlier messages of the conversation before the text; 0 is off.
     """
 
     name: str
@@ -78,17 +76,12 @@ class Recipe:
     lora_rank: int = 0
     augmentation: Augmentation | None = None
     max_tokens: int = 128
-    context_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise TrainingError(f"recipe {self.name}: epochs and batch size must be 1 or more")
         if not 0.0 <= self.label_smoothing < 1.0 or not 0.0 <= self.distil <= 1.0:
             raise TrainingError(f"recipe {self.name}: label smoothing and distil are fractions")
-        if self.context_tokens > self.max_tokens - 32:
-            raise TrainingError(
-                f"recipe {self.name}: context needs to leave 32 tokens for the message itself"
-            )
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as JSON can hold it."""

@@ -6,16 +6,15 @@ behavioural set ─► recipe
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from training.data.behaviour_cases import behavioural_rows
 from training.data.brighter import ENGLISH, load_brighter
-from training.data.context import conversations
 from training.data.languages import MULTILINGUAL, XED
 from training.data.leakage import without_leaks
-from training.data.messages import load_conversations, load_distress, load_languages, load_messages
+from training.data.messages import load_distress, load_languages, load_messages
 from training.data.rows import (
     Row,
     Splits,
@@ -29,7 +28,7 @@ from training.data.written import written_rows
 from training.data.xed import load_xed
 from training.fit.recipes import Recipe
 
-JUDGED: Final = ("emotion", "goemotions", "messages", "conversations", "brighter", "brighter_en", "languages")
+JUDGED: Final = ("emotion", "goemotions", "messages", "brighter", "brighter_en", "languages")
 """The data sets whose validation rows a run is judged by."""
 WRITTEN_ROWS: Final = 12_000
 """Written examples in all; a recipe draws its share of them anew in each epoch."""
@@ -59,9 +58,6 @@ def training_data(
     protected += behavioural_rows()
     train: list[Row] = []
     for name, limit in recipe.sources.items():
-        if name == "conversations":  # the same words may mean two things in two conversations
-            train += sets[name].train
-            continue
         rows = (
             written_rows(WRITTEN_ROWS, seed=0) if name == "written" else drop_contradictions(sets[name].train)
         )
@@ -72,9 +68,6 @@ def training_data(
             rows = random.Random("pool").sample(rows, min(len(rows), limit * recipe.epochs))
         train += rows
     validation: dict[str, Sequence[Row]] = {name: sets[name].validation for name in JUDGED if name in sets}
-    if recipe.context_tokens:
-        train = conversations(train, seed)
-        validation = {name: conversations(rows, seed) for name, rows in validation.items()}
     return TrainingData(tuple(train), validation)
 
 
@@ -85,7 +78,6 @@ def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
         "goemotions": lambda: load_goemotions(folder),
         "banking77": lambda: load_banking77(folder),
         "messages": load_messages,
-        "conversations": load_conversations,
         "brighter": lambda: load_brighter(folder, (name for name in MULTILINGUAL if name != ENGLISH)),
         "brighter_en": lambda: load_brighter(folder, (ENGLISH,), "brighter_en"),
         "languages": load_languages,
@@ -93,17 +85,3 @@ def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
         "xed": lambda: load_xed(folder, XED),
     }
     return {name: load() for name, load in loaders.items() if name in recipe.sources}
-
-
-def with_context(recipe: Recipe, context_tokens: int) -> Recipe:
-    """``recipe`` for messages that come with earlier messages of their conversation.
-
-    A recipe that trains on the messages written for this project gets the conversations with them.
-    """
-    if "messages" in recipe.sources:
-        recipe = replace(
-            recipe,
-            sources=recipe.sources | {"conversations": None},
-            repeats=recipe.repeats | {"conversations": 4},
-        )
-    return replace(recipe, name=f"{recipe.name}-context", context_tokens=context_tokens)

@@ -300,7 +300,6 @@ _SOURCES: Final = {
     "xed": "XED (Öhman et al., COLING 2020), CC BY 4.0, {rows:,} subtitle lines{drawn}.",
     "languages": "Messages written one by one for this project in other languages, {rows:,} rows{drawn}.",
     "distress": "Messages graded by distress, written for this project, {rows:,} rows{drawn}.",
-    "conversations": "Conversations written for this project, {rows:,} rows{drawn}.",
 }
 
 _LIMITS: Final = """## Intended use, limits and misuse
