@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -37,6 +39,7 @@ from stream.codec import JSON_VALUES
 from stream.errors import BrokerError, StalledError, StreamError
 from stream.inputs import Inputs
 from stream.kafka import connection, stop_consumer
+from stream.lastresort import LastResort, stop_limit_s
 from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
 from stream.metrics import Metrics
@@ -69,16 +72,18 @@ class Annotator:
         metrics: Metrics | None = None,
         *,
         shadow: Model | None = None,
+        last_resort: LastResort | None = None,
     ) -> None:
         self.metrics = metrics or Metrics()
         self.metrics.ready.set_function(lambda: self.unready() is None)
-        self.progress = Progress(settings.stall_timeout_s)
+        self.progress = Progress(settings.stall_timeout_s, settings.session_timeout_ms / 1000)
         self.http_port: int | None = None
         self._settings = settings
         self._models = Models(settings, model, self.metrics)
         self._shadow = None if shadow is None else Shadow(settings, shadow, self.metrics)
         self._tracing = open_tracing(settings.tracing)
         self._stop = asyncio.Event()
+        self._last_resort = last_resort
         self._limits = OutputLimits(assumed=settings.published_bytes)
         self._pipeline: Pipeline | None = None
         self._inputs = Inputs.of(settings)
@@ -94,9 +99,11 @@ class Annotator:
         self._mapping = MessageMapping.of(settings)
         self._phrases = PhraseLists.load(settings.phrases_file) if settings.phrases_file else None
 
-    def stop(self) -> None:
+    def stop(self, because: BaseException | None = None) -> None:
         """Finish what is in flight and end."""
         self._stop.set()
+        if self._last_resort is not None:
+            self._last_resort.begin(because)
 
     def reload_model(self) -> None:
         """Load the model that the settings name beside the one in force, and exchange them if it passes."""
@@ -108,7 +115,8 @@ class Annotator:
         Raises:
             BrokerError, TopicError, SettingsError: it cannot start.
             ModelBrokenError: the model fails on every text.
-            StalledError: messages of a partition wait, but none was finished for ``stall_timeout_s``.
+            StalledError: messages of a partition wait, but none was finished for ``stall_timeout_s``; or the
+                consumer was not polled at all.
         """
         settings = self._settings
         bound_unpacking(settings.max_unpacked_bytes)
@@ -147,6 +155,9 @@ class Annotator:
                     await around.enter_async_context(self._registry)
                 self._events = await labelled_events(self._registry, settings)
                 await self._label(self._input, partitions, threads)
+        except BaseException as error:
+            self.stop(error)
+            raise
         finally:
             for thread in threads:
                 thread.stop()
@@ -155,8 +166,7 @@ class Annotator:
 
     def unhealthy(self) -> str | None:
         """Why a supervisor should restart us, if it should."""
-        stall = self.progress.stall(time.monotonic())
-        return None if stall is None else str(stall)
+        return self.progress.standstill(time.monotonic())
 
     def unready(self) -> str | None:
         """Why we are not labelling at the moment, if we are not."""
@@ -192,17 +202,25 @@ class Annotator:
         try:
             async with asyncio.TaskGroup() as tasks:
                 looking_on = [
-                    tasks.create_task(topics.follow(), name="input-topics"),
-                    tasks.create_task(self._watch(), name="watch"),
-                    tasks.create_task(self._models.follow(self._use), name="models"),
+                    tasks.create_task(self._or_stop(topics.follow()), name="input-topics"),
+                    tasks.create_task(self._or_stop(self._watch(topics)), name="watch"),
+                    tasks.create_task(self._or_stop(self._models.follow(self._use)), name="models"),
                 ]
                 if self._shadow is not None:
-                    looking_on.append(tasks.create_task(self._shadow.compare(), name="shadow"))
+                    looking_on.append(tasks.create_task(self._or_stop(self._shadow.compare()), name="shadow"))
                 await self._memberships(topics, partitions, threads)
                 for task in looking_on:
                     task.cancel()
         except BaseExceptionGroup as raised:
             raise _decisive(raised) from None
+
+    async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do ``work``. Where it fails, stop too: aiokafka may swallow the cancellation that follows."""
+        try:
+            await work
+        except Exception as error:
+            self.stop(error)
+            raise
 
     def _use(self, model: Model) -> None:
         if self._pipeline is not None:
@@ -342,19 +360,21 @@ class Annotator:
             publish_keys=settings.publish_keys,
         )
 
-    async def _watch(self) -> None:
+    async def _watch(self, topics: InputTopics) -> None:
         """Lag and age as metrics, the opt-out file on change, and the stall watchdog.
 
         Raises:
-            StalledError: a partition stands still, in whatever the membership hangs.
+            StalledError: a partition stands still, in whatever the membership hangs, or the membership does.
         """
+        self.progress.polled(time.monotonic())
         while True:
             await asyncio.sleep(_OBSERVE_S)
+            if not topics.readable:  # a restart would bring back neither topics nor brokers
+                self.progress.polled(time.monotonic())
             self._reload_optout()
             if self._pipeline is not None:
                 await self._observe_lag(self._pipeline)
             if reason := self.unhealthy():
-                self.stop()  # aiokafka may swallow the cancellation that follows
                 raise StalledError(f"{reason} (stall_timeout_s): ending, so that a supervisor can restart us")
 
     def _reload_optout(self) -> None:
@@ -448,7 +468,8 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
     shadow = await asyncio.to_thread(ready_shadow, settings)
     if shadow is not None:
         _log.info("shadow model loaded", **_described(shadow))
-    annotator = Annotator(settings, model, shadow=shadow)
+    last_resort = LastResort(stop_limit_s(settings.revoke_timeout_s))
+    annotator = Annotator(settings, model, shadow=shadow, last_resort=last_resort)
     del model, shadow  # what is exchanged is to be forgotten
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):

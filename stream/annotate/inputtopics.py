@@ -115,10 +115,18 @@ class InputTopics:
             except TimeoutError:
                 continue
 
+    @property
+    def readable(self) -> bool:
+        """Whether brokers answer, and there is a topic to read."""
+        return bool(self.there) and self._silent_s < _SILENCE_S
+
+    @property
+    def _silent_s(self) -> float:
+        return time.monotonic() - self._answered_at
+
     def unready(self) -> str | None:
         """What is wrong with the topics or the brokers."""
-        silent_s = time.monotonic() - self._answered_at
-        if silent_s >= _SILENCE_S:
+        if (silent_s := self._silent_s) >= _SILENCE_S:
             return f"no broker has answered for {silent_s:.0f} s"
         if gone := [name for name in self._inputs.names if self._missed[name] >= _GONE_AFTER_LOOKS]:
             return f"input topics that do not exist any more: {', '.join(gone)}"

@@ -136,6 +136,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
         """Every rebalance of aiokafka takes all partitions away, so all are finished here."""
+        self._joined = False
         await self._give_up(Deadline(self._settings.revoke_timeout_s))
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
@@ -165,6 +166,8 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _poll_loop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             polled = await self._poll()
+            if self._joined:
+                self._context.progress.polled(time.monotonic())
             # Admitting can wait, and a rebalance can put a new owner's object in a partition's place
             # meanwhile; what was polled is the old one's and must not count as fetched by the new one.
             owners = {tp: self.partitions.get(tp) for tp in polled}

@@ -1,8 +1,10 @@
-"""Whether each partition gets anywhere, over one membership in the group and the next. Pure.
+"""Whether each partition gets anywhere, over one membership in the group and the next, and we in it. Pure.
 
 Only what is committed counts as getting somewhere, and a partition for itself: neither other partitions that
 move, nor joining the group anew, nor losing the partition together with the broker stops its clock. The clock
 stands still while Kafka is known to hold nothing for us, and ends when somebody else has the partition.
+
+Who has no partition, or none with messages that wait, has to go on polling as a member of the group.
 """
 
 from collections.abc import Collection
@@ -31,11 +33,14 @@ class Progress:
     """Clocks of the partitions that are ours. Times are seconds on one monotonic clock."""
 
     stall_timeout_s: float
+    session_timeout_s: float = 0.0
+    """Sharing out partitions may wait so long for a member that has died."""
     finished_messages: int = 0
     lag_messages: dict[Place, int] = field(default_factory=dict)
     """Lag of each partition when it was last known."""
     _waiting_since: dict[Place, float] = field(default_factory=dict)
     _ours: frozenset[Place] = frozenset()
+    _polled_at: float | None = None
 
     def assigned(self, now: float, partitions: frozenset[Place]) -> None:
         """The group has shared out its partitions, and these are ours now: all others are somebody else's.
@@ -64,6 +69,10 @@ class Progress:
         self.finished_messages += messages
         if partition in self._waiting_since:
             self._waiting_since[partition] = now
+
+    def polled(self, now: float) -> None:
+        """The consumer has been polled as a member of its group, or there is nothing to be a member for."""
+        self._polled_at = now
 
     def excused(self, now: float, partition: Place) -> None:
         """What a partition waits for is not ours to mend: a restart would not bring it back."""
@@ -95,3 +104,12 @@ class Progress:
         if now - since < self.stall_timeout_s:
             return None
         return Stall(partition, now - since, self.lag_messages.get(partition))
+
+    def standstill(self, now: float) -> str | None:
+        """What stands still, where anything does: a partition, or else the consumer itself."""
+        if stall := self.stall(now):
+            return str(stall)
+        idle_s = 0.0 if self._polled_at is None else now - self._polled_at
+        if idle_s < self.stall_timeout_s + self.session_timeout_s:
+            return None
+        return f"the consumer has not been polled as a member of its group for {idle_s:.0f} s"

@@ -26,6 +26,7 @@ import structlog
 from stream.annotate.shares import Share
 from stream.deadline import Deadline
 from stream.errors import RecordError, SettingsError, StreamError, TopicError
+from stream.lastresort import stop_limit_s
 from stream.settings import Settings
 from stream.sources import variable_name
 
@@ -41,8 +42,8 @@ _PAUSES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _SETTLED_S: Final = 60.0
 """A worker that lived longer than this had come up: the next pause is the shortest again."""
 
-_KILL_AFTER_S: Final = 10.0
-"""Beyond what draining and leaving the group may take."""
+_KILL_AFTER_S: Final = 5.0
+"""Beyond the time after which a worker ends itself, come what may."""
 
 
 class WorkerProcess:
@@ -120,7 +121,7 @@ class Supervisor:
         environment = _environment(settings)
         self.workers = [WorkerProcess(share, command, environment) for share in shares]
         self._codes: list[int] = []
-        self._drain_s = 2 * settings.revoke_timeout_s + _KILL_AFTER_S
+        self._drain_s = stop_limit_s(settings.revoke_timeout_s) + _KILL_AFTER_S
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:

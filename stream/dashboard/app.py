@@ -24,6 +24,7 @@ from stream.dashboard.reviewer import Reviewer
 from stream.dashboard.web import DashboardWeb
 from stream.errors import SettingsError
 from stream.kafka import connection
+from stream.lastresort import LastResort, stop_limit_s
 from stream.settings import Settings
 
 PUSH_S: Final = 1.0
@@ -123,6 +124,7 @@ async def run(settings: Settings, say: Callable[[str], None]) -> None:
         waiting = asyncio.create_task(stopped.wait())
         ended, _ = await asyncio.wait({waiting, *started.works}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+        LastResort(stop_limit_s(settings.revoke_timeout_s)).begin()
         for work in ended - {waiting}:
             work.result()  # better to end than to show for ever what was
 

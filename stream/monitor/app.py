@@ -1,18 +1,16 @@
 """The monitor, started: with its receivers of alerts and its web server, from nothing but settings."""
 
 import asyncio
-import os
 import signal
-import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 
 from stream.admin import check_topics
-from stream.errors import SettingsError, StreamError
+from stream.errors import SettingsError
+from stream.lastresort import LastResort, stop_limit_s
 from stream.monitor.alertmanager import Alertmanager
 from stream.monitor.changelogs import prepare_changelogs, warn_of_retention
 from stream.monitor.monitor import Monitor
@@ -24,8 +22,6 @@ from stream.monitor.webhook import Webhook
 from stream.serving import serving
 from stream.settings import Settings
 from stream.starting import brokers_answer
-
-LAST_RESORT_S: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -83,27 +79,11 @@ async def run(settings: Settings) -> None:
         return
     async with running(settings) as started:
         _log.info("monitor started", group_id=settings.monitor_group_id, port=started.port)
-        exit_code = StreamError.exit_code
         try:
             await started.monitor.run_until(stopped)
-        except StreamError as error:
-            exit_code = error.exit_code
-            raise
         finally:
             _log.info("monitor stops")
-            _end_even_if_stuck(exit_code)
-
-
-def _end_even_if_stuck(exit_code: int) -> None:
-    """Clients whose broker is gone may hang when they are stopped: the process ends all the same."""
-
-    def end() -> None:
-        _log.error("the monitor does not stop; it is ended")
-        os._exit(exit_code)
-
-    timer = threading.Timer(LAST_RESORT_S, end)
-    timer.daemon = True
-    timer.start()
+            LastResort(stop_limit_s(settings.revoke_timeout_s)).begin(started.monitor.failure)
 
 
 def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmanager]:

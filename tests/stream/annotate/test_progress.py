@@ -106,3 +106,24 @@ def test_a_partition_that_waits_for_what_a_restart_cannot_bring_back_is_excused(
     progress.observed(10, B, 0)
     assert progress.stall(18) is None
     assert progress.stall(19) is not None, "excused no more"
+
+
+def test_who_has_no_partition_has_to_go_on_polling() -> None:
+    progress = Progress(stall_timeout_s=60, session_timeout_s=10)
+    assert progress.standstill(now=1_000.0) is None, "nothing has begun"
+    progress.polled(1_000.0)
+    progress.assigned(1_001.0, frozenset())
+    assert progress.standstill(now=1_069.9) is None
+    assert (
+        progress.standstill(now=1_070.0)
+        == "the consumer has not been polled as a member of its group for 70 s"
+    )
+    progress.polled(1_070.0)
+    assert progress.standstill(now=1_070.0) is None
+
+
+def test_a_partition_that_stands_still_is_named_though_polling_goes_on() -> None:
+    progress = watching(A)
+    progress.observed(0.0, A, lag=3)
+    progress.polled(60.0)
+    assert progress.standstill(now=60.0) == str(progress.stall(now=60.0))

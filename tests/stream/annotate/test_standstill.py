@@ -10,8 +10,12 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
+from model.fake import FakeClassifier
 from stream.admin import add_partitions, connected, create_topics
 from stream.annotate.app import Annotator
+from stream.annotate.pipeline import Pipeline
+from stream.errors import StalledError
+from stream.lastresort import LastResort
 from stream.settings import Settings
 from tests.brokers import ApacheKafka, Broker
 from tests.conftest import Topics
@@ -185,6 +189,47 @@ async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_proces
         await asyncio.to_thread(own_broker.crash)
         assert await asyncio.to_thread(process.wait, 60) == 5
         assert "messages wait and none was finished" in process.tail()
+
+
+async def for_ever(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_an_annotator_without_a_partition_that_hangs_ends(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=1)
+    both = [Annotator(settings, FakeClassifier()) for _ in range(2)]
+    running = [asyncio.create_task(annotator.run()) for annotator in both]
+
+    def assigned() -> list[float | None]:
+        return [value(annotator, "emotion_assigned_partitions") for annotator in both]
+
+    await until(lambda: sorted(assigned()) == [0, 1] and not any(one.unready() for one in both))
+    idle = assigned().index(0)
+    both[idle].progress.stall_timeout_s = both[idle].progress.session_timeout_s = 0.5
+    monkeypatch.setattr(both[idle]._pipeline, "_poll", for_ever)
+    with pytest.raises(StalledError, match="not been polled as a member of its group"):
+        await running[idle]
+    both[1 - idle].stop()
+    await running[1 - idle]
+
+
+async def test_an_annotator_that_hangs_in_its_end_is_ended(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=1)
+    exit_codes: list[int] = []
+    annotator = Annotator(settings, FakeClassifier(), last_resort=LastResort(0.2, exit_codes.append))
+    running = asyncio.create_task(annotator.run())
+    await until(lambda: at_rest(annotator, partitions=1))
+    with monkeypatch.context() as hanging:
+        hanging.setattr(Pipeline, "_give_up", for_ever)
+        annotator.stop()
+        await until(lambda: exit_codes == [1])
+        assert not running.done()
+    running.cancel()
+    await asyncio.wait({running})
 
 
 @contextlib.asynccontextmanager
