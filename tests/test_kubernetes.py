@@ -1,14 +1,17 @@
 """What the overlays amount to, as Kustomize renders them, is what Kubernetes takes and the programs need.
 
 Rendered by ``kustomize`` or ``kubectl kustomize``, whichever there is; nothing is applied to a cluster. The
-kinds that are Kubernetes' own are held against its schemas, which take no field that they do not know.
+kinds that are Kubernetes' own are held against its schemas, those of operators against operator_schemas.yaml;
+neither takes a field that it does not know.
 """
 
 import functools
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any, Final
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -21,6 +24,9 @@ KUBERNETES_VERSIONS: Final = ("1.30", "1.37")
 WORKLOADS: Final = ("Deployment", "StatefulSet", "Job")
 OF_OTHERS: Final = ("keda.sh/", "monitoring.coreos.com/", "kafka.strimzi.io/")
 """Groups whose schemas are not Kubernetes'."""
+OPERATOR_SCHEMAS: Final = yaml.safe_load(
+    (Path(__file__).parent / "operator_schemas.yaml").read_text(encoding="utf-8")
+)
 
 Object = dict[str, Any]
 
@@ -65,6 +71,71 @@ def test_a_field_that_kubernetes_does_not_know_is_seen() -> None:
     wrong = annotator | {"spec": annotator["spec"] | {"replica": 1}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, KUBERNETES_VERSIONS[0], strict=True)
+
+
+def test_operators_take_every_object_that_is_theirs() -> None:
+    theirs = [
+        found
+        for folder in ("overlays/cpu", "overlays/gpu", "strimzi")
+        for found in rendered(folder)
+        if found["apiVersion"].startswith(OF_OTHERS)
+    ]
+    kinds = {f"{found['apiVersion']} {found['kind']}" for found in theirs}
+    assert kinds == set(OPERATOR_SCHEMAS)
+    for found in theirs:
+        jsonschema.validate(found["spec"], OPERATOR_SCHEMAS[f"{found['apiVersion']} {found['kind']}"])
+
+
+@pytest.mark.parametrize("folder", ["overlays/cpu", "overlays/gpu"])
+def test_keda_hands_kubernetes_a_behaviour_that_it_takes(folder: str) -> None:
+    [scaled] = of_kind(folder, "ScaledObject").values()
+    autoscaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "keda-hpa"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "emotion-annotator"},
+            "maxReplicas": scaled["spec"]["maxReplicaCount"],
+            **scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"],
+        },
+    }
+    for version in KUBERNETES_VERSIONS:
+        kubernetes_validate.validate(autoscaler, version, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("ScaledObject", {"maxReplicas": 8}),
+        ("ScaledObject", {"triggers": [{"type": "kafka", "metadata": {"lagThreshold": 5}}]}),
+        ("TriggerAuthentication", {"secretTargetRef": [{"parameter": "user", "name": "a", "key": "b"}]}),
+        ("KafkaTopic", {"partition": 8}),
+        ("PodMonitor", {"selector": {"matchLabel": {}}}),
+    ],
+)
+def test_what_an_operator_does_not_take_is_seen(kind: str, wrong: Object) -> None:
+    found = next(
+        one
+        for one in (*rendered("overlays/cpu"), *rendered("strimzi"))
+        if one["kind"] == kind and one["apiVersion"].startswith(OF_OTHERS)
+    )
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(found["spec"] | wrong, OPERATOR_SCHEMAS[f"{found['apiVersion']} {kind}"])
+
+
+def test_several_topics_need_a_trigger_that_names_none_and_counts_all_partitions() -> None:
+    """As the comment in keda.yaml says; KEDA refuses limitToPartitionsWithLag without a topic."""
+    [scaled] = of_kind("overlays/cpu", "ScaledObject").values()
+    schema = OPERATOR_SCHEMAS["keda.sh/v1alpha1 ScaledObject"]
+    [trigger] = scaled["spec"]["triggers"]
+
+    def without(*names: str) -> Object:
+        metadata = {name: value for name, value in trigger["metadata"].items() if name not in names}
+        return scaled["spec"] | {"triggers": [trigger | {"metadata": metadata}]}
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(without("topic"), schema)
+    jsonschema.validate(without("topic", "limitToPartitionsWithLag"), schema)
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
