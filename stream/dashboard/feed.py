@@ -104,6 +104,7 @@ class Feed:
             await consumer.start()
             consumer.assign(assigned)
             ends = await self._seek(consumer, assigned)
+            self.reach.caught_up = False
             self.reach.partitions = counts[names.emotions]
             if self.reach.problem is not None:
                 _log.info("the cluster answers again")
@@ -128,7 +129,7 @@ class Feed:
                 self.reach.caught_up = not ends
             for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_CHUNK)).items():
                 for record in records:
-                    self._take(record)
+                    self._take(record, time.time())
                 self._positions[tp] = records[-1].offset + 1
             # One round a moment for whatever has come, and not one a record: rounds are what costs.
             await asyncio.sleep(PAUSE_S if self.reach.caught_up else 0)
@@ -180,26 +181,30 @@ class Feed:
         waiting: int = sum(max(0, ends[tp] - max(offset, 0)) for tp, offset in offsets.items())
         return waiting
 
-    def _take(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+    def _take(self, record: "ConsumerRecord[bytes, bytes]", now: float) -> None:
         """Fold one record in. What is not what its topic holds is counted and passed over."""
         names, value = self._topics, record.value
         try:
             if record.topic == names.emotions:
-                self._take_labelled(value, record.partition)
+                self._take_labelled(value, record.partition, now)
             elif record.topic == names.alerts:
                 self._take_alert(record.key, value)
             elif value is None:
                 return
             elif record.topic == names.counters:
                 self.history.take(WindowCounter.model_validate_json(value))
-                self.reach.counters_at = max(self.reach.counters_at or 0.0, record.timestamp / 1000)
+                heard_at = now if self.reach.caught_up else min(record.timestamp / 1000, now)
+                self.reach.counters_at = max(self.reach.counters_at or 0.0, heard_at)
             else:
                 self.queue.take_review(Review.model_validate_json(value))
         except ValidationError:
             self._refuse(record)
+        except Exception:  # whatever one record holds, the page goes on with the others
+            self._refuse(record)
+            _log.exception("a record could not be folded in")
 
-    def _take_labelled(self, value: bytes | None, partition: int) -> None:
-        event = labelled(value, partition) if value is not None else None
+    def _take_labelled(self, value: bytes | None, partition: int, now: float) -> None:
+        event = labelled(value, partition, now, live=self.reach.caught_up) if value is not None else None
         if event is not None:
             self.flow.take(event)
         elif value is not None:

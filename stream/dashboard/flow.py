@@ -1,7 +1,8 @@
 """What the labelled messages say of the last minutes: rate, delay, languages, and how authors went. Pure.
 
 Everything is bounded: an hour of minutes, the newest messages, and of each of the authors seen last their
-newest messages. Times are seconds since the epoch.
+newest messages. Times are seconds since the epoch. What was labelled when goes by when we heard of it: an
+annotator's clock may be off, and a page that trusts it calls a dead one alive.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -20,18 +21,25 @@ AUTHOR_POINTS: Final = 60
 DELAYS: Final = 500
 TEXT_SHOWN: Final = 400
 """Characters of a message that the page shows."""
+NAME_KEPT: Final = 1024
+WORD_KEPT: Final = 64
+LABELS_KEPT: Final = 16
 MODELS: Final = 8
 LANGUAGES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What the dashboard reads of a labelled message. Fields that later versions add may be missing."""
+    """What the dashboard reads of a labelled message. Fields that later versions add may be missing.
+
+    ``heard_at`` is when we heard of it, or, of what was read back, when it was labelled.
+    """
 
     id: str
     partition: int
     at: float
-    labelled_at: float
+    heard_at: float
+    delay_s: float
     label: str
     labels: tuple[str, ...]
     confidence: float
@@ -60,26 +68,27 @@ class _Minute:
     distressed: int = 0
 
 
-def labelled(value: bytes, partition: int) -> Labelled | None:
-    """The event in a record's value; None where it is none."""
+def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelled | None:
+    """The event in a record's value; None where it is none. ``live``: we hear of it as it comes."""
     try:
         event = orjson.loads(value)
-        text = event.get("text")
+        text, at, labelled_at = event.get("text"), _seconds(event["ts"]), _seconds(event["labelled_at"])
         return Labelled(
-            id=str(event["id"]),
+            id=str(event["id"])[:NAME_KEPT],
             partition=partition,
-            at=_seconds(event["ts"]),
-            labelled_at=_seconds(event["labelled_at"]),
-            label=str(event["label"]),
-            labels=tuple(map(str, event.get("labels") or ())),
+            at=at,
+            heard_at=now if live else min(labelled_at, now),
+            delay_s=max(0.0, labelled_at - at),
+            label=str(event["label"])[:WORD_KEPT],
+            labels=tuple(str(label)[:WORD_KEPT] for label in (event.get("labels") or ())[:LABELS_KEPT]),
             confidence=float(event["confidence"]),
             distress=float(event["distress"]["score"]),
-            level=str(event["distress"]["level"]),
-            author=_text(event.get("author")),
-            channel=_text(event.get("channel")),
-            language=_text(event.get("language")),
+            level=str(event["distress"]["level"])[:WORD_KEPT],
+            author=_text(event.get("author"), NAME_KEPT),
+            channel=_text(event.get("channel"), NAME_KEPT),
+            language=_text(event.get("language"), WORD_KEPT),
             text=text[:TEXT_SHOWN] if isinstance(text, str) else None,
-            model=(str(event["model"]["name"]), str(event["model"]["revision"])),
+            model=(str(event["model"]["name"])[:NAME_KEPT], str(event["model"]["revision"])[:NAME_KEPT]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
@@ -89,9 +98,9 @@ def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Any, most: int) -> str | None:
     """A name; of another type, what a later version may have made of it, is left out."""
-    return value if isinstance(value, str) and value else None
+    return value[:most] if isinstance(value, str) and value else None
 
 
 class Flow:
@@ -110,8 +119,8 @@ class Flow:
         self._delays: deque[float] = deque(maxlen=DELAYS)
 
     @property
-    def last_labelled_at(self) -> float | None:
-        """When the newest message of any partition was labelled."""
+    def last_heard_at(self) -> float | None:
+        """When we last heard of a message of any partition."""
         return max(self.partitions.values(), default=None)
 
     def take(self, event: Labelled) -> None:
@@ -119,12 +128,12 @@ class Flow:
         self.version += 1
         self.taken += 1
         known = self.partitions.get(event.partition, 0.0)
-        self.partitions[event.partition] = max(known, event.labelled_at)
-        self.models[event.model] = max(event.labelled_at, self.models.get(event.model, 0.0))
+        self.partitions[event.partition] = max(known, event.heard_at)
+        self.models[event.model] = max(event.heard_at, self.models.get(event.model, 0.0))
         if len(self.models) > MODELS:
             del self.models[min(self.models, key=lambda model: self.models[model])]
         self.recent.append(event)
-        self._delays.append(max(0.0, event.labelled_at - event.at))
+        self._delays.append(event.delay_s)
         self._count(event)
         if event.author is not None:
             self._follow(event.author, event)
@@ -176,7 +185,7 @@ class Flow:
         return [one for one in found if one]
 
     def _count(self, event: Labelled) -> None:
-        second = int(event.labelled_at)
+        second = int(event.heard_at)
         self._seconds[second] = self._seconds.get(second, 0) + 1
         minute = self._minutes.setdefault(second // MINUTE_S, _Minute())
         minute.messages += 1

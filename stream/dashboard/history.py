@@ -1,11 +1,12 @@
 """Windows of every channel, and which channels differ from their usual. Pure.
 
-A fold of the counters' topic: of two records of a window the one that has seen more holds. A window is kept
-as a row of numbers, since thousands of channels have hundreds of them each.
+A fold of the counters' topic: of two records of a window the one that has seen more holds; several shards are
+summed. A window is kept as a row of numbers, since thousands of channels have hundreds of them each. Windows
+that have not begun yet are not shown: one clock that is ahead would empty the page of all others.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final, NamedTuple
@@ -24,6 +25,7 @@ CHANNELS: Final = 5_000
 TOTAL_WINDOWS: Final = 240
 CHANNEL_WINDOWS: Final = 60
 SHOWN_WINDOWS: Final = 120
+SHARDED_WINDOWS: Final = 20_000
 RECENT_S: Final = 300
 """What "now" means where a channel is held against its usual."""
 ENOUGH_USUAL: Final = 30
@@ -33,13 +35,19 @@ DRIFT_HOURS: Final = 24
 
 
 class Row(NamedTuple):
-    """One window: messages, counts in ``ORDER``, sum of confidence, and what was not labelled."""
+    """One window of one shard: labelled messages, their counts in ``ORDER``, and the sum of their confidence.
+
+    ``unknown`` are messages in languages that the weights were not measured in.
+    """
 
     messages: int
     counts: tuple[int, ...]
     confidence: float
-    opted_out: int
-    dead_lettered: int
+    unknown: int
+    shard: int | None
+
+
+EMPTY: Final = Row(0, (0,) * len(ORDER), 0.0, 0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,15 @@ def row_of(counter: WindowCounter) -> Row:
     counts = [counter.labels.get(label, 0) for label in LABELS]
     other = sum(count for label, count in counter.labels.items() if label not in LABELS)
     confidence = (counter.mean_confidence or 0.0) * counter.messages
-    return Row(counter.messages, (*counts, other), confidence, counter.opted_out, counter.dead_lettered)
+    return Row(counter.messages, (*counts, other), confidence, counter.unknown, counter.shard)
+
+
+def sum_of(shards: Mapping[int | None, Row]) -> Row:
+    """A window over its shards. One without a shard, of version 0.1, went on as one with it."""
+    rows = [row for shard, row in shards.items() if shard is not None] or list(shards.values())
+    counts = tuple(map(sum, zip(*(row.counts for row in rows), strict=True)))
+    confidence = sum(row.confidence for row in rows)
+    return Row(sum(row.messages for row in rows), counts, confidence, sum(row.unknown for row in rows), None)
 
 
 class History:
@@ -74,7 +90,9 @@ class History:
         self.dropped = 0
         self.lengths: set[int] = set()
         self._channels: OrderedDict[str, dict[int, dict[int, Row]]] = OrderedDict()
+        self._shards: OrderedDict[tuple[str, int, int], dict[int | None, Row]] = OrderedDict()
         self._changes: dict[str, Change | None] = {}
+        self._changes_until: dict[int, int | None] = {}
 
     def take(self, counter: WindowCounter) -> None:
         """Fold one window in."""
@@ -87,22 +105,19 @@ class History:
         self._channels.move_to_end(channel)
         self._changes.pop(channel, None)
         windows = self._channels[channel].setdefault(counter.window_s, {})
-        known = windows.get(start)
-        if known is None or known.messages <= counter.messages:
-            windows[start] = row_of(counter)
+        windows[start] = self._window((channel, counter.window_s, start), windows.get(start), row_of(counter))
         most = TOTAL_WINDOWS if channel == ALL_CHANNELS else CHANNEL_WINDOWS
         while len(windows) > most:
             del windows[min(windows)]
 
-    def windows(self, channel: str, window_s: int) -> list[tuple[int, Row]]:
+    def windows(self, channel: str, window_s: int, now: float) -> list[tuple[int, Row]]:
         """The newest windows of a channel, the oldest first, with empty ones between them."""
         rows = self._channels.get(channel, {}).get(window_s, {})
-        newest = max(self._starts(window_s), default=None)
+        newest = self._newest(window_s, now)
         if newest is None or not rows:
             return []
         first = max(min(rows), newest - (SHOWN_WINDOWS - 1) * window_s)
-        empty = Row(0, (0,) * len(ORDER), 0.0, 0, 0)
-        return [(start, rows.get(start, empty)) for start in range(first, newest + 1, window_s)]
+        return [(start, rows.get(start, EMPTY)) for start in range(first, newest + 1, window_s)]
 
     def names(self, containing: str = "", most: int = 50) -> tuple[list[str], int]:
         """Channels whose name contains a text, those active last first; and how many there are."""
@@ -114,32 +129,51 @@ class History:
         ]
         return found[:most], len(found)
 
-    def changes(self, most: int) -> list[Change]:
+    def changes(self, most: int, now: float) -> list[Change]:
         """The channels that differ most from their usual; behind them, those with the most messages."""
+        newest = {length: self._newest(length, now) for length in self.lengths}
+        if newest != self._changes_until:  # what was of the last minutes no longer is
+            self._changes.clear()
+            self._changes_until = newest
         for channel in self._channels:
             if channel != ALL_CHANNELS and channel not in self._changes:
-                self._changes[channel] = self._change(channel)
+                self._changes[channel] = self._change(channel, newest, now)
         known = [change for change in self._changes.values() if change is not None]
         known.sort(key=lambda one: (-abs(one.deviations or 0.0), -one.messages, one.channel))
         return known[:most]
 
-    def drift(self) -> float | None:
+    def drift(self, now: float) -> float | None:
         """Stability index of the last hour's labels against the day before; None where too few are known."""
-        hours = sorted(self._channels.get(ALL_CHANNELS, {}).get(HOUR_S, {}).items())
+        found = self._channels.get(ALL_CHANNELS, {}).get(HOUR_S, {})
+        hours = sorted((start, row) for start, row in found.items() if start <= now)
         if not hours or hours[-1][1].messages < DRIFT_MESSAGES:
             hours = hours[:-1]
         if not hours:
             return None
-        now, before = hours[-1][1], [row for _, row in hours[-1 - DRIFT_HOURS : -1]]
-        if min(now.messages, sum(row.messages for row in before)) < DRIFT_MESSAGES:
+        last, before = hours[-1][1], [row for _, row in hours[-1 - DRIFT_HOURS : -1]]
+        if min(last.messages, sum(row.messages for row in before)) < DRIFT_MESSAGES:
             return None
-        return stability_index(_by_label([now]), _by_label(before))
+        return stability_index(_by_label([last]), _by_label(before))
 
-    def _starts(self, window_s: int) -> Iterable[int]:
+    def _window(self, key: tuple[str, int, int], known: Row | None, row: Row) -> Row:
+        """A window with one more record in it. Where partitions were added, several shards make it up."""
+        shards = self._shards.get(key)
+        if shards is None:
+            if known is None or known.shard == row.shard:
+                return row if known is None or known.messages <= row.messages else known
+            shards = self._shards[key] = {known.shard: known}
+            if len(self._shards) > SHARDED_WINDOWS:
+                self._shards.popitem(last=False)
+        last = shards.get(row.shard)
+        if last is None or last.messages <= row.messages:
+            shards[row.shard] = row
+        return sum_of(shards)
+
+    def _newest(self, window_s: int, now: float) -> int | None:
+        """When the newest window of this length began, of all that have begun."""
         total = self._channels.get(ALL_CHANNELS, {}).get(window_s)
-        if total:
-            return total
-        return [start for one in self._channels.values() for start in one.get(window_s, ())]
+        starts = total or (start for one in self._channels.values() for start in one.get(window_s, ()))
+        return max((start for start in starts if start <= now), default=None)
 
     def _make_room(self) -> None:
         while len(self._channels) >= CHANNELS:
@@ -148,26 +182,28 @@ class History:
             self._changes.pop(oldest, None)
             self.dropped += 1
 
-    def _change(self, channel: str) -> Change | None:
+    def _change(self, channel: str, newest: Mapping[int, int | None], now: float) -> Change | None:
         lengths = self._channels[channel]
         base_s = min(lengths)
-        starts = self._channels.get(ALL_CHANNELS, {}).get(base_s) or lengths[base_s]
-        since = max(starts) + base_s - max(RECENT_S, base_s)
+        until = newest[base_s]
+        if until is None:
+            return None
+        since = until + base_s - max(RECENT_S, base_s)
         rows = lengths[base_s].items()
-        recent = [row for start, row in rows if start >= since]
+        recent = [row for start, row in rows if since <= start <= now]
         usual = [row for start, row in rows if start < since]
         messages, known = sum(row.messages for row in recent), sum(row.messages for row in usual)
         if not messages:
             return None
         if messages < ENOUGH_RECENT or known < ENOUGH_USUAL:
             return Change(channel, messages, None, 0.0, 0.0, None)
-        now, before = _by_label(recent), _by_label(usual)
+        lately, before = _by_label(recent), _by_label(usual)
         deviations = {
-            label: 2 * (sqrt(now[label] + 0.375) - sqrt(before[label] / known * messages + 0.375))
+            label: 2 * (sqrt(lately[label] + 0.375) - sqrt(before[label] / known * messages + 0.375))
             for label in ORDER
         }
         label = max(ORDER, key=lambda name: abs(deviations[name]))
-        share, often = now[label] / messages, before[label] / known
+        share, often = lately[label] / messages, before[label] / known
         return Change(channel, messages, label, share, often, deviations[label])
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from stream.dashboard.flow import Flow, Labelled
-from stream.dashboard.history import ORDER, History
-from stream.dashboard.queue import JUDGED, Group, Item, Queue
+from stream.dashboard.history import ORDER, History, Row
+from stream.dashboard.queue import Group, Item, Queue
 from stream.events import ALL_CHANNELS
+from stream.monitor.board import JUDGED
 
 State = Literal["loading", "live", "quiet", "stale", "down"]
 
@@ -47,7 +48,7 @@ def state_of(reach: Reach, flow: Flow, now: float) -> State:
         return "down"
     if not reach.caught_up:
         return "loading"
-    last = flow.last_labelled_at
+    last = flow.last_heard_at
     if last is not None and now - last < QUIET_S:
         return "live"
     return "stale" if reach.waiting else "quiet"
@@ -61,7 +62,7 @@ def health(reach: Reach, flow: Flow, history: History, now: float) -> dict[str, 
         "state": state_of(reach, flow, now),
         "problem": reach.problem,
         "problem_since": reach.problem_since,
-        "last_labelled_at": flow.last_labelled_at,
+        "last_heard_at": flow.last_heard_at,
         "counters_at": reach.counters_at,
         "partitions": [[number, flow.partitions.get(number)] for number in range(reach.partitions)],
         "waiting": reach.waiting,
@@ -74,7 +75,7 @@ def health(reach: Reach, flow: Flow, history: History, now: float) -> dict[str, 
         "distressed": flow.distressed(now),
         "languages": flow.languages(now),
         "delay_s": None if delays is None else [round(delay, 2) for delay in delays],
-        "drift": history.drift(),
+        "drift": history.drift(now),
         "models": [
             {"name": name, "revision": revision, "at": at}
             for (name, revision), at in sorted(flow.models.items(), key=lambda known: -known[1])
@@ -82,24 +83,28 @@ def health(reach: Reach, flow: Flow, history: History, now: float) -> dict[str, 
     }
 
 
-def mix(history: History, channel: str, window_s: int | None) -> dict[str, Any]:
+def mix(history: History, channel: str, window_s: int | None, now: float) -> dict[str, Any]:
     """The windows of a channel; of the shortest length there is where it is not said or not there."""
     lengths = sorted(history.lengths)
     chosen = window_s if window_s in history.lengths else (lengths[0] if lengths else None)
-    windows = history.windows(channel, chosen) if chosen is not None else []
+    windows = history.windows(channel, chosen, now) if chosen is not None else []
     return {
         "channel": channel,
         "window_s": chosen,
         "lengths": lengths,
         "labels": ORDER,
         "windows": [
-            [start, *row.counts, round(row.confidence / row.messages, 3) if row.messages else None]
+            [start, *row.counts[:-1], row.counts[-1] + row.unknown, _mean_confidence(row)]
             for start, row in windows
         ],
     }
 
 
-def channels(history: History) -> dict[str, Any]:
+def _mean_confidence(row: Row) -> float | None:
+    return round(row.confidence / row.messages, 3) if row.messages else None
+
+
+def channels(history: History, now: float) -> dict[str, Any]:
     """The channels that differ most from their usual."""
     _, known = history.names(most=0)
     return {
@@ -114,14 +119,14 @@ def channels(history: History) -> dict[str, Any]:
                 "usual": round(one.usual, 4),
                 "deviations": None if one.deviations is None else round(one.deviations, 2),
             }
-            for one in history.changes(CHANNELS)
+            for one in history.changes(CHANNELS, now)
         ],
     }
 
 
 def recent(flow: Flow) -> list[dict[str, Any]]:
     """The newest messages, the newest first."""
-    return [message(event) for event in sorted(flow.recent, key=lambda one: one.labelled_at, reverse=True)]
+    return [message(event) for event in sorted(flow.recent, key=lambda one: one.heard_at)[::-1]]
 
 
 def message(event: Labelled) -> dict[str, Any]:

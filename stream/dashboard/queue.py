@@ -1,25 +1,31 @@
 """Alerts in the order in which people should look at them, and what was said of them. Pure.
 
 A fold of the alerts' and the reviews' topics on top of the monitor's board. What stands first is what is
-severe, fires, and waits longest; alerts of one author, or of one channel, stand together.
+severe, fires, and waits longest. Alerts of one author or channel stand together, and so do those of one
+cause: the same rule, risen in several channels within ``CAUSE_S``.
 """
 
 from bisect import insort
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from stream.monitor.board import Board, Precision
+from stream.monitor.board import JUDGED, Board, Precision, last_word
 from stream.monitor.events import Alert, Review
 
+SubjectKind = Literal["author", "conversation", "channel"]
+GroupKind = Literal[SubjectKind, "cause"]
 Standing = Literal["firing", "held", "acknowledged", "confirmed", "dismissed", "resolved"]
 
 ALERTS: Final = 5_000
 REVIEWS: Final = 200
 """Of the audit log, how many the page shows; the topic holds them all."""
 
+CAUSE_S: Final = 15 * 60
+"""So far apart alerts of a rule may begin in different channels and be taken for one cause."""
+
 SEVERITIES: Final = ("critical", "warning", "info")
-JUDGED: Final = frozenset({"confirmed", "dismissed"})
 _URGENCY: Final[dict[Standing, int]] = {"firing": 0, "held": 1, "acknowledged": 2, "resolved": 3}
 
 
@@ -34,22 +40,21 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Alerts about one author, conversation or channel, the most urgent first."""
+    """Alerts about one author, conversation or channel, or of one cause: then ``name`` is the rule's.
 
-    kind: Literal["author", "conversation", "channel"]
+    The most urgent stand first.
+    """
+
+    kind: GroupKind
     name: str
     items: tuple[Item, ...]
 
 
-def standing(alert: Alert, reviews: Iterable[Review]) -> Standing:
+def standing(alert: Alert, reviews: Sequence[Review]) -> Standing:
     """Where an alert stands: a person's last word, else what its rule says."""
-    verdict: str | None = None
-    for review in reviews:
-        # An acknowledgement after a judgement takes nothing back.
-        if review.verdict in JUDGED or verdict is None:
-            verdict = review.verdict
-    if verdict in JUDGED:
-        return verdict  # type: ignore[return-value]  # both are standings
+    verdict = last_word(reviews)
+    if verdict == "confirmed" or verdict == "dismissed":
+        return verdict
     if alert.status == "resolved":
         return "resolved"
     if verdict == "acknowledged":
@@ -64,13 +69,57 @@ def urgency(item: Item) -> tuple[int, int, float, str]:
     return place, SEVERITIES.index(alert.severity), alert.starts_at.timestamp(), alert.id
 
 
-def subject(alert: Alert) -> tuple[Literal["author", "conversation", "channel"], str]:
+def subject(alert: Alert) -> tuple[SubjectKind, str]:
     """Whom or what an alert is about."""
     if alert.author:
         return "author", alert.author
     if alert.conversation:
         return "conversation", alert.conversation
     return "channel", alert.channel or "-"
+
+
+def grouped(items: Iterable[Item]) -> list[Group]:
+    """Items, given with the most urgent first, by cause where several channels share one, else by subject.
+
+    Alerts about people are never put together with those about others.
+    """
+    found: dict[tuple[GroupKind, str, int], list[Item]] = {}
+    ordered = list(items)
+    causes = _causes(ordered)
+    for item in ordered:
+        cause = causes.get(item.alert.id)
+        kind, name = subject(item.alert)
+        key: tuple[GroupKind, str, int] = (kind, name, 0)
+        if cause is not None:
+            key = "cause", item.alert.rule, cause
+        found.setdefault(key, []).append(item)
+    return [Group(kind, name, tuple(members)) for (kind, name, _), members in found.items()]
+
+
+def _causes(items: Iterable[Item]) -> dict[str, int]:
+    """The number of the cause of each alert that shares one with another channel's, by the alert's id."""
+    by_rule: defaultdict[str, list[Alert]] = defaultdict(list)
+    for item in items:
+        if subject(item.alert)[0] == "channel":
+            by_rule[item.alert.rule].append(item.alert)
+    bursts = [burst for alerts in by_rule.values() for burst in _bursts(alerts)]
+    return {
+        alert.id: number
+        for number, burst in enumerate(bursts)
+        if len({alert.channel for alert in burst}) > 1
+        for alert in burst
+    }
+
+
+def _bursts(alerts: list[Alert]) -> Iterator[list[Alert]]:
+    """Alerts that began within ``CAUSE_S`` of the first of them."""
+    burst: list[Alert] = []
+    for alert in sorted(alerts, key=lambda one: one.starts_at):
+        if burst and (alert.starts_at - burst[0].starts_at).total_seconds() > CAUSE_S:
+            yield burst
+            burst = []
+        burst.append(alert)
+    yield burst
 
 
 class Queue:
@@ -98,9 +147,7 @@ class Queue:
 
     def take_review(self, review: Review) -> None:
         """Fold one review in; one that is known already changes nothing."""
-        known = len(self._board.reviews[review.alert_id])
-        self._board.take_review(review)
-        if len(self._board.reviews[review.alert_id]) > known:
+        if self._board.take_review(review):
             insort(self.audit, review, key=lambda one: one.at)
             del self.audit[:-REVIEWS]
             self.version += 1
@@ -111,12 +158,8 @@ class Queue:
         return None if alert is None else self._item(alert)
 
     def groups(self) -> list[Group]:
-        """All alerts that wait for a person, by whom they are about, the most urgent first."""
-        found: dict[tuple[Literal["author", "conversation", "channel"], str], list[Item]] = {}
-        for item in self.items():
-            if item.standing not in JUDGED:
-                found.setdefault(subject(item.alert), []).append(item)
-        return [Group(kind, name, tuple(items)) for (kind, name), items in found.items()]
+        """All alerts that wait for a person, together with what they should be judged with."""
+        return grouped(item for item in self.items() if item.standing not in JUDGED)
 
     def items(self) -> list[Item]:
         """All alerts, the most urgent first."""
@@ -127,7 +170,7 @@ class Queue:
         return self._board.precision()
 
     def _item(self, alert: Alert) -> Item:
-        reviews = tuple(sorted(self._board.reviews.get(alert.id, ()), key=lambda one: one.at))
+        reviews = tuple(self._board.reviews.get(alert.id, ()))
         return Item(alert, standing(alert, reviews), reviews)
 
     def _drop_least_urgent(self) -> None:

@@ -2,17 +2,17 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from stream.dashboard.queue import Item
 from stream.errors import BrokerError
 from stream.kafka import connection
-from stream.monitor.events import Alert, Review, Verdict
-from stream.monitor.reviews import review_of, review_record
+from stream.monitor.events import Review, Verdict
+from stream.monitor.reviews import moment_after, review_of, review_record
 from stream.settings import Settings
 
 WRITE_S: Final = 10.0
@@ -28,13 +28,14 @@ class Reviewer:
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
-    async def write(self, alert: Alert, verdict: Verdict, reviewer: str, note: str | None) -> Review:
+    async def write(self, item: Item, verdict: Verdict, reviewer: str, note: str | None) -> Review:
         """Write down what a person says of an alert; returns once all in-sync replicas have it.
 
         Raises:
             BrokerError: it is not certain that the review was written.
         """
-        written = review_of(alert, verdict, reviewer=reviewer, note=note, at=datetime.now(UTC))
+        alert, at = item.alert, moment_after(item.reviews)
+        written = review_of(alert, verdict, reviewer=reviewer, note=note, at=at)
         record = review_record(written)
         try:
             async with asyncio.timeout(WRITE_S):

@@ -2,15 +2,16 @@
 
 GET  /  /login  /static/NAME  /healthz
 GET  /api/session   /api/stream?channel=&window_s=   /api/channels?q=   /api/alert?id=
-POST /login  /logout  /api/review {id, verdict, note}  /api/classify {text}
+POST /login  /logout  /api/review {alerts: [[id, reviews seen], …], verdict, note}  /api/classify {text}
 """
 
 import asyncio
 import gzip
 import hashlib
+import time
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, get_args
 
 import orjson
 import structlog
@@ -28,14 +29,16 @@ from stream.dashboard.queue import Item
 from stream.dashboard.reviewer import Reviewer
 from stream.errors import BrokerError
 from stream.events import ALL_CHANNELS
-from stream.monitor.events import Verdict
+from stream.monitor.events import Review, Verdict
 
 STREAMS: Final = 500
 """Pages that may be open at a time."""
-MOST_BYTES: Final = 64 * 1024
+MOST_BYTES: Final = 256 * 1024
+MOST_TOGETHER: Final = 100
+"""Alerts that one decision may be about."""
 MOST_NOTE: Final = 1_000
 WRITE_S: Final = 30.0
-VERDICTS: Final[tuple[str, ...]] = get_args(Verdict)
+VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 _TYPES: Final = {
     "css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"
 }  # fmt: skip
@@ -78,6 +81,7 @@ class DashboardWeb:
         self._labeller = labeller
         self._reviewer = reviewer
         self._assets = assets()
+        self._deciding = asyncio.Lock()
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._guard.middleware], client_max_size=MOST_BYTES)
@@ -164,7 +168,7 @@ class DashboardWeb:
         seen: dict[str, int] = {}
         try:
             with self._publisher.watching(key):
-                self._publisher.offer_mix(key, parts.mix(self._feed.history, *key))
+                self._publisher.offer_mix(key, parts.mix(self._feed.history, *key, time.time()))
                 while self._guard.session(request) is not None:
                     async with asyncio.timeout(WRITE_S):
                         await response.write(self._publisher.news(key, seen) or b":\n\n")
@@ -182,6 +186,7 @@ class DashboardWeb:
         return _json(parts.detail(item, self._picture(item)))
 
     async def _review(self, request: web.Request) -> web.Response:
+        """One decision about one or several alerts: a review for each. None where another came before."""
         session = self._guard.session(request)
         assert session is not None, "the guard lets nobody through without one"
         body = await _body(request)
@@ -190,13 +195,19 @@ class DashboardWeb:
             raise web.HTTPBadRequest(text=f"verdict must be one of {', '.join(VERDICTS)}")
         if note is not None and (not isinstance(note, str) or len(note) > MOST_NOTE):
             raise web.HTTPBadRequest(text=f"note must be text of at most {MOST_NOTE} characters")
-        item = self._item(str(body.get("id", "")))
-        try:
-            written = await self._reviewer.write(item.alert, cast(Verdict, verdict), session.reviewer, note)
-        except BrokerError as error:
-            raise web.HTTPServiceUnavailable(text=f"the review was not written: {error}") from error
-        self._feed.queue.take_review(written)
-        return _json(written.model_dump(), 201)
+        written: list[Review] = []
+        async with self._deciding:
+            items = [self._as_seen(alert_id, seen) for alert_id, seen in _chosen(body)]
+            try:
+                for item in items:
+                    written.append(await self._reviewer.write(item, verdict, session.reviewer, note))
+                    self._feed.queue.take_review(written[-1])
+            except BrokerError as error:
+                share = (
+                    f"only {len(written)} of {len(items)} reviews were" if written else "the review was not"
+                )
+                raise web.HTTPServiceUnavailable(text=f"{share} written: {error}") from error
+        return _json([one.model_dump() for one in written], 201)
 
     async def _classify(self, request: web.Request) -> web.Response:
         if self._labeller is None:
@@ -219,6 +230,14 @@ class DashboardWeb:
             raise web.HTTPNotFound(text="no such alert: it never was, or its time has passed")
         return item
 
+    def _as_seen(self, alert_id: str, seen: int) -> Item:
+        """The alert, if no review has come that whoever decides has not seen."""
+        item = self._item(alert_id)
+        if len(item.reviews) != seen:
+            last = item.reviews[-1]
+            raise web.HTTPConflict(text=f"{last.reviewer} has {last.verdict} it meanwhile: look at it again")
+        return item
+
     def _picture(self, item: Item) -> dict[str, Any]:
         alert = item.alert
         if alert.author is not None:
@@ -226,7 +245,7 @@ class DashboardWeb:
         span = int((alert.evidence.window_end - alert.evidence.window_start).total_seconds())
         lengths = self._feed.history.lengths
         window_s = span if span in lengths else min(lengths, default=60)
-        windows = self._feed.history.windows(alert.channel or ALL_CHANNELS, window_s)
+        windows = self._feed.history.windows(alert.channel or ALL_CHANNELS, window_s, time.time())
         return channel_picture(alert, windows, window_s)
 
 
@@ -241,6 +260,16 @@ async def _body(request: web.Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise web.HTTPBadRequest(text="the body is not a JSON object")
     return value
+
+
+def _chosen(body: dict[str, Any]) -> list[tuple[str, int]]:
+    """The alerts that a decision is about, and how many reviews of each were seen."""
+    match body.get("alerts"):
+        case [_, *_] as pairs if len(pairs) <= MOST_TOGETHER:
+            found = [(one[0], one[1]) for one in pairs if isinstance(one, list) and len(one) == 2]
+            if len(found) == len(pairs) and all(type(a) is str and type(n) is int for a, n in found):
+                return list(dict(found).items())
+    raise web.HTTPBadRequest(text=f"alerts must be 1 to {MOST_TOGETHER} pairs of id and reviews seen")
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

@@ -3,14 +3,15 @@
 Each monitor reads these topics whole, so that any of them answers for all partitions, whoever derived them.
 """
 
+from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
 from typing import Final, Literal
 
-from stream.monitor.events import Alert, Review, WindowCounter
+from stream.monitor.events import Alert, Review, Verdict, WindowCounter
 
 State = Literal["firing", "held", "acknowledged", "confirmed", "dismissed", "resolved"]
 
@@ -19,6 +20,8 @@ Shards = dict[int | None, WindowCounter]
 
 MAX_WINDOWS: Final = 180
 """Windows of each length that are kept of a channel: 3 h of minutes, 15 h of 5 min, a week of hours."""
+
+JUDGED: Final = frozenset[Verdict]({"confirmed", "dismissed"})
 
 Z_95: Final = 1.959964
 
@@ -65,12 +68,20 @@ def whole(shards: Shards) -> WindowCounter:
             "messages": messages,
             "labels": dict(labels),
             "mean_confidence": min(confidence / messages, 1.0) if messages else None,
+            "unknown": sum(part.unknown for part in parts),
             "opted_out": sum(part.opted_out for part in parts),
             "dead_lettered": sum(part.dead_lettered for part in parts),
             "tombstones": sum(part.tombstones for part in parts),
             "shard": None,
         }
     )
+
+
+def last_word(reviews: Sequence[Review]) -> Verdict | None:
+    """What holds of an alert's reviews, given by their time. An acknowledgement takes no judgement back."""
+    verdicts = [review.verdict for review in reviews]
+    judged = [verdict for verdict in verdicts if verdict in JUDGED]
+    return judged[-1] if judged else verdicts[-1] if verdicts else None
 
 
 class Board:
@@ -99,9 +110,13 @@ class Board:
             if alert.updated_at < before:
                 del self.alerts[alert.id]
 
-    def take_review(self, review: Review) -> None:
-        if all(known.id != review.id for known in self.reviews[review.alert_id]):
-            self.reviews[review.alert_id].append(review)
+    def take_review(self, review: Review) -> bool:
+        """Take a review, by its time, so that all readers agree which came last; whether it was news."""
+        known = self.reviews[review.alert_id]
+        if any(one.id == review.id for one in known):
+            return False
+        insort(known, review, key=lambda one: (one.at, one.id))
+        return True
 
     def take_counter(self, counter: WindowCounter) -> None:
         windows = self._counters[counter.channel, counter.window_s]
@@ -126,10 +141,8 @@ class Board:
         """Where an alert stands, its reviews included."""
         if alert.status == "resolved":
             return "resolved"
-        reviews = self.reviews.get(alert.id)
-        if reviews:
-            return reviews[-1].verdict
-        return "held" if alert.held else "firing"
+        verdict = last_word(self.reviews.get(alert.id, ()))
+        return verdict or ("held" if alert.held else "firing")
 
     def firing(self) -> Iterator[Alert]:
         """Alerts that have not been resolved, whatever people said of them."""
@@ -139,10 +152,10 @@ class Board:
         """By rule, from the last verdict on each alert; an acknowledgement alone is none."""
         counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         for reviews in self.reviews.values():
-            judged = [review for review in reviews if review.verdict != "acknowledged"]
-            if judged:
-                counts[judged[-1].rule][0] += judged[-1].verdict == "confirmed"
-                counts[judged[-1].rule][1] += 1
+            verdict = last_word(reviews)
+            if verdict in JUDGED:
+                counts[reviews[-1].rule][0] += verdict == "confirmed"
+                counts[reviews[-1].rule][1] += 1
         return {
             rule: Precision(confirmed, reviewed) for rule, (confirmed, reviewed) in sorted(counts.items())
         }

@@ -4,7 +4,8 @@ Every review is a record of its own in ``emotions.reviews`` and stays: who said 
 """
 
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from stream.admin import check_topics
@@ -48,8 +49,10 @@ async def review(
     Raises:
         UnknownAlertError: no alert has this id.
     """
-    alert = find(await current_board(settings), alert_id)
-    written = review_of(alert, verdict, reviewer=reviewer, note=note, at=datetime.now(UTC))
+    board = await current_board(settings)
+    alert = find(board, alert_id)
+    at = moment_after(board.reviews.get(alert.id, ()))
+    written = review_of(alert, verdict, reviewer=reviewer, note=note, at=at)
     record = review_record(written)
     with broker_errors(settings):
         async with producing(settings) as producer:
@@ -57,6 +60,12 @@ async def review(
                 settings.topics.reviews, record.value, key=record.key, headers=record.headers
             )
     return written
+
+
+def moment_after(reviews: Sequence[Review]) -> datetime:
+    """Now; or just after the last review, where the clock of who wrote it is ahead of ours."""
+    now = datetime.now(UTC)
+    return max(now, reviews[-1].at + timedelta(milliseconds=1)) if reviews else now
 
 
 def review_of(alert: Alert, verdict: Verdict, *, reviewer: str, note: str | None, at: datetime) -> Review:

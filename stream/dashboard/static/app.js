@@ -49,7 +49,7 @@ function showState() {
 }
 
 function saying(state) {
-  const {at, last_labelled_at: last, waiting, counters_at: counted} = health, since = last === null ? null : at - last;
+  const {at, last_heard_at: last, waiting, counters_at: counted} = health, since = last === null ? null : at - last;
   if (state === "lost") return `The dashboard has said nothing for ${span((Date.now() - heardAt) / 1000)}. What you see is from then; the page connects again by itself.`;
   if (state === "down") return `The Kafka cluster does not answer${health.problem_since ? ` since ${span(Math.max(1, at - health.problem_since))}` : ""}: ${health.problem}. What you see is from before.`;
   if (state === "loading") return "Reading what the topics hold…";
@@ -101,7 +101,7 @@ async function start() {
     return;
   }
   heardAt = Date.now();
-  health = {state: "loading", at: heardAt / 1000, last_labelled_at: null, waiting: null, counters_at: null};
+  health = {state: "loading", at: heardAt / 1000, last_heard_at: null, waiting: null, counters_at: null};
   setUpTools(known);
   watch.setUp(choose);
   review.setUp();

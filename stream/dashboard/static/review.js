@@ -7,6 +7,7 @@ import {ask} from "./server.js";
 
 const VERDICTS = [["acknowledged", "Acknowledge", "a", "I look after it"], ["confirmed", "Confirm", "c", "it was right"], ["dismissed", "Dismiss", "d", "it was wrong"]];
 const MARKS = new Map([["critical", "!!"], ["warning", "!"], ["info", "i"]]);
+const MOST_TOGETHER = 100;
 
 let queue, chosen, shown, sending = false;
 
@@ -23,14 +24,15 @@ export function showQueue(next) {
   $("queue-count").textContent = queue.waiting ? `${queue.waiting} wait${queue.critical ? `, ${queue.critical} critical` : ""}` : "";
   showUrgent();
   $("queue-empty").hidden = queue.groups.length > 0;
-  fill($("queue"), queue.groups.map(group => el("section", {class: "group"},
-    el("h3", {}, `${group.kind} `, name(group.name === "*" ? "all" : group.name, 20), group.items.length > 1 ? el("span", {class: "soft"}, ` ${group.items.length} alerts`) : null),
-    group.items.map(line))), queue.groups_more ? el("p", {class: "soft"}, `and ${queue.groups_more} more subjects: see emotion-stream alerts list`) : null);
+  fill($("queue"), queue.groups.map(group => el("section", {class: "group", "data-kind": group.kind},
+    el("h3", {}, about(group, 20), group.items.length > 1 && group.kind !== "cause" ? el("span", {class: "soft"}, ` ${group.items.length} alerts`) : null),
+    group.items.map(one => line(one, group.kind === "cause")))), queue.groups_more ? el("p", {class: "soft"}, `and ${queue.groups_more} more groups: see emotion-stream alerts list`) : null);
   $("closed-box").hidden = !queue.closed.length;
   $("closed-box").firstElementChild.textContent = `Judged (${queue.closed.length + queue.closed_more})`;
-  fill($("closed"), queue.closed.map(line), queue.closed_more ? el("p", {class: "soft"}, `and ${queue.closed_more} more: see emotion-stream alerts list`) : null);
+  fill($("closed"), queue.closed.map(one => line(one)), queue.closed_more ? el("p", {class: "soft"}, `and ${queue.closed_more} more: see emotion-stream alerts list`) : null);
   const current = find(chosen);
-  if (current && (!shown || shown.revision !== current.revision || shown.reviews !== current.reviews)) open(chosen);
+  if (chosen && (!current || !shown || shown.revision !== current.revision || shown.reviews !== current.reviews)) open(chosen);
+  else showTogether();
 }
 
 /** The most urgent subjects, for who watches: no more than fit beside the chart. */
@@ -39,20 +41,29 @@ function showUrgent() {
   $("urgent-empty").hidden = waiting.length > 0;
   $("urgent-count").textContent = queue.waiting > 4 ? `${queue.waiting} alerts` : "";
   fill($("urgent"), waiting.slice(0, 4).map(([group, [first, ...more]]) => el("a", {href: "#review"},
-    mark(first.severity), el("span", {class: "what"}, first.rule.replaceAll("-", " ")), el("span", {class: "soft when"}, when(first.starts_at)),
-    el("span", {class: "soft"}, `${group.kind} `, name(group.name === "*" ? "all" : group.name, 16), more.length ? ` and ${more.length} more` : ""))));
+    mark(first.severity), el("span", {class: "what"}, ruleName(first)), el("span", {class: "soft when"}, when(first.starts_at)),
+    el("span", {class: "soft"}, group.kind === "cause" ? inChannels(group) : [about(group, 16), more.length ? ` and ${more.length} more` : ""]))));
 }
+
+const ruleName = ({rule}) => rule.replaceAll("-", " ");
+const channelName = (channel, most) => name(channel ?? "all", most);
+const channelsOf = group => [...new Set(group.items.map(one => one.channel))];
+const inChannels = group => `in ${channelsOf(group).length} channels`;
+
+/** What the alerts of a group have in common. */
+const about = (group, most) => group.kind === "cause" ? [ruleName(group.items[0]), el("span", {class: "soft"}, ` ${inChannels(group)}`)]
+  : [`${group.kind} `, name(group.name === "*" ? "all" : group.name, most)];
 
 const mark = severity => el("span", {class: "severity", "data-severity": severity}, el("span", {"aria-hidden": "true"}, MARKS.get(severity)), el("span", {class: "unseen"}, severity));
 
 const all = () => queue ? [...queue.groups.flatMap(group => group.items), ...queue.closed] : [];
 const find = id => all().find(one => one.id === id);
 
-function line(alert) {
+function line(alert, ofCause = false) {
   const since = alert.standing === "resolved" && alert.ends_at ? `ended ${when(alert.ends_at)}` : when(alert.starts_at);
   return el("button", {type: "button", class: "row alert", "data-id": alert.id, "data-severity": alert.severity, "aria-current": alert.id === chosen ? "true" : null, onclick: pick},
     mark(alert.severity),
-    el("span", {class: "what"}, alert.rule.replaceAll("-", " ")),
+    el("span", {class: "what"}, ofCause ? channelName(alert.channel, 24) : ruleName(alert)),
     el("span", {class: "standing", "data-standing": alert.standing}, alert.standing),
     el("span", {class: "soft"}, since));
 }
@@ -69,10 +80,12 @@ async function open(id, focus = false) {
   try {
     alert = await ask(`/api/alert?${new URLSearchParams({id})}`);
   } catch (problem) {
-    toast(problem.message, true);
+    if (problem.status === 404 && chosen === id) close(problem.message);
+    else toast(problem.message, true);
     return;
   }
   if (chosen !== id) return;
+  if (!focus && shown?.id === id && shown.revision === alert.revision && shown.reviews === alert.reviews) return;
   const note = shown?.id === id ? $("note")?.value : "";
   const typing = document.activeElement?.id === "note";
   show(alert);
@@ -81,11 +94,20 @@ async function open(id, focus = false) {
   if (focus && matchMedia("(max-width: 900px)").matches) $("alert-card").scrollIntoView();
 }
 
+/** The alert is no more, mostly because its author has been forgotten: nothing of it stays on the page. */
+function close(why) {
+  chosen = shown = undefined;
+  if ($("picture")) clear($("picture"));
+  $("alert-title").classList.add("soft");
+  $("alert-title").textContent = "Choose an alert";
+  fill($("alert"), el("p", {class: "empty"}, why));
+}
+
 function show(alert) {
   shown = alert;
   const title = $("alert-title");
   title.classList.remove("soft");
-  title.replaceChildren(el("span", {class: "severity", "data-severity": alert.severity}, el("span", {"aria-hidden": "true"}, MARKS.get(alert.severity)), ` ${alert.severity}`), ` ${alert.rule.replaceAll("-", " ")}`);
+  title.replaceChildren(el("span", {class: "severity", "data-severity": alert.severity}, el("span", {"aria-hidden": "true"}, MARKS.get(alert.severity)), ` ${alert.severity}`), ` ${ruleName(alert)}`);
   if ($("picture")) clear($("picture"));
   fill($("alert"),
     el("p", {class: "summary"}, el("bdi", {}, alert.summary)),
@@ -104,13 +126,36 @@ function show(alert) {
     el("div", {class: "verdict"},
       el("label", {for: "note"}, "Note ", el("span", {class: "soft"}, "kept with the review")),
       el("textarea", {id: "note", rows: 2, maxlength: 1000}),
+      el("div", {id: "together-box"}),
       el("div", {class: "buttons"}, VERDICTS.map(([verdict, text, key, meaning]) =>
         el("button", {type: "button", class: verdict === "confirmed" ? "primary" : null, "data-verdict": verdict, title: meaning, "aria-keyshortcuts": key, onclick: () => review(verdict)}, text, " ", el("kbd", {}, key.toUpperCase())))),
-      el("p", {class: "soft keys"}, el("kbd", {}, "J"), " next  ", el("kbd", {}, "K"), " previous  ", el("kbd", {}, "N"), " note  ", el("kbd", {}, "Esc"), " leave the note")),
+      el("p", {class: "soft keys"}, el("kbd", {}, "J"), " next  ", el("kbd", {}, "K"), " previous  ", el("kbd", {}, "N"), " note  ", el("kbd", {}, "G"), " whole group  ", el("kbd", {}, "Esc"), " leave the note")),
     historyOf(alert),
     el("p", {class: "notice"}, alert.notice));
   drawPicture(alert);
+  showTogether();
 }
+
+/** The alerts that share a subject or a cause with the one that is shown, itself among them. */
+const companions = () => queue?.groups.find(group => group.items.length > 1 && group.items.some(one => one.id === shown?.id));
+
+/** Offer one decision for the group. Ticked, it holds for those that were listed then: a group that changes asks anew. */
+function showTogether() {
+  const box = $("together-box");
+  if (!box) return;
+  const group = companions(), ids = group ? JSON.stringify(group.items.map(one => one.id)) : "";
+  if (box.dataset.ids === ids) return;
+  box.dataset.ids = ids;
+  if (!group) return fill(box);
+  const most = Math.min(group.items.length, MOST_TOGETHER);
+  fill(box,
+    el("label", {class: "together"}, el("input", {type: "checkbox", id: "together"}),
+      el("span", {}, `Decide for all ${most} alerts `, group.kind === "cause" ? "that may have one cause" : `about this ${group.kind}`, " ", el("kbd", {}, "G"))),
+    group.kind === "cause" ? el("p", {class: "soft"}, `The same rule rose ${inChannels(group)} within ${span(Math.max(60, spread(group)))}: `,
+      channelsOf(group).slice(0, 8).map((channel, place) => [place ? ", " : "", channelName(channel, 24)]), channelsOf(group).length > 8 ? "…" : "", ". Each gets a review of its own.") : null);
+}
+
+const spread = group => Math.max(...group.items.map(one => one.starts_at)) - Math.min(...group.items.map(one => one.starts_at));
 
 const fact = (title, value) => el("div", {}, el("dt", {}, title), el("dd", {}, value));
 
@@ -151,23 +196,26 @@ function historyOf(alert) {
 async function review(verdict) {
   if (!shown || sending) return;
   sending = true;
-  const {id} = shown, next = following(1);
+  const {id} = shown, all = $("together")?.checked ? companions().items.slice(0, MOST_TOGETHER) : [shown];
+  const next = following(1, all.map(one => one.id));
   try {
-    await ask("/api/review", {id, verdict, note: $("note").value.trim() || null});
+    const written = await ask("/api/review", {alerts: all.map(one => [one.id, one.reviews]), verdict, note: $("note").value.trim() || null});
+    for (const one of written) if (find(one.alert_id)) find(one.alert_id).reviews++;
     $("note").value = "";
-    toast(`${verdict}: ${shown.rule.replaceAll("-", " ")}. A later verdict replaces it.`);
+    toast(`${verdict}: ${ruleName(shown)}${all.length > 1 ? `, ${all.length} alerts` : ""}. A later verdict replaces it.`);
     if (verdict !== "acknowledged" && next) open(next);
     else open(id);
   } catch (problem) {
     toast(problem.message, true);
+    if (problem.status === 409 || problem.status === 404) open(id);
   } finally {
     sending = false;
   }
 }
 
-/** The alert so many places further in what waits; the first one where none is chosen. */
-function following(step) {
-  const ids = queue ? queue.groups.flatMap(group => group.items).map(one => one.id) : [];
+/** The alert so many places further in what waits, but for some; the first one where none is chosen. */
+function following(step, without = []) {
+  const ids = queue ? queue.groups.flatMap(group => group.items).map(one => one.id).filter(id => id === chosen || !without.includes(id)) : [];
   const place = ids.indexOf(chosen);
   return place < 0 ? ids[0] : ids[place + step];
 }
@@ -175,11 +223,12 @@ function following(step) {
 function onKey(event) {
   if ($("review").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") document.activeElement?.blur();
-  if (event.target.matches?.("input, textarea, select")) return;
+  if (event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
   const verdict = VERDICTS.find(([, , key]) => key === event.key.toLowerCase());
   if (verdict && shown && !event.repeat) review(verdict[0]);
   else if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
   else if (event.key === "n" && $("note")) $("note").focus();
+  else if (event.key === "g" && $("together")) $("together").click();
   else return;
   event.preventDefault();
 }
@@ -194,9 +243,9 @@ function step(by) {
 export function showLog(log) {
   fill($("log"), log.reviews.length ? el("table", {}, el("thead", {}, el("tr", {}, ["when", "who", "verdict", "rule", "note"].map(title => el("th", {scope: "col"}, title)))),
     el("tbody", {}, log.reviews.map(one => el("tr", {}, el("td", {}, when(one.at)), el("td", {}, name(one.reviewer, 20)), el("td", {}, el("span", {class: "standing", "data-standing": one.verdict}, one.verdict)),
-      el("td", {}, one.rule.replaceAll("-", " ")), el("td", {class: "note"}, one.note ? el("bdi", {dir: "auto"}, one.note) : ""))))) : el("p", {class: "empty"}, "Nobody has reviewed an alert yet."));
+      el("td", {}, ruleName(one)), el("td", {class: "note"}, one.note ? el("bdi", {dir: "auto"}, one.note) : ""))))) : el("p", {class: "empty"}, "Nobody has reviewed an alert yet."));
   fill($("precision"), log.precision.length ? log.precision.map(one => el("div", {class: "precision"},
-    el("p", {}, one.rule.replaceAll("-", " "), " ", el("b", {}, percent(one.ratio))),
+    el("p", {}, ruleName(one), " ", el("b", {}, percent(one.ratio))),
     interval(one), el("p", {class: "soft"}, `${one.confirmed} of ${one.reviewed} confirmed; 95 % from ${percent(one.interval[0])} to ${percent(one.interval[1])}`)))
     : el("p", {class: "empty"}, "Known once alerts have been confirmed or dismissed."));
 }

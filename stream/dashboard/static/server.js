@@ -8,7 +8,7 @@ export async function session() {
   return known;
 }
 
-/** Ask; throws an Error with a line for people. */
+/** Ask; throws an Error with a line for people, and the `status` of the answer where there was one. */
 export async function ask(path, body) {
   const options = body === undefined ? {} : {
     method: "POST",
@@ -25,7 +25,7 @@ export async function ask(path, body) {
     location.reload();  // the session has ended: a new one, or the login
     throw new Error("the session has ended");
   }
-  if (!answer.ok) throw new Error(await answer.text() || `the dashboard answers ${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(await answer.text() || `the dashboard answers ${answer.status}`), {status: answer.status});
   return answer.json();
 }
 

@@ -58,19 +58,22 @@ def event(
     } | fields
 
 
-def counter(channel: str, start: datetime, window_s: int, labels: dict[str, int]) -> WindowCounter:
-    return WindowCounter(
-        channel=channel,
-        window_s=window_s,
-        start=start,
-        end=start + timedelta(seconds=window_s),
-        messages=sum(labels.values()),
-        labels=labels,
-        mean_confidence=0.88,
-        opted_out=0,
-        dead_lettered=0,
-        tombstones=0,
-    )
+def counter(
+    channel: str, start: datetime, window_s: int, labels: dict[str, int], **fields: Any
+) -> WindowCounter:
+    values: dict[str, Any] = {
+        "channel": channel,
+        "window_s": window_s,
+        "start": start,
+        "end": start + timedelta(seconds=window_s),
+        "messages": sum(labels.values()),
+        "labels": labels,
+        "mean_confidence": 0.88,
+        "opted_out": 0,
+        "dead_lettered": 0,
+        "tombstones": 0,
+    }
+    return WindowCounter(**values | fields)
 
 
 def alert(rule: str = "sustained-distress", **fields: Any) -> Alert:
@@ -260,20 +263,6 @@ def _alerts(now: datetime, *, with_text: bool) -> Sequence[Alert]:
         "I don't know how much longer I can keep this up.",
     )
     behind = {"message_ids": ids, "texts": texts if with_text else ()}
-    last = int(now.timestamp()) // 300 * 300
-    surge = {
-        "window_start": datetime.fromtimestamp(last - 300, UTC),
-        "window_end": datetime.fromtimestamp(last, UTC),
-        "score": 8.4,
-        "enter": 4.0,
-        "leave": 2.0,
-        "measure": "standard deviations above the expected count",
-        "baseline": 0.12,
-        "baseline_messages": 4200,
-        "messages": 460,
-        "labels": ("anger",),
-        "span_messages": None,
-    }
     return (
         alert(
             "rapid-escalation",
@@ -289,18 +278,7 @@ def _alerts(now: datetime, *, with_text: bool) -> Sequence[Alert]:
             summary="distress of one author has risen by 0.58 within 5 messages. A person must review it.",
         ),
         alert(now=now, evidence=behind),
-        alert(
-            "anger-surge",
-            kind="channel",
-            id="anger-surge:billing:1",
-            author=None,
-            channel="billing",
-            now=now,
-            recipients=("channel-owners",),
-            evidence=surge,
-            summary="more anger than usual in channel billing: 8.40 deviations, 0.12 is usual here. "
-            "A person must review it.",
-        ),
+        *_surges(now),
         alert(
             "label-drift",
             kind="drift",
@@ -330,3 +308,36 @@ def _alerts(now: datetime, *, with_text: bool) -> Sequence[Alert]:
             now=now,
         ),
     )
+
+
+def _surges(now: datetime) -> Iterator[Alert]:
+    """The same rule in three channels within minutes: an outage, by the look of it."""
+    last = int(now.timestamp()) // 300 * 300
+    for minutes, (channel, score, usual) in enumerate(
+        (("billing", 8.4, 0.12), ("support", 5.1, 0.13), ("app-reviews", 4.6, 0.12))
+    ):
+        yield alert(
+            "anger-surge",
+            kind="channel",
+            id=f"anger-surge:{channel}:1",
+            author=None,
+            channel=channel,
+            now=now,
+            starts_at=now - timedelta(minutes=12 - 2 * minutes),
+            recipients=("channel-owners",),
+            evidence={
+                "window_start": datetime.fromtimestamp(last - 300, UTC),
+                "window_end": datetime.fromtimestamp(last, UTC),
+                "score": score,
+                "enter": 4.0,
+                "leave": 2.0,
+                "measure": "standard deviations above the expected count",
+                "baseline": usual,
+                "baseline_messages": 4200,
+                "messages": 460,
+                "labels": ("anger",),
+                "span_messages": None,
+            },
+            summary=f"more anger than usual in channel {channel}: {score} deviations, {usual} is usual here. "
+            "A person must review it.",
+        )

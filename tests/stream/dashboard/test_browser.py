@@ -47,7 +47,7 @@ def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, stage: Stage) ->
     page.wait_for_selector("#mix-chart canvas")
     page.wait_for_selector("#changes li")
     assert page.inner_text("#changes li:first-child .name") == "billing"
-    assert page.inner_text("#waiting-badge") == "5"
+    assert page.inner_text("#waiting-badge") == "7"
     stage.write([of_event(stage.settings, event(9000, datetime.now(UTC), "joy", text="written just now"))])
     page.wait_for_selector("#recent >> text=written just now")
     page.wait_for_selector('#state[data-state="live"]')
@@ -65,14 +65,33 @@ def test_a_channel_can_be_chosen_and_its_windows_read_as_a_table(visit: Visit) -
 
 def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
     page = visit("review")
-    page.click(".row.alert >> text=anger surge")
+    assert "anger surge in 3 channels" in page.inner_text('.group[data-kind="cause"] h3')
+    page.click(".row.alert >> text=billing")
     page.wait_for_selector("#picture canvas")
     assert "it alerts from 4" in page.inner_text("figcaption")
     page.fill("#note", "a <b>known</b> outage")
     page.click('[data-verdict="confirmed"]')
     row = page.wait_for_selector('#log tr:has-text("outage")')
     assert "a <b>known</b> outage" in row.inner_text()
+    eventually(lambda: page.inner_text("#waiting-badge") == "6")
+
+
+def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Visit) -> None:
+    page = visit("review")
+    page.click(".row.alert >> text=app-reviews")
+    page.fill("#note", "the same outage")
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    assert "Decide for all 2 alerts that may have one cause" in page.inner_text("#together-box")
+    page.keyboard.press("a")
+    eventually(lambda: page.locator('#log tr:has-text("the same outage")').count() == 2)
     eventually(lambda: page.inner_text("#waiting-badge") == "4")
+
+    said = "Noor has dismissed it meanwhile: look at it again"
+    page.route("**/api/review", lambda route: route.fulfill(status=409, body=said))
+    page.keyboard.press("c")
+    page.wait_for_selector(f"#toast.shown >> text={said}")
+    assert page.is_visible("#alert-title >> text=anger surge")
 
 
 def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:

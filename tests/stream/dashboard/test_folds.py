@@ -13,19 +13,26 @@ from stream.dashboard import flow as flows
 from stream.dashboard import history as histories
 from stream.dashboard.evidence import author_picture, channel_picture
 from stream.dashboard.flow import Flow, Labelled, labelled
-from stream.dashboard.history import History
+from stream.dashboard.history import ORDER, History
 from stream.dashboard.parts import Reach, channels, detail, health, log, mix, queue, recent, state_of
-from stream.dashboard.queue import Item, Queue, standing
+from stream.dashboard.queue import Item, Queue, grouped, standing, urgency
 from stream.events import ALL_CHANNELS
-from stream.monitor.events import Review
+from stream.monitor.events import Alert, Review
 from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, review
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOSTILE = ("__proto__", "constructor", "<img src=x onerror=alert(1)>", "\u202eevil", "x" * 1024, "a\x00b")
 
 
-def one(n: int = 0, at: datetime = NOON, label: str = "joy", **fields: Any) -> Labelled:
-    found = labelled(to_json(event(n, at, label, **fields)), fields.get("partition", 0))
+LATER = NOON.timestamp() + 10 * 86_400
+
+
+def one(
+    n: int = 0, at: datetime = NOON, label: str = "joy", *, heard_at: float | None = None, **fields: Any
+) -> Labelled:
+    """A message as it comes; without ``heard_at``, as it is read back."""
+    now, live = (LATER, False) if heard_at is None else (heard_at, True)
+    found = labelled(to_json(event(n, at, label, **fields)), fields.get("partition", 0), now, live=live)
     assert found is not None
     return found
 
@@ -46,7 +53,7 @@ def history_of(*windows: Any) -> History:
 
 @given(st.binary() | st.text().map(str.encode))
 def test_whatever_a_record_holds_it_is_an_event_or_none(value: bytes) -> None:
-    assert labelled(value, 0) is None
+    assert labelled(value, 0, LATER, live=True) is None
 
 
 @given(
@@ -54,7 +61,7 @@ def test_whatever_a_record_holds_it_is_an_event_or_none(value: bytes) -> None:
     st.none() | st.integers(-(2**63), 2**63) | st.text() | st.lists(st.text()),
 )
 def test_an_event_with_a_field_of_another_type_never_ends_the_reading(name: str, value: Any) -> None:
-    found = labelled(to_json(event(0, NOON, "joy") | {name: value}), 0)
+    found = labelled(to_json(event(0, NOON, "joy") | {name: value}), 0, LATER, live=True)
     assert found is None or isinstance(found.id, str)
 
 
@@ -69,6 +76,30 @@ def test_the_rate_is_of_whole_seconds_before_now() -> None:
     flow = flow_of(*(one(n, NOON + timedelta(seconds=n / 4)) for n in range(40)))
     assert flow.rate(NOON.timestamp() + 10, 10) == pytest.approx(4, abs=0.2)
     assert flow.rate(NOON.timestamp() + 600, 10) == 0
+
+
+@pytest.mark.parametrize("off_s", [-3600, 3600])
+def test_an_annotator_whose_clock_is_off_is_neither_alive_for_ever_nor_dead(off_s: int) -> None:
+    now = NOON.timestamp()
+    heard = [
+        one(
+            n,
+            NOON + timedelta(seconds=off_s),
+            heard_at=now + n / 10,
+            labelled_at=NOON + timedelta(seconds=off_s),
+        )
+        for n in range(100)
+    ]
+    flow = flow_of(*heard)
+    reach = Reach(caught_up=True, waiting=5)
+    assert state_of(reach, flow, now + 10) == "live"
+    assert flow.rate(now + 10, 10) == 10
+    assert state_of(reach, flow, now + 300) == "stale"
+
+
+def test_what_is_read_back_counts_for_when_it_was_labelled_and_never_ahead_of_now() -> None:
+    assert one(at=NOON).heard_at == pytest.approx(NOON.timestamp() + 0.14)
+    assert one(at=NOON, labelled_at=NOON + timedelta(days=99)).heard_at == LATER
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.text(max_size=5)), max_size=70))
@@ -93,20 +124,59 @@ def test_the_authors_seen_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -
 @given(st.permutations([counter("c", NOON, 60, {"joy": n}) for n in range(1, 5)]))
 def test_of_two_records_of_a_window_the_one_that_has_seen_more_holds(windows: Any) -> None:
     history = history_of(*windows, counter(ALL_CHANNELS, NOON, 60, {"joy": 4}))
-    assert [row.messages for _, row in history.windows("c", 60)] == [4]
+    assert [row.messages for _, row in history.windows("c", 60, LATER)] == [4]
+
+
+def test_a_window_is_the_sum_of_its_shards_whichever_comes_first() -> None:
+    """Partitions were added to the counts while the window was open: two of them hold a part of it."""
+    shards = [
+        counter("c", NOON, 60, {"joy": 3}, shard=0),
+        counter("c", NOON, 60, {"joy": 5}, shard=0),
+        counter("c", NOON, 60, {"joy": 2, "fear": 1}, shard=4, unknown=2),
+    ]
+    for order in permutations(shards):
+        [(_, row)] = history_of(*order, counter(ALL_CHANNELS, NOON, 60, {"joy": 8})).windows("c", 60, LATER)
+        assert (row.messages, row.counts[ORDER.index("joy")], row.unknown) == (8, 7, 2)
+        assert row.confidence == pytest.approx(8 * 0.88)
+
+
+def test_messages_in_unmeasured_languages_are_in_the_mix() -> None:
+    shown = mix(history_of(counter(ALL_CHANNELS, NOON, 60, {"joy": 3}, unknown=5)), ALL_CHANNELS, 60, LATER)
+    assert dict(zip(shown["labels"], shown["windows"][0][1:-1], strict=True))["unknown"] == 5
+
+
+def test_a_clock_that_is_ahead_empties_nothing() -> None:
+    """A single message may be up to ``max_ahead_s`` ahead, and opens a window that has not begun."""
+    windows = [
+        counter(name, NOON + timedelta(minutes=n), 60, {"joy": 20})
+        for n in range(30)
+        for name in ("c", ALL_CHANNELS)
+    ]
+    ahead = counter(ALL_CHANNELS, NOON + timedelta(minutes=36), 60, {"joy": 1})
+    history, now = history_of(*windows, ahead), NOON.timestamp() + 30 * 60
+    assert history.windows(ALL_CHANNELS, 60, now)[-1][0] == NOON.timestamp() + 29 * 60
+    assert [change.channel for change in history.changes(9, now)] == ["c"]
+
+
+def test_a_channel_that_falls_silent_is_no_longer_told_as_of_now() -> None:
+    start = [counter(ALL_CHANNELS, NOON, 60, {"joy": 9}), counter("silent", NOON, 60, {"joy": 20})]
+    history = history_of(*start)
+    assert [change.channel for change in history.changes(9, LATER)] == ["silent"]
+    history.take(counter(ALL_CHANNELS, NOON + timedelta(minutes=20), 60, {"joy": 9}))
+    assert history.changes(9, LATER) == []
 
 
 def test_windows_of_any_length_are_shown_with_the_empty_ones_between() -> None:
     history = history_of(
         *(counter(ALL_CHANNELS, NOON + timedelta(seconds=s), 10, {"joy": 1}) for s in (0, 30))
     )
-    shown = mix(history, ALL_CHANNELS, None)
+    shown = mix(history, ALL_CHANNELS, None, LATER)
     assert (shown["window_s"], [row[2] for row in shown["windows"]]) == (10, [1, 0, 0, 1])
 
 
 def test_a_label_that_is_not_known_counts_as_unknown() -> None:
     row = history_of(counter(ALL_CHANNELS, NOON, 60, {"joy": 1, "unknown": 2, "awe": 3})).windows(
-        ALL_CHANNELS, 60
+        ALL_CHANNELS, 60, LATER
     )[0][1]
     assert row.counts[-1] == 5
 
@@ -132,17 +202,17 @@ def test_the_channel_that_differs_from_its_usual_stands_first_with_the_label_tha
             counter(ALL_CHANNELS, start, 60, {"joy": 90}),
         ]
         windows += [counter("angry", start, 60, {"joy": 20, "anger": 20 if late else 4})]
-    first = channels(history_of(*windows))["changes"][0]
+    first = channels(history_of(*windows), LATER)["changes"][0]
     assert (first["channel"], first["label"], first["usual"]) == ("angry", "anger", round(4 / 24, 4))
     assert first["deviations"] > 4
 
 
 def test_drift_is_told_once_there_is_enough_to_tell_it_by() -> None:
     hours = [counter(ALL_CHANNELS, NOON + timedelta(hours=n), 3600, {"joy": 600}) for n in range(5)]
-    assert history_of(*hours[:1]).drift() is None
-    assert history_of(*hours).drift() == pytest.approx(0, abs=0.01)
+    assert history_of(*hours[:1]).drift(LATER) is None
+    assert history_of(*hours).drift(LATER) == pytest.approx(0, abs=0.01)
     shifted = counter(ALL_CHANNELS, NOON + timedelta(hours=5), 3600, {"joy": 300, "anger": 300})
-    assert (history_of(*hours, shifted).drift() or 0) > 0.25
+    assert (history_of(*hours, shifted).drift(LATER) or 0) > 0.25
 
 
 @pytest.mark.parametrize(
@@ -178,6 +248,34 @@ def test_the_queue_begins_with_what_is_severe_and_waits_longest_and_groups_by_su
             folded.take_alert(each)
         groups = [[item.alert.id for item in group.items] for group in folded.groups()]
         assert groups == [["critical", "second"], ["early"], ["late"], ["over"]]
+
+
+def surge(channel: str, minute: int = 0, rule: str = "anger-surge", **fields: Any) -> Alert:
+    starts_at = NOON + timedelta(minutes=minute)
+    values: dict[str, Any] = {"kind": "channel", "author": None, "starts_at": starts_at}
+    return alert(rule, id=f"{rule}-{channel}-{minute}", channel=channel, **values | fields)
+
+
+@pytest.mark.parametrize(
+    ("alerts", "said"),
+    [
+        ([surge("a"), surge("b", 5), surge("c", 14)], [("cause", 3)]),
+        ([surge("a"), surge("b", 16)], [("channel", 1), ("channel", 1)]),
+        ([surge("a"), surge("b", 10), surge("c", 20)], [("cause", 2), ("channel", 1)]),
+        ([surge("a"), surge("a", 5)], [("channel", 2)]),
+        ([surge("a"), surge("b", rule="fear-surge")], [("channel", 1), ("channel", 1)]),
+        ([surge("a"), surge("b", author="x")], [("channel", 1), ("author", 1)]),
+        ([surge("a"), surge("b", conversation="x")], [("channel", 1), ("conversation", 1)]),
+        ([surge("a"), surge("b", status="resolved")], [("cause", 2)]),
+        ([surge("a"), surge("b"), surge("a", 1, "drift")], [("cause", 2), ("channel", 1)]),
+    ],
+)
+def test_one_rule_that_rises_in_several_channels_at_once_is_one_cause(
+    alerts: list[Alert], said: list[tuple[str, int]]
+) -> None:
+    for order in permutations(alerts):
+        groups = grouped(sorted((Item(one, standing(one, ()), ()) for one in order), key=urgency))
+        assert sorted((group.kind, len(group.items)) for group in groups) == sorted(said)
 
 
 def test_what_does_not_fit_is_counted_not_cut_in_silence() -> None:
@@ -265,7 +363,7 @@ def test_the_last_reading_is_told_apart_from_what_made_the_alert_fire() -> None:
 def test_a_channels_levels_are_where_its_count_would_deviate_so_far() -> None:
     windows = history_of(
         counter("c", NOON, 60, {"anger": 30, "joy": 70}), counter(ALL_CHANNELS, NOON, 60, {"joy": 1})
-    ).windows("c", 60)
+    ).windows("c", 60, LATER)
     evidence = {
         "measure": "standard deviations above the expected count",
         "labels": ("anger",),

@@ -239,24 +239,47 @@ async def test_what_the_topics_hold_is_shown_and_a_review_goes_into_the_log(topi
         assert len(shown["picture"]["points"]) == 21
         assert len(shown["texts"]) == 5
 
-        body = {"id": first["id"], "verdict": "confirmed", "note": "called back", "reviewer": "somebody else"}
+        ours, surges = [first["id"], 0], [f"anger-surge:{name}:1" for name in ("billing", "support")]
+        body = {"alerts": [ours], "verdict": "confirmed", "note": "called back", "reviewer": "somebody else"}
         async with client.post("/api/review", json=body, headers=headers) as answer:
             assert answer.status == 201
+        together = {"alerts": [[name, 0] for name in surges], "verdict": "dismissed", "note": "an outage"}
+        async with client.post("/api/review", json=together, headers=headers) as answer:
+            assert (answer.status, len(await answer.json())) == (201, 2)
+        for alerts in (together["alerts"], [[surges[0], 1], ours]):
+            async with client.post("/api/review", json=body | {"alerts": alerts}, headers=headers) as answer:
+                assert (answer.status, "meanwhile" in await answer.text()) == (409, True)
         async with client.get("/api/session") as answer:
             reviewer = (await answer.json())["reviewer"]
-        log = await part(client, "log", lambda found: found["reviews"][0]["alert_id"] == first["id"])
-        assert (log["reviews"][0]["reviewer"], log["reviews"][0]["note"]) == (reviewer, "called back")
-        async with client.post("/api/review", json=body | {"id": "none"}, headers=headers) as answer:
-            assert answer.status == 404
+        log = await part(client, "log", lambda found: len(found["reviews"]) == 27)
+        newest = [(one["alert_id"], one["reviewer"], one["note"]) for one in log["reviews"][:3]]
+        assert newest == [
+            *((name, reviewer, "an outage") for name in reversed(surges)),
+            (first["id"], reviewer, "called back"),
+        ]
+        for alerts, status in (
+            ([["none", 0]], 404),
+            ([], 400),
+            ([["none"]], 400),
+            ([["none", "0"]], 400),
+            ("none", 400),
+            ([ours] * 101, 400),
+        ):
+            async with client.post("/api/review", json=body | {"alerts": alerts}, headers=headers) as answer:
+                assert answer.status == status
         async with client.post("/api/review", json=body | {"verdict": "agreed"}, headers=headers) as answer:
             assert answer.status == 400
     servers = settings.bootstrap_servers or ""
     written = [
         orjson.loads(one.value or b"")
-        for one in await read_committed_until(servers, settings.topics.reviews, 25)
+        for one in await read_committed_until(servers, settings.topics.reviews, 27)
     ]
-    [ours] = [one for one in written if one["alert_id"] == first["id"]]
-    assert (ours["verdict"], ours["reviewer"], ours["rule"]) == ("confirmed", reviewer, first["rule"])
+    kept = {one["alert_id"]: one for one in written if one["reviewer"] == reviewer}
+    assert {name: one["verdict"] for name, one in kept.items()} == {
+        first["id"]: "confirmed",
+        **dict.fromkeys(surges, "dismissed"),
+    }
+    assert kept[first["id"]]["rule"] == first["rule"]
 
 
 async def test_an_alert_that_is_taken_back_goes_from_the_page(topics: Topics) -> None:
