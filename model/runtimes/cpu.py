@@ -15,6 +15,8 @@ labels with the quantised form of yesterday's weights.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +25,7 @@ import onnxruntime
 
 from model.contract import Logits
 from model.errors import ModelError
-from model.runtimes.padding import chunks, pad
+from model.runtimes.padding import chunks, even_share, pad
 from model.runtimes.threads import usable_cores
 
 # Small batches of nearly equal length: wide ones gain a CPU nothing, fall out of its cache and are padded
@@ -37,7 +39,9 @@ OUTPUT: Final = "logits"
 class CpuRuntime:
     """An ONNX file in an onnxruntime session on the CPU.
 
-    ``threads`` is the number of threads of one forward pass; 0 is one a core that the process may use.
+    ``threads`` is how many batches of a forward pass run at a time, each on a thread of its own; 0 is one a
+    core that the process may use. Threads that share a product wait for each other some hundred times a
+    pass, and products of 256 tokens are too small for many of them.
     """
 
     device = "cpu"
@@ -47,26 +51,34 @@ class CpuRuntime:
     ) -> None:
         self.precision = precision
         self._pad_token_id = pad_token_id
-        self._session = _open(file, threads)
+        self._session = _open(file)
         _check(file, self._session, revision)
+        self._threads = threads or usable_cores()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="onnxruntime")
 
     def forward(self, windows: Sequence[Sequence[int]]) -> Logits:
         """Logits, shape (windows, labels), in the order given; chunked by length."""
         labels = self._session.get_outputs()[0].shape[1]
         logits = np.empty((len(windows), labels), dtype=np.float32)
-        for rows in chunks([len(window) for window in windows], MAX_BATCH_TOKENS):
-            input_ids, attention_mask = pad([windows[row] for row in rows], self._pad_token_id)
-            feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-            logits[rows] = self._session.run([OUTPUT], feed)[0]
+        lengths = [len(window) for window in windows]
+        batches = chunks(lengths, even_share(sum(lengths), self._threads, MAX_BATCH_TOKENS))
+        parts = self._pool.map if min(self._threads, len(batches)) > 1 else map
+        for rows, part in zip(batches, parts(partial(self._run, windows), batches), strict=True):
+            logits[rows] = part
+        return logits
+
+    def _run(self, windows: Sequence[Sequence[int]], rows: Sequence[int]) -> Logits:
+        """Logits of one padded batch; several run at a time."""
+        input_ids, attention_mask = pad([windows[row] for row in rows], self._pad_token_id)
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        logits: Logits = self._session.run([OUTPUT], feed)[0]
         return logits
 
 
-def _open(file: Path, threads: int) -> Any:
+def _open(file: Path) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or usable_cores()
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3  # errors only: they come back as exceptions
-    # Waiting threads sleep: spinning ones would take the cores from the rest of the pipeline.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes have no common base but Exception

@@ -29,6 +29,15 @@ def chunks(lengths: Sequence[int], max_tokens: int, multiple: int = 1) -> list[l
     return batches
 
 
+def even_share(tokens: int, workers: int, max_tokens: int) -> int:
+    """The bound on a batch, at most ``max_tokens``, with which ``workers`` end together.
+
+    With one batch more than there are workers, all would wait for the one that has it.
+    """
+    rounds = -(-tokens // (workers * max_tokens))
+    return max(1, min(max_tokens, -(-tokens // (workers * max(1, rounds)))))
+
+
 def rounded_up(length: int, multiple: int) -> int:
     """The smallest multiple of ``multiple`` that is at least ``length``."""
     return -(-length // multiple) * multiple

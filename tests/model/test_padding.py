@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.runtimes.padding import chunks, pad, rounded_up
+from model.runtimes.padding import chunks, even_share, pad, rounded_up
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=200)
 
@@ -31,3 +31,13 @@ def test_padding_is_masked_and_of_the_padding_token() -> None:
     np.testing.assert_array_equal(input_ids, [[5, 6, 7, 1], [8, 1, 1, 1]])
     np.testing.assert_array_equal(attention_mask, [[1, 1, 1, 0], [1, 0, 0, 0]])
     assert input_ids.dtype == attention_mask.dtype == np.int64
+
+
+@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=300), workers=st.integers(1, 8))
+def test_batches_run_side_by_side_end_together(lengths: list[int], workers: int) -> None:
+    bound = even_share(sum(lengths), workers, 256)
+    assert 1 <= bound <= 256
+    tokens = [sum(lengths[index] for index in batch) for batch in chunks(lengths, bound)]
+    shares = [sum(tokens[worker::workers]) for worker in range(workers)]
+    # No share is more than the widest batch and the longest windows beyond the mean.
+    assert max(shares) <= sum(lengths) / workers + bound + max(lengths)

@@ -21,6 +21,7 @@ from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
 from model.runtimes.distress import distress_row, narrow_for_saving, widen
 from training.errors import TrainingError
 from training.ship import int8
+from training.ship.firsttoken import read_first_token_alone
 
 OPSET: Final = 17
 MAX_BYTES: Final = 120_000_000
@@ -124,6 +125,7 @@ def write_onnx(folder: Path, file: Path) -> None:
     ).eval()
     if row := distress_row(folder / SAFETENSORS_FILE):
         widen(model, row)
+    read_first_token_alone(model)
     example = torch.ones((2, 9), dtype=torch.long)
     sizes = {0: "batch", 1: "sequence"}
     _quietly(
