@@ -1,24 +1,31 @@
-"""Record batches as aiokafka reads them, whatever the names of their headers.
+"""Record batches as aiokafka reads them, and those on which it would stop the partition for good.
 
 Kafka takes any bytes for a header's name, and some clients (librdkafka) send any; aiokafka decodes them as
-UTF-8 and raises, which stops the partition for good. ``read_any_header_name`` lets its consumers read such a
-batch with every byte of the name that is not ASCII as a question mark. Batches without such a name are read
-as before, by aiokafka's compiled code.
+UTF-8 and raises. Such a batch is read with every byte of the name that is not ASCII as a question mark.
+
+A compressed batch that unpacks to more than ``stream.unpacking`` allows is not read at all. Its offsets stand
+in its header, which is not compressed (KIP-98, "Message Format"), so one record at the last of them stands
+for it, with an ``UnreadBatch`` as its value.
+
+All other batches are read as before, by aiokafka's compiled code.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.consumer import fetcher
-from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from aiokafka.record.util import decode_varint
+
+from stream.records import UnreadBatch
+from stream.unpacking import TooMuchToUnpackError
 
 _QUESTION_MARK = ord("?")
 
 
-def read_any_header_name() -> None:
-    """From now on, all consumers of this process can."""
+def read_every_batch() -> None:
+    """From now on, no batch that a broker has taken stops a consumer of this process."""
     fetcher.MemoryRecords = _Records
 
 
@@ -48,7 +55,15 @@ class _Batch:
             records = list(self._batch)
         except UnicodeDecodeError:
             records = list(_with_readable_names(self._raw))
+        except TooMuchToUnpackError as error:
+            records = [_standing_for(self._batch, len(self._raw), str(error))]
         return iter(records)
+
+
+def _standing_for(batch: Any, size_bytes: int, why: str) -> Any:
+    last_offset = batch.next_offset - 1
+    unread = UnreadBatch(batch.base_offset, last_offset, size_bytes, why)
+    return _DefaultRecordPy(last_offset, batch.max_timestamp, batch.timestamp_type, None, unread, [])
 
 
 def _with_readable_names(raw: memoryview) -> Any:

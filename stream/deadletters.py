@@ -76,6 +76,8 @@ def encode_dead_letter(letter: DeadLetter, original: Headers, source: str) -> li
         ours.append(("dlq_cut", ",".join(letter.cut).encode()))
         ours.append(("dlq_size", str(letter.size).encode()))
         ours.append(("dlq_sha256", (letter.sha256 or "").encode()))
+    if letter.first_offset is not None:
+        ours.append(("dlq_first_offset", str(letter.first_offset).encode()))
     return ours + [(_kept_name(name), value) for name, value in original]
 
 
@@ -106,6 +108,7 @@ def decode_dead_letter(headers: Headers) -> tuple[DeadLetter, list[tuple[str, by
             cut=tuple(ours["dlq_cut"].split(",")) if "dlq_cut" in ours else (),
             size=int(ours["dlq_size"]) if "dlq_size" in ours else None,
             sha256=ours.get("dlq_sha256"),
+            first_offset=int(ours["dlq_first_offset"]) if "dlq_first_offset" in ours else None,
         )
     except KeyError as missing:
         raise ValueError(f"the header {missing.args[0]} is missing") from None

@@ -70,6 +70,7 @@ class Cause(StrEnum):
     UNMAPPED = "unmapped"
     TOO_DEEP = "too_deep"
     UNREADABLE = "unreadable"
+    UNREAD_BATCH = "unread_batch"
     UNKNOWN_SCHEMA = "unknown_schema"
     SCHEMA_MISMATCH = "schema_mismatch"
     BAD_CLOUDEVENT = "bad_cloudevent"

@@ -245,6 +245,7 @@ class DeadLetter(WireType):
     The record's key and value are the original bytes. Original headers are kept; those whose names we
     use ourselves (``ce_*``, ``dlq_*``) carry the prefix ``original_``. Of a message that the topic has no
     room for, ``cut`` names the parts that are missing here; the whole lies at ``source`` while it is kept.
+    A letter with a ``first_offset`` stands for a whole batch that was not read, and has no content.
     """
 
     id: str
@@ -256,3 +257,6 @@ class DeadLetter(WireType):
     cut: tuple[str, ...] = Field((), description="Of value, headers and key, what is cut; mostly nothing.")
     size: Count | None = Field(None, description="Bytes of the whole value; only where something is cut.")
     sha256: str | None = Field(None, description="SHA-256 of the whole value; only where something is cut.")
+    first_offset: Count | None = Field(
+        None, description="Of a batch that was not read: its first offset; `source` has its last one."
+    )

@@ -10,14 +10,14 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.helpers import create_ssl_context
 
-from stream.batches import read_any_header_name
+from stream.batches import read_every_batch
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
 from stream.unpacking import bound_unpacking
 
 _log = structlog.get_logger(__name__)
 
-read_any_header_name()
+read_every_batch()
 bound_unpacking()
 
 

@@ -1,7 +1,7 @@
 """Records on their way to Kafka. Pure."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Record(NamedTuple):
@@ -13,6 +13,25 @@ class Record(NamedTuple):
     timestamp_ms: int
     offset: int = -1
     """Of the message whose outcome it is, or of the last one; -1 where it is nobody's."""
+
+
+class UnreadBatch(bytes):
+    """The value of the one record that stands for a batch of which nothing is read.
+
+    It is empty, so whoever looks for a message or an event in it refuses it, as any value that is none.
+    """
+
+    first_offset: int
+    told: str
+    """Which records are not read, and why."""
+
+    def __new__(cls, first_offset: int, last_offset: int, size_bytes: int, why: str) -> Self:
+        unread = super().__new__(cls)
+        unread.first_offset = first_offset
+        unread.told = (
+            f"the batch of offsets {first_offset} to {last_offset} ({size_bytes} bytes) is not read: {why}"
+        )
+        return unread
 
 
 _FRAME_BYTES = 100

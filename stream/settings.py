@@ -194,7 +194,7 @@ class AnnotateSettings(BaseModel):
     )
     max_message_bytes: Positive = Field(262_144, description="Larger messages go to the dead letters.")
     max_unpacked_bytes: Positive = Field(
-        134_217_728, description="A compressed batch that unpacks to more ends the process, with its place."
+        134_217_728, description="A compressed batch that unpacks to more is passed over, as one dead letter."
     )
     max_ahead_s: Annotated[float, Ge(0)] = Field(
         300.0,

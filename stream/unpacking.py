@@ -2,8 +2,7 @@
 
 A megabyte, which any topic takes, unpacks to at most 21 megabytes of snappy, 255 of LZ4, 1,032 of gzip and
 32,768 of zstd. aiokafka unpacks whatever comes, whole; ``bound_unpacking`` puts these functions in the place
-of its own. A batch beyond the bound raises instead, and so is named with its place like any that cannot be
-read (``stream.annotate.polling``).
+of its own. A batch beyond the bound raises instead, and ``stream.batches`` passes over it.
 """
 
 import gzip

@@ -60,6 +60,19 @@ async def produce(
         return list(await asyncio.gather(*sent))
 
 
+async def produce_batch(
+    bootstrap_servers: str, topic: str, values: Iterable[bytes], *, codec: str, key: bytes | None = None
+) -> None:
+    """Produce all values in one batch, to the first partition."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers, compression_type=codec, max_batch_size=16_000_000
+    ) as producer:
+        batch = producer.create_batch()
+        for value in values:
+            assert batch.append(timestamp=None, key=key, value=value) is not None
+        await (await producer.send_batch(batch, topic, partition=0))
+
+
 async def read_committed_all(bootstrap_servers: str, topic: str, *, timeout_s: float = 30.0) -> Records:
     """Every committed record that the topic holds now, by partition and offset.
 

@@ -19,6 +19,7 @@ from stream.events import Message
 from stream.mapping import MessageMapping
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms, as_name, without_author
+from stream.records import UnreadBatch
 from stream.text import TextParts, text_to_read
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Admission:
             admitted_at=time.monotonic(),
         )
         self._date(entry, record.timestamp)
+        if isinstance(record.value, UnreadBatch):
+            _log.error(record.value.told, topic=record.topic, partition=record.partition)
+            entry.outcome = MessageError(Cause.UNREAD_BATCH, record.value.told)
+            return entry
         try:
             self._read(entry, record.timestamp)
         except MessageError as error:

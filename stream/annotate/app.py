@@ -365,6 +365,7 @@ class Annotator:
 
         Raises:
             StalledError: a partition stands still, in whatever the membership hangs, or the membership does.
+            RecordError: the opt-out topic cannot be read.
         """
         self.progress.polled(time.monotonic())
         while True:
@@ -378,6 +379,8 @@ class Annotator:
                 raise StalledError(f"{reason} (stall_timeout_s): ending, so that a supervisor can restart us")
 
     def _reload_optout(self) -> None:
+        if self._optout.unreadable is not None:
+            raise self._optout.unreadable
         if not self._optout.reload():
             self.metrics.optout_reload_failures.inc()
         self.metrics.optout_authors.set(len(self._optout))

@@ -14,7 +14,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from stream.errors import RecordError
 from stream.privacy import OptOut
+from stream.records import UnreadBatch
 
 RETRY_S: Final = 1.0
 METADATA_MAX_AGE_MS: Final = 5_000
@@ -68,6 +70,9 @@ async def _follow(consumer: AIOKafkaConsumer, topic: str, optout: OptOut) -> Non
                 )
             optout.topic_problem = f"the opt-out topic {topic} cannot be followed ({error!r})"
             await asyncio.sleep(RETRY_S)
+        except RecordError as error:
+            optout.unreadable = error
+            return
 
 
 async def _take_new_partitions(consumer: AIOKafkaConsumer, topic: str) -> None:
@@ -87,5 +92,10 @@ async def _take_new_partitions(consumer: AIOKafkaConsumer, topic: str) -> None:
 def _take(polled: dict[TopicPartition, list[Any]], optout: OptOut) -> None:
     for records in polled.values():
         for record in records:
+            if isinstance(record.value, UnreadBatch):
+                raise RecordError(
+                    f"topic {record.topic}, partition {record.partition}: {record.value.told}; who opted out "
+                    "in it is not known, so nothing is labelled"
+                )
             if record.key is not None:
                 optout.update(record.key.decode("ascii", "replace"), opted_out=record.value is not None)

@@ -21,7 +21,7 @@ from stream.errors import Cause, MessageError
 from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Source
 from stream.ids import delta_id, event_id
 from stream.limits import OutputLimits
-from stream.records import Output, Record, size_bytes
+from stream.records import Output, Record, UnreadBatch, size_bytes
 from stream.topics import TopicNames, partition_of
 from stream.tracecontext import trace_headers
 
@@ -298,6 +298,7 @@ class OutcomeEncoder:
             source=Source(topic=self._topic, partition=partition, offset=entry.offset, epoch=self._epoch),
             failed_at=now,
             timestamp_ms=entry.original_ms,
+            first_offset=entry.value.first_offset if isinstance(entry.value, UnreadBatch) else None,
         )
         record = dead_letter_record(
             letter,

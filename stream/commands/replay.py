@@ -285,6 +285,12 @@ class Replay:
             why = f"{source.topic} is no input topic now, and it is not said which one stands for it"
             _not_sent(letter, f"{why}: replay with --again and one --input-topic")
             return None
+        if letter.told.first_offset is not None:
+            batch = (
+                f"{source.topic} {source.partition}, offsets {letter.told.first_offset} to {source.offset}"
+            )
+            _not_sent(letter, f"it stands for a batch ({batch}): send its messages again, fewer in a batch")
+            return None
         if letter.told.cut:
             original = await find_original(self._settings, letter.told)
             if original is None:

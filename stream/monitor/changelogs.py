@@ -18,9 +18,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from stream.admin import add_partitions, configured, create_topics, partition_counts
-from stream.errors import BrokerError
+from stream.errors import BrokerError, RecordError
 from stream.kafka import connection
 from stream.monitor.state import Changelog, PartitionState, Proof, resume
+from stream.records import UnreadBatch
 from stream.settings import Settings
 from stream.topics import TopicSpec
 from stream.topicwatch import BrokerSilentError, TopicWatch
@@ -149,6 +150,9 @@ async def _read(
             # The position passes markers and gaps, too; it is what has been read, not the last record.
             position = await consumer.position(tp)
             records = batches.get(tp, ())
+            for record in records:
+                if isinstance(record.value, UnreadBatch):
+                    raise RecordError(f"changelog {tp.topic}, partition {tp.partition}: {record.value.told}")
             before = states[tp].proof
             if records or before is None or before.next_offset != position:
                 changes = [(record.key or b"", record.value) for record in records]

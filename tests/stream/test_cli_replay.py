@@ -37,10 +37,18 @@ def dead(
     partition: int = 0,
     headers: Headers = (),
     key: bytes = b"k",
+    first_offset: int | None = None,
 ) -> Record:
     """A dead letter as the annotator writes it."""
     source = Source(topic=settings.input_topic, partition=partition, offset=0)
-    letter = DeadLetter(id="any", cause=cause, error="what was wrong", source=source, failed_at=WHEN)
+    letter = DeadLetter(
+        id="any",
+        cause=cause,
+        error="what was wrong",
+        source=source,
+        failed_at=WHEN,
+        first_offset=first_offset,
+    )
     return Record(value, key, encode_dead_letter(letter, headers, "/test"), partition, WRITTEN_AT_MS)
 
 
@@ -107,6 +115,15 @@ async def test_a_cause_of_another_version_is_replayed_as_other(topics: Topics) -
     await write(settings, [dead(settings, "from_the_future", b"1"), dead(settings, "not_json", b"2")])
     assert "1  other" in await replay(settings, "--cause", "other")
     assert await values_sent_back(settings) == Counter([b"1"])
+
+
+async def test_a_letter_that_stands_for_a_batch_is_named_and_not_sent(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    batch = dead(settings, "unread_batch", b"", first_offset=0)
+    await write(settings, [batch, dead(settings, "not_json", b"2")])
+    result = await run_beside("replay", settings=settings)
+    assert "offsets 0 to 0): send its messages again" in result.stderr
+    assert await values_sent_back(settings) == Counter([b"2"])
 
 
 async def test_with_a_limit_the_rest_stays_for_a_later_replay(topics: Topics) -> None:

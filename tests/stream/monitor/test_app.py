@@ -12,7 +12,8 @@ from stream.events import ALL_CHANNELS, CountDelta, DistressSignal
 from stream.monitor.app import running
 from stream.monitor.events import Alert, WindowCounter
 from stream.settings import Settings
-from tests.records import CODECS, Record, produce, read_committed_all
+from stream.unpacking import bound_unpacking
+from tests.records import CODECS, Record, produce, produce_batch, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import delta, signal
 
@@ -155,11 +156,19 @@ async def test_what_a_transaction_aborted_does_not_count(monitor_topics: Monitor
         await until(settings, Counter({("support", "joy"): 7, (ALL_CHANNELS, "joy"): 7}))
 
 
-async def test_a_record_that_is_no_delta_is_passed_over(monitor_topics: MonitorTopics) -> None:
-    settings = await monitor_topics()
-    servers = settings.bootstrap_servers or ""
-    await produce(servers, settings.topics.counts, [Record(b"no delta", key=b"support"), Record(b"{}")])
-    await produce(servers, settings.topics.counts, map(delta_record, two_channels(3)))
-    async with running(settings) as started:
-        await until(settings, Counter({("support", "joy"): 3, (ALL_CHANNELS, "joy"): 3}))
-        assert started.monitor.ready
+async def test_what_is_no_delta_or_a_batch_too_large_to_unpack_is_passed_over(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    servers, counts = settings.bootstrap_servers or "", settings.topics.counts
+    await produce(servers, counts, [Record(b"no delta", key=b"support"), Record(b"{}")])
+    await produce_batch(servers, counts, [b"{}", bytes(300_000)], codec="zstd")
+    await produce(servers, counts, map(delta_record, two_channels(3)))
+    bound_unpacking(200_000)
+    try:
+        async with running(settings) as started:
+            await until(settings, Counter({("support", "joy"): 3, (ALL_CHANNELS, "joy"): 3}))
+            assert started.monitor.ready
+            assert started.monitor.metrics.rejected.labels(counts)._value.get() == 3
+    finally:
+        bound_unpacking()
