@@ -64,7 +64,8 @@ def fit(
 ) -> None:
     """Train a model and write it, its log and its recipe to a folder."""
     from training.evaluate.predict import soft_labels
-    from training.fit.loop import Device, Fit
+    from training.fit.device import Device
+    from training.fit.loop import Fit
     from training.fit.recipes import recipe_named
     from training.fit.sources import training_data
 
@@ -254,7 +255,7 @@ def causal(
 ) -> None:
     """Train a small decoder on the training texts: a --decoder-base that needs no hub."""
     from training.fit.causal import Causal, train_causal
-    from training.fit.loop import Device
+    from training.fit.device import Device
     from training.fit.recipes import TEACHER
     from training.fit.sources import training_data
 

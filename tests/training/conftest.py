@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from model.labels import EMOTIONS
-from training.fit.loop import Device, Fit
+from training.fit.device import Device
+from training.fit.loop import Fit
 from training.fit.recipes import DEBUG
 from training.fit.sources import training_data
 

@@ -12,7 +12,8 @@ from training.data.rows import load_emotion
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits
 from training.fit.causal import Causal, train_causal
-from training.fit.loop import Device, Fit
+from training.fit.device import Device
+from training.fit.loop import Fit
 from training.fit.recipes import LORA
 from training.fit.sources import training_data
 

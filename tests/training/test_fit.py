@@ -12,10 +12,12 @@ from safetensors.numpy import load_file
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits, soft_labels
-from training.fit.loop import CHECKPOINT, Device, Fit, validation_score
+from training.fit.device import Device
+from training.fit.loop import CHECKPOINT, Fit
 from training.fit.recipes import DEBUG, LORA, Recipe
 from training.fit.runlog import RunLog
 from training.fit.sources import training_data
+from training.fit.validation import validation_score
 
 CPU = Device("cpu", bf16=False)
 

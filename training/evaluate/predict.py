@@ -54,14 +54,15 @@ def soft_labels(
 ) -> SoftTargets:
     """The mean of what the runs in ``teachers`` say of each row: what is distilled.
 
-    Each teacher reads the texts with its own tokenizer, and only rows of the sources that it was trained on;
-    a row that none of them knows keeps its own label. What a teacher said of a text stays in its folder, so
-    that other runs need not ask again. (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.)
+    Each teacher reads the texts with its own tokenizer, and only rows of the sources and languages that it
+    was trained on; a row that none of them knows keeps its own label. What a teacher said of a text stays in
+    its folder, so that other runs need not ask again. (Hinton et al., "Distilling the Knowledge in a Neural
+    Network", 2015.)
     """
     shares, present, distress = _Mean((len(rows), labels)), _Mean((len(rows), labels)), _Mean((len(rows),))
     for folder in teachers:
         taught = _taught(folder)
-        known = [i for i, row in enumerate(rows) if row.source in taught.sources]
+        known = [i for i, row in enumerate(rows) if taught.knows(row)]
         if not known:
             continue
         outputs = _teacher_outputs(folder, [rows[i].text for i in known], device, precision)
@@ -97,11 +98,17 @@ class _Mean:
 
 @dataclass(frozen=True, slots=True)
 class _Taught:
-    """What a teacher was trained on, and whether its sigmoids and its distress output mean something."""
+    """What a teacher was trained on (all languages where none is named), and whether its sigmoids and its
+    distress output mean something.
+    """
 
     sources: frozenset[str]
+    languages: frozenset[str]
     presence: bool
     distress: bool
+
+    def knows(self, row: Row) -> bool:
+        return row.source in self.sources and (not self.languages or row.language in self.languages)
 
 
 def _taught(teacher: Path) -> _Taught:
@@ -110,7 +117,12 @@ def _taught(teacher: Path) -> _Taught:
         raise TrainingError(f"teacher {teacher} is no run: emotion-train fit --out {teacher} makes one")
     run = json.loads(file.read_text(encoding="utf-8"))
     recipe = run.get("recipe", {})
-    return _Taught(frozenset(run["train_rows"]), bool(recipe.get("presence")), bool(recipe.get("distress")))
+    return _Taught(
+        frozenset(run["train_rows"]),
+        frozenset(recipe.get("languages", ())),
+        bool(recipe.get("presence")),
+        bool(recipe.get("distress")),
+    )
 
 
 def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision: str) -> Floats:

@@ -17,7 +17,8 @@ from model.tokenizer import Tokenizer
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.fit.batches import Batch, encode, training_batches
-from training.fit.loop import Device, Progress
+from training.fit.device import Device
+from training.fit.loop import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -47,6 +47,7 @@ class Recipe:
     - ``ema_decay``: of the moving average of the weights that is evaluated and kept; 0 is off.
     - ``distil``: weight of the teacher's soft labels against the rows' own; needs a teacher in the run.
     - ``patience``: epochs without a better validation score after which the training stops.
+    - ``languages``: BCP 47 tags of those whose rows are taken, of each source; all where it is empty.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Recipe:
     lora_rank: int = 0
     augmentation: Augmentation | None = None
     max_tokens: int = 128
+    languages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -138,6 +140,25 @@ POLISH: Final = replace(
     frozen_embeddings=False,
     distil=0.6,
     augmentation=Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03),
+)
+
+# A third stage for a run of ``polish``: several feelings a text and an output for distress, from rows that
+# several people labelled, towards what runs of ``multilingual-teacher`` say, and runs of this recipe without
+# teachers (``--distil 0``).
+ENGLISH: Final = replace(
+    POLISH,
+    name="english",
+    base="runs/polish-1",
+    sources=POLISH.sources | {"brighter_en": None, "distress": None, "xed": 8_000},
+    repeats={"brighter_en": 3, "distress": 3},
+    languages=("en",),
+    epochs=5,
+    patience=5,
+    batch_size=64,
+    learning_rate=1.5e-4,
+    frozen_embeddings=True,
+    presence=1.0,
+    distress=0.5,
 )
 
 # Many languages on a base of its own (``emotion-train base``), with several feelings a text and an output for
@@ -215,6 +236,7 @@ ALL: Final = (
     BEST,
     TEACHER,
     POLISH,
+    ENGLISH,
     MULTILINGUAL_TEACHER,
     MULTILINGUAL,
     MULTILINGUAL_POLISH,

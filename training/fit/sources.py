@@ -84,4 +84,13 @@ def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
         "distress": load_distress,
         "xed": lambda: load_xed(folder, XED),
     }
-    return {name: load() for name, load in loaders.items() if name in recipe.sources}
+    sets = {name: load() for name, load in loaders.items() if name in recipe.sources}
+    return {name: _in_languages(splits, recipe.languages) for name, splits in sets.items()}
+
+
+def _in_languages(splits: Splits, languages: Sequence[str]) -> Splits:
+    """The rows in these languages; all where none is named."""
+    if not languages:
+        return splits
+    parts = (splits.train, splits.validation, splits.test)
+    return Splits(*(tuple(row for row in part if row.language in languages) for part in parts))
