@@ -148,6 +148,11 @@ class Calibration(_Frozen):
             return tuple(self.languages)
         return (self.language,) if "language" in self.model_fields_set else ()
 
+    def reads(self, language: str) -> bool:
+        """Whether the weights were measured in ``language``, of whatever region, or nobody said in which."""
+        known = {tag.partition("-")[0] for tag in self.measured_languages}
+        return not known or language.partition("-")[0] in known
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The calibration in ``folder``, or the defaults where there is no such file.

@@ -24,7 +24,7 @@ from model.classifier import EmotionClassifier
 from model.decide import DecisionRule, logistic, temperatures
 from model.folder import ModelFolder
 from model.labels import LABEL2ID, LABELS, NEUTRAL
-from training.data.brighter import load_brighter
+from training.data.brighter import ENGLISH, load_brighter
 from training.data.languages import MULTILINGUAL
 from training.data.messages import load_distress, load_languages, load_messages
 from training.data.rows import Row, load_emotion, load_goemotions
@@ -39,7 +39,7 @@ from training.runs import RUN_FILE
 # The sets whose validation rows a temperature is fitted on, where a model was trained on them.
 TEMPERATURE_SETS: Final = ("emotion", "goemotions", "messages")
 # The sets whose texts carry several labels.
-SEVERAL_SETS: Final = ("brighter", "xed")
+SEVERAL_SETS: Final = ("brighter", "brighter_en", "xed")
 MAX_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 32
 # The share of messages at or above a level that are truly sadness, fear or anger, on validation.
@@ -96,11 +96,13 @@ def _with_presences(
     calibration: Calibration, classifier: EmotionClassifier, data: Path | None, sources: Collection[str]
 ) -> Calibration:
     """The calibration with when a text carries each emotion, and the languages that this was fitted on."""
-    brighter = load_brighter(data, MULTILINGUAL).validation
-    rows_of = {"brighter": brighter, "xed": load_xed(data).validation}
-    logits = {name: row_logits(classifier, rows) for name, rows in rows_of.items() if name in sources}
-    presence = fit_presences([carried(rows_of[name], part) for name, part in logits.items()])
-    scores = by_language(brighter, logits["brighter"])
+    known = {"brighter": MULTILINGUAL, "brighter_en": (ENGLISH,)}
+    languages = next((known[source] for source in known if source in sources), ())
+    brighter = load_brighter(data, languages).validation
+    sets = [rows for rows in (brighter, load_xed(data).validation if "xed" in sources else ()) if rows]
+    logits = [row_logits(classifier, rows) for rows in sets]
+    presence = fit_presences([carried(rows, part) for rows, part in zip(sets, logits, strict=True)])
+    scores = by_language(brighter, logits[0]) if brighter else {}
     return calibration.model_copy(
         update={"presence": presence, "languages": {tag: round(score, 4) for tag, score in scores.items()}}
     )
@@ -111,7 +113,7 @@ def _with_distress_output(calibration: Calibration, classifier: EmotionClassifie
         row
         for splits in (load_distress(), load_languages())
         for row in splits.validation
-        if row.distress is not None
+        if row.distress is not None and calibration.reads(row.language)
     ]
     output = logistic(row_outputs(classifier, rows)[:, -1])
     knots, levels = fit_distress_map(output, wanted(rows).astype(float))

@@ -319,8 +319,8 @@ def _xed_score(classifier: EmotionClassifier, rule: DecisionRule, data: Path) ->
 
 
 def _distress(classifier: EmotionClassifier, calibration: Calibration) -> dict[str, float]:
-    """The published distress score on the messages graded to test with."""
-    rows = load_distress().test
+    """The published distress score on the messages graded to test with, in the languages measured."""
+    rows = [row for row in load_distress().test if calibration.reads(row.language)]
     emotions = classifier.classify([row.text for row in rows])
     return distress_scores(np.array([emotion.distress.score for emotion in emotions]), rows, calibration)
 
