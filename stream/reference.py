@@ -24,7 +24,7 @@ _NAMES: Final[dict[Any, str]] = {int: "whole number", float: "number", str: "tex
 _SETTINGS_INTRODUCTION: Final = f"""\
 # Settings
 
-Made from `stream/settings.py` by `python -m stream.reference`.
+Made from `stream/sections.py` by `python -m stream.reference`.
 
 A value is taken from the first of these that has it:
 

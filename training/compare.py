@@ -31,9 +31,9 @@ from training.data.rows import (
     load_goemotions,
 )
 from training.errors import TrainingError
+from training.evaluate.benchmark import benchmark, own_temperature
 from training.evaluate.calibrate import calibrate, fit_neutral_threshold
 from training.evaluate.predict import open_classifier, row_logits
-from training.evaluate.scores import benchmark, own_temperature
 from training.fit.recipes import DECODER
 from training.metrics import Floats, Indices, macro_f1
 from training.runs import RUN_FILE

@@ -9,8 +9,9 @@ import pytest
 from model.labels import EMOTIONS
 from training.data.behaviour_cases import CASES
 from training.data.rows import Row, Splits
+from training.evaluate.benchmark import abstention_curve, benchmark
 from training.evaluate.report import write_report
-from training.evaluate.scores import Evaluation, abstention_curve, benchmark, evaluate
+from training.evaluate.scores import Evaluation, evaluate
 
 
 @pytest.fixture(scope="module")

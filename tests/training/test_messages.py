@@ -37,7 +37,11 @@ def test_about_a_tenth_is_held_out_and_stays_so_when_others_come(tmp_path: Path)
 
 
 def test_of_a_conversation_the_last_message_alone_is_read(tmp_path: Path) -> None:
-    conversation = {"context": ["did they ring?", "not yet"], "text": "still nothing", "label": "sadness"}
+    conversation: dict[str, object] = {
+        "context": ["did they ring?", "not yet"],
+        "text": "still nothing",
+        "label": "sadness",
+    }
     _write(tmp_path / "conversations_test.jsonl", [conversation])
     (row,) = load_replies(tmp_path)
     assert (row.text, row.label) == ("still nothing", "sadness")

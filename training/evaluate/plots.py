@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from model.labels import EMOTIONS
-from training.evaluate.scores import Benchmark, Evaluation
+from training.evaluate.benchmark import Benchmark
+from training.evaluate.scores import Evaluation
 from training.metrics import Reliability
 
 
