@@ -2,17 +2,20 @@
 
     KAFKA_HOME=/opt/kafka make bench                      no inference: the pipeline alone, with peers
     make bench ARGS="--model shipped --messages 20000"    the shipped model, without peers
+    make bench ARGS="--guarantee exactly_once"            one of the two guarantees
 
 Each system reads the same topic from its start, decodes each message, labels it (with ``null`` a ready
 decision), and writes an event of about the same size. Its speed is read from the offsets that its group
-commits, from the first commit seen to the last, so that start-up does not count. Peers live in an
-environment of their own (``.venv/peers``, made by ``make bench``): Quix Streams asks for an older pydantic.
+commits, from the first commit seen to the last, so that start-up does not count. Over the same time its
+process is asked for its CPU seconds, user and system, of all its threads: decoding, labelling, encoding, and
+its client of Kafka; not the broker, which has a process of its own. Where other work shares the cores, CPU
+seconds say more than the rate. Peers live in an environment of their own (``.venv/peers``, made by
+``make bench``): Quix Streams asks for an older pydantic.
 """
 
 import asyncio
 import logging
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,16 +27,20 @@ from typing import Final
 
 import click
 import orjson
+import psutil
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine
 from stream.admin import connected, create_topics
 from stream.settings import Settings
 from tests.brokers import ApacheKafka, Embedded
 
 PARTITIONS: Final = 4
+GUARANTEES: Final = ("exactly_once", "at_least_once")
 HERE: Final = Path(__file__).parent
 PEER_PYTHON: Final = HERE.parent / ".venv" / "peers" / "bin" / "python"
 TEXTS: Final = (
@@ -54,13 +61,14 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    system: System
-    rates: tuple[float, ...]
+class Round:
+    """One system once: messages a second, and CPU seconds that its process took for 1,000 messages."""
 
-    @property
-    def best(self) -> float:
-        return max(self.rates)
+    rate: float
+    cpu_s: float
+
+
+Results = dict[System, list[Round]]
 
 
 def systems(model: str, peers: bool) -> list[System]:
@@ -68,12 +76,10 @@ def systems(model: str, peers: bool) -> list[System]:
     annotate = [sys.executable, "-m", "stream.cli", "annotate", "--log-level", "warning"]
     if model != "shipped":
         annotate += ["--model", model]
-    found = [
-        System("emotion-stream", g, (*annotate, "--guarantee", g)) for g in ("exactly_once", "at_least_once")
-    ]
+    found = [System("emotion-stream", g, (*annotate, "--guarantee", g)) for g in GUARANTEES]
     if peers:
         quix = [str(PEER_PYTHON), str(HERE / "peers" / "quix_streams.py")]
-        found += [System("Quix Streams", g, (*quix, g)) for g in ("exactly_once", "at_least_once")]
+        found += [System("Quix Streams", g, (*quix, g)) for g in GUARANTEES]
         found.append(
             System("Faust agent", "at_least_once", (sys.executable, str(HERE / "peers" / "faust_agent.py")))
         )
@@ -106,13 +112,12 @@ async def load(settings: Settings, messages: int) -> None:
                 await (await producer.send_batch(batch, settings.input_topic, partition=partition))
 
 
-async def committed(settings: Settings) -> int:
+async def committed(admin: AIOKafkaAdminClient, settings: Settings) -> int:
     """Messages that the group has committed."""
-    async with connected(settings) as admin:
-        try:
-            offsets = await admin.list_consumer_group_offsets(settings.group_id)
-        except GroupCoordinatorNotAvailableError:  # the broker's first group: its topic is being made
-            return 0
+    try:
+        offsets = await admin.list_consumer_group_offsets(settings.group_id)
+    except GroupCoordinatorNotAvailableError:  # the broker's first group: its topic is being made
+        return 0
     return sum(
         place.offset
         for tp, place in offsets.items()
@@ -120,8 +125,8 @@ async def committed(settings: Settings) -> int:
     )
 
 
-async def measure(system: System, settings: Settings, messages: int, timeout_s: float) -> float:
-    """Messages a second from the first commit seen to the last."""
+async def measure(system: System, settings: Settings, messages: int, timeout_s: float) -> Round:
+    """Rate and CPU time from the first commit seen to the last."""
     environment = os.environ | {
         "EMOTION_BOOTSTRAP_SERVERS": str(settings.bootstrap_servers),
         "EMOTION_INPUT_TOPIC": settings.input_topic,
@@ -129,29 +134,37 @@ async def measure(system: System, settings: Settings, messages: int, timeout_s: 
         "EMOTION_GROUP_ID": settings.group_id,
         "EMOTION_AUTHOR_KEY": "the key of a benchmark",
     }
-    process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes no time worth yielding
-        system.command, env=environment, cwd=HERE.parent, stdout=subprocess.DEVNULL
-    )
+    process = psutil.Popen(system.command, env=environment, cwd=HERE.parent, stdout=subprocess.DEVNULL)
     try:
-        first: tuple[float, int] | None = None
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            done, now = await committed(settings), time.monotonic()
-            if done and first is None:
-                first = (now, done)
-            if first is not None and done >= messages:
-                return (done - first[1]) / (now - first[0])
-            if process.poll() is not None:
-                raise click.ClickException(f"{system.name} ended by itself with {process.returncode}")
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(timeout_s), connected(settings) as admin:
+            while not (done := await committed(admin, settings)):
+                await _still_running(system, process)
+            first, began, cpu_s = done, time.monotonic(), cpu_seconds(process)
+            while (done := await committed(admin, settings)) < messages:
+                await _still_running(system, process)
+            rate = (done - first) / (time.monotonic() - began)
+            return Round(rate, 1000 * (cpu_seconds(process) - cpu_s) / (done - first))
+    except TimeoutError:
+        raise click.ClickException(f"{system.name}: not done with {messages} in {timeout_s:.0f} s") from None
     finally:
         process.kill()
         process.wait()
-    raise click.ClickException(f"{system.name}: {done} of {messages} messages after {timeout_s:.0f} s")
 
 
-async def run(bootstrap_servers: str, todo: list[System], messages: int, rounds: int) -> list[Result]:
-    rates: dict[System, list[float]] = {system: [] for system in todo}
+async def _still_running(system: System, process: psutil.Popen) -> None:
+    if process.poll() is not None:
+        raise click.ClickException(f"{system.name} ended by itself with {process.returncode}")
+    await asyncio.sleep(0.1)
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """User and system time of all threads of a process, and of no child."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+async def run(bootstrap_servers: str, todo: list[System], messages: int, rounds: int) -> Results:
+    results: Results = {system: [] for system in todo}
     for number in range(rounds):
         for place, system in enumerate(todo):
             name = f"bench-{number}-{place}"
@@ -164,33 +177,42 @@ async def run(bootstrap_servers: str, todo: list[System], messages: int, rounds:
             )
             await create_topics(settings)
             await load(settings, messages)
-            rates[system].append(await measure(system, settings, messages, timeout_s=600))
-    return [Result(system, tuple(rates[system])) for system in todo]
+            results[system].append(await measure(system, settings, messages, timeout_s=600))
+    return results
 
 
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a topic that is new has no leader yet
 
 
-def report(results: list[Result], broker: str, model: str, messages: int) -> None:
+def report(results: Results, broker: str, model: str, messages: int) -> None:
     table = Table(
         title=f"{messages:,} messages, model {model}, {broker}, {PARTITIONS} partitions, one process"
     )
-    for column in ("system", "guarantee", "messages/s (best)", "all rounds"):
-        table.add_column(column, justify="left" if column in {"system", "guarantee"} else "right")
-    for result in results:
-        rounds = ", ".join(f"{rate:,.0f}" for rate in result.rates)
-        table.add_row(result.system.name, result.system.guarantee, f"{result.best:,.0f}", rounds)
-    console = Console()
+    table.add_column("system")
+    table.add_column("guarantee")
+    for column in ("messages/s (best)", "all rounds", "CPU s / 1,000 (least)", "all rounds"):
+        table.add_column(column, justify="right")
+    for system, rounds in results.items():
+        rates, cpu = [one.rate for one in rounds], [one.cpu_s for one in rounds]
+        table.add_row(
+            *(system.name, system.guarantee),
+            *(f"{max(rates):,.0f}", ", ".join(f"{rate:,.0f}" for rate in rates)),
+            *(f"{min(cpu):.4f}", ", ".join(f"{seconds:.4f}" for seconds in cpu)),
+        )
+    console = Console(width=120)
     console.print(table)
-    console.print(f"{os.cpu_count()} cores, Python {platform.python_version()}, broker on the same cores")
+    console.print(f"{machine()}, broker on the same cores, load {os.getloadavg()[0]:.1f} at the end")
 
 
 @click.command()
 @click.option("--messages", default=200_000, show_default=True, help="Messages a round.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds; the systems take turns.")
 @click.option("--model", default="null", show_default=True, help="null, fake, shipped, or a model folder.")
+@click.option(
+    "--guarantee", default=None, type=click.Choice(GUARANTEES), help="This one alone; default: both."
+)
 @click.option("--peers/--no-peers", default=None, help="Quix Streams and Faust too; default: with null.")
-def main(messages: int, rounds: int, model: str, peers: bool | None) -> None:
+def main(messages: int, rounds: int, model: str, guarantee: str | None, peers: bool | None) -> None:
     """Messages a second through the annotator and through peers."""
     with_peers = model == "null" if peers is None else peers
     if with_peers and not PEER_PYTHON.exists():
@@ -200,7 +222,7 @@ def main(messages: int, rounds: int, model: str, peers: bool | None) -> None:
         broker = ApacheKafka(Path(folder), brief=False) if real else Embedded(Path(folder))
         broker.start()
         around.callback(broker.stop)
-        todo = systems(model, with_peers)
+        todo = [one for one in systems(model, with_peers) if guarantee in {None, one.guarantee}]
         results = asyncio.run(run(broker.bootstrap_servers, todo, messages - messages % PARTITIONS, rounds))
     report(results, "Apache Kafka" if real else "embedded broker", model, messages)
 

@@ -3,15 +3,15 @@
     KAFKA_HOME=/opt/kafka python -m benchmarks.sizing                   10,000 messages, the shipped model
     KAFKA_HOME=/opt/kafka python -m benchmarks.sizing --model null      the pipeline alone
 
-Messages are those of training/messages, no text twice, from 1,000 authors in 20 channels. The annotator
-drains the topic once while it is empty and once full, so that its start does not count; CPU time and memory
-are those that the operating system tells of its process. Bytes are those of the log files. Topics that do not
-grow with each message are left out.
+Messages are those of training/messages, no text twice, from 1,000 authors in 20 channels. The classifier
+alone reads them first, in batches as the annotator makes them from all that waits: what the annotator takes
+beyond that is the stream's. The annotator drains the topic once while it is empty and once full, so that its
+start does not count; CPU time and memory are those that the operating system tells of its process. Bytes are
+those of the log files. Topics that do not grow with each message are left out.
 """
 
 import asyncio
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -28,7 +28,11 @@ from aiokafka import AIOKafkaProducer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine
+from model.contract import Encoded
 from stream.admin import create_topics
+from stream.annotate.batcher import Batcher
+from stream.annotate.models import ready_model
 from stream.settings import Settings
 from tests.brokers import ApacheKafka
 
@@ -36,6 +40,7 @@ ROOT: Final = Path(__file__).parent.parent
 PARTITIONS: Final = 4
 AUTHORS: Final = 1000
 CHANNELS: Final = 20
+TOKENIZED_TOGETHER: Final = 256
 GROW: Final = ("messages", "emotions", "emotions.signals", "emotions.counts")
 
 
@@ -46,6 +51,22 @@ class Run:
     seconds: float
     cpu_s: float
     memory_bytes: int
+
+
+def alone(messages: int, model: str) -> float:
+    """CPU seconds of the classifier without a stream, reading and deciding in batches."""
+    settings = Settings(model=None if model == "shipped" else model, remember_texts=0)
+    classifier = ready_model(settings)
+    texts = [orjson.loads(value)["text"] for value in values(messages)]
+    batcher = Batcher[Encoded](settings.max_batch_tokens, 0.0)
+    started = time.process_time()
+    for start in range(0, len(texts), TOKENIZED_TOGETHER):
+        for text in classifier.tokenize(texts[start : start + TOKENIZED_TOGETHER]):
+            batcher.add(text, longest=text.longest, rows=len(text.windows), arrived_at=0.0)
+    while len(batcher):
+        batch = batcher.take().items
+        classifier.decide(batch, classifier.forward(batch))
+    return time.process_time() - started
 
 
 def values(messages: int) -> Iterator[bytes]:
@@ -139,20 +160,24 @@ def main(messages: int, model: str) -> None:
         asyncio.run(create_topics(settings))
         annotate = ["annotate", "--drain", "--remember-texts", "0"]
         annotate += [] if model == "shipped" else ["--model", model]
+        alone_s = alone(messages, model)
         empty = run(settings, *annotate)
         sent = asyncio.run(load(settings, messages))
         full = run(settings, *annotate)
         data = folder / "data"
         monitor = run(settings, "monitor", "--state-dir", str(folder / "state"), until=Settled(data))
         sizes = {topic: size for topic, size in topic_bytes(data).items() if topic in GROW}
-    report(sent, model, empty, full, monitor, sizes)
+    report(sent, model, alone_s, empty, full, monitor, sizes)
 
 
-def report(sent: int, model: str, empty: Run, full: Run, monitor: Run, sizes: dict[str, int]) -> None:
-    cpu_ms = (full.cpu_s - empty.cpu_s) / sent * 1e3
-    console = Console()
+def report(
+    sent: int, model: str, alone_s: float, empty: Run, full: Run, monitor: Run, sizes: dict[str, int]
+) -> None:
+    cpu_ms, alone_ms = (full.cpu_s - empty.cpu_s) / sent * 1e3, alone_s / sent * 1e3
+    console = Console(width=110)
+    console.print(f"{sent:,} messages, model {model}; {machine()}, load {os.getloadavg()[0]:.1f}")
     console.print(
-        f"{sent:,} messages, model {model}; {os.cpu_count()} cores, Python {platform.python_version()}"
+        f"classifier alone: {alone_ms:.2f} ms of CPU a message; annotator: {cpu_ms / alone_ms:.2f} x that"
     )
     console.print(
         f"annotator: {cpu_ms:.2f} ms of CPU a message, {1e3 / cpu_ms:,.0f} messages a core and second"

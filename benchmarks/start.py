@@ -26,7 +26,7 @@ from aiokafka import AIOKafkaConsumer
 
 from benchmarks.machine import machine
 from benchmarks.pipeline import PARTITIONS, committed, load
-from stream.admin import create_topics
+from stream.admin import connected, create_topics
 from stream.settings import Settings
 from tests.brokers import ApacheKafka, Embedded
 from tests.records import produce
@@ -98,8 +98,8 @@ async def label_all(settings: Settings, messages: int, process: subprocess.Popen
     values = [f'{{"text": "{text}"}}'.encode() for text in long]
     await produce(str(settings.bootstrap_servers), settings.input_topic, values)
     total = 1 + messages - messages % PARTITIONS + len(values)
-    async with asyncio.timeout(600):
-        while await committed(settings) < total:
+    async with asyncio.timeout(600), connected(settings) as admin:
+        while await committed(admin, settings) < total:
             if process.poll() is not None:
                 raise click.ClickException(f"the annotator ended by itself with {process.returncode}")
             await asyncio.sleep(0.2)

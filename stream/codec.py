@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from pydantic_core import from_json
 
 from stream.errors import Cause, MessageError
 from stream.events import Message
+from stream.records import Record, header_bytes
 
 Headers = Sequence[tuple[str, bytes | None]]
 InputFormat = Literal["json", "text"]
@@ -75,17 +76,15 @@ def _checked(message: Message) -> Message:
     """The message, if it has a text. A name that is blank is none: it would unite all who have none."""
     if not message.text or message.text.isspace():
         raise MessageError(Cause.EMPTY_TEXT, "text is empty or only white space")
-    blank = {
-        field: None
-        for field, name in (
-            ("id", message.id),
-            ("author", message.author),
-            ("channel", message.channel),
-            ("conversation", message.conversation),
-        )
-        if name is not None and not name.strip()
-    }
-    return message.model_copy(update=blank) if blank else message
+    for name in (message.id, message.author, message.channel, message.conversation):
+        if name is not None and not name.strip():
+            return message.model_copy(update=_blank_names(message))
+    return message
+
+
+def _blank_names(message: Message) -> dict[str, None]:
+    names = ("id", "author", "channel", "conversation")
+    return {field: None for field in names if not (getattr(message, field) or "").strip()}
 
 
 def _from_json(value: bytes) -> Message:
@@ -254,8 +253,26 @@ class ValueFormat:
 JSON_VALUES: Final = ValueFormat(b"application/json", to_json)
 
 
+def rfc3339(moment: datetime) -> bytes:
+    """A time in UTC for a header: what ``isoformat`` gives, in a tenth of the time."""
+    return orjson.dumps(moment)[1:-1]
+
+
+class Envelope(NamedTuple):
+    """What a record says of its value: id and time (RFC 3339) of the event, Kafka's time stamp, whose it is.
+
+    ``passed`` are headers of the message to carry on.
+    """
+
+    event_id: str
+    time: bytes
+    timestamp_ms: int
+    offset: int
+    passed: Sequence[tuple[str, bytes]] = ()
+
+
 class CloudEventHeaders:
-    """Headers of one type of output, the constant part encoded once."""
+    """Headers of one type of output, the constant part encoded and counted once."""
 
     def __init__(self, type_name: str, source: str, values: ValueFormat = JSON_VALUES) -> None:
         self._constant: tuple[tuple[str, bytes], ...] = (
@@ -264,9 +281,19 @@ class CloudEventHeaders:
             ("ce_source", source.encode()),
             ("content-type", values.content_type),
         )
+        self._least_bytes = header_bytes((*self._constant, ("ce_id", b""), ("ce_time", b"")))
 
     def of(
         self, event_id: str, time: bytes, passed: Iterable[tuple[str, bytes]] = ()
     ) -> list[tuple[str, bytes]]:
         """Headers of one record. ``time`` is RFC 3339; ``passed`` are headers of the message to carry on."""
         return [*self._constant, ("ce_id", event_id.encode()), ("ce_time", time), *passed]
+
+    def record(self, key: bytes | None, value: bytes, envelope: Envelope) -> Record:
+        """A record with these headers, which knows their size."""
+        identity, time, timestamp_ms, offset, passed = envelope
+        headers = self.of(identity, time, passed)
+        size = (
+            self._least_bytes + len(identity.encode()) + len(time) + (header_bytes(passed) if passed else 0)
+        )
+        return Record(key, value, headers, timestamp_ms, offset, size)

@@ -20,6 +20,7 @@ LEAST_SHARE: Final = 30
 """Per cent of a text from which on a language counts as one that it is written in, beside the first."""
 _CHARACTERS: Final = 2_000
 _UNDETERMINED_CODE: Final = "un"
+_NO_LETTERS: Final = bytes(byte for byte in range(128) if not chr(byte).isalpha())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _language_of(tag: str) -> str:
 def _enough_letters(text: str) -> bool:
     head = text[: 4 * LEAST_LETTERS]
     if head.isascii():  # all letters are Latin
-        return sum(map(str.isalpha, head)) >= LEAST_LETTERS
+        return len(head.encode().translate(None, _NO_LETTERS)) >= LEAST_LETTERS
     letters = [character for character in head if character.isalpha()]
     latin = sum(map(_is_latin, letters))
     return len(letters) >= LEAST_LETTERS if 2 * latin > len(letters) else bool(letters)

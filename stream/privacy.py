@@ -41,13 +41,14 @@ class Pseudonyms:
         elif not key:
             raise SettingsError("author_key is empty: set EMOTION_AUTHOR_KEY to a long random text")
         self.of = lru_cache(maxsize=65_536)(self._of)
+        self.canonical = lru_cache(maxsize=65_536)(self._canonical)
         self._of_other_key = lru_cache(maxsize=65_536)(self._of_bytes)
         self._key = key
         self._author_case: AuthorCase = author_case
         # Another hash than the pseudonyms have, so that no author's name can be chosen to yield this key.
         self._key_of_keys = hmac.digest(key, b"emotion-stream: keys of records", "sha512")
 
-    def canonical(self, author: str) -> str:
+    def _canonical(self, author: str) -> str:
         """The author as it is hashed and compared."""
         return canonical_author(author, self._author_case)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, get_args
 
 from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.ledger import Entry, Silent, Unread
-from stream.codec import JSON_VALUES, CloudEventHeaders, ValueFormat, to_json, utc
+from stream.codec import JSON_VALUES, CloudEventHeaders, Envelope, ValueFormat, rfc3339, to_json, utc
 from stream.deadletters import dead_letter_record
 from stream.errors import Cause, MessageError
 from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Source
@@ -63,6 +63,12 @@ class _Cell:
         else:
             self.labels[outcome.label] = self.labels.get(outcome.label, 0) + 1
             self.confidence_sum += outcome.confidence
+
+    def add_cell(self, other: "_Cell") -> None:
+        for label, count in other.labels.items():
+            self.labels[label] = self.labels.get(label, 0) + count
+        self.confidence_sum += other.confidence_sum
+        self.unknown += other.unknown
 
     def as_json(self, start_ms: int) -> dict[str, Any]:
         return {
@@ -121,6 +127,17 @@ def _reference(model: ModelInfo) -> dict[str, str]:
     return {"name": model.name, "revision": model.revision}
 
 
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What is encoded together: messages of one partition, read by one model."""
+
+    partition: int
+    at: datetime
+    at_ms: int
+    model: dict[str, str]
+    output: Output
+
+
 class OutcomeEncoder:
     """Makes the records of a commit, for the messages of one input topic.
 
@@ -135,7 +152,7 @@ class OutcomeEncoder:
         limits: OutputLimits | None = None,
         events: ValueFormat = JSON_VALUES,
     ) -> None:
-        self._policy = policy
+        self._policy, self._topics = policy, policy.topics
         self._events = events
         self._limits = limits or OutputLimits()
         self._topic, self._epoch = topic, epoch
@@ -146,7 +163,7 @@ class OutcomeEncoder:
         self.model = policy.model
         """Whose revision count deltas bear when the model read nothing of what they count."""
         self._told_epoch = {"epoch": epoch} if epoch else {}
-        self._signal_from = _LEVELS.index(policy.signal_min_level)
+        self._signal_levels = frozenset(_LEVELS[_LEVELS.index(policy.signal_min_level) :])
 
     def encode(self, partition: int, entries: Sequence[Entry], now: datetime) -> Output:
         """Records of finished entries of one partition, in the order of their offsets, read by one model.
@@ -154,37 +171,38 @@ class OutcomeEncoder:
         Their time stamps are ``now``, since retention counts from there: what was written long ago is kept
         as long as anything else. An entry whose event its topic has no room for becomes a dead letter.
         """
-        output: Output = defaultdict(list)
-        cells: dict[tuple[str, int], _Cell] = defaultdict(_Cell)
-        window_ms = self._policy.count_window_s * 1000
         model = _reference(next((entry.model for entry in entries if entry.model is not None), self.model))
+        commit = _Commit(partition, now, _ms(now), model, defaultdict(list))
+        totals: dict[int, _Cell] = defaultdict(_Cell)  # what belongs to no channel; then all
+        channels: dict[tuple[str, int], _Cell] = defaultdict(_Cell)
+        window_ms = self._policy.count_window_s * 1000
         for entry in entries:
             outcome = entry.outcome
             start_ms = entry.event_ms - entry.event_ms % window_ms
-            if isinstance(outcome, Emotion | Unread) and (
-                refused := self._add_event(output, partition, entry, outcome, model, now)
-            ):
+            if isinstance(outcome, Emotion | Unread) and (refused := self._add_event(commit, entry, outcome)):
                 entry.outcome = outcome = refused
             if isinstance(outcome, Emotion | Unread):
                 assert entry.message is not None
-                for channel in (ALL_CHANNELS, _counted_as(entry.message.channel)):
-                    cells[channel, start_ms].add(outcome)
+                channels[_counted_as(entry.message.channel), start_ms].add(outcome)
                 continue
             # Whom these belong to is not known or not to be said, so only the total has them.
-            cell = cells[ALL_CHANNELS, start_ms]
+            cell = totals[start_ms]
             if isinstance(outcome, MessageError):
-                self._add_dead_letter(output, partition, entry, outcome, now)
+                self._add_dead_letter(commit, entry, outcome)
                 cell.dead_lettered += 1
             elif outcome is Silent.OPTED_OUT:
                 cell.opted_out += 1
             else:
                 cell.tombstones += 1
-        self._add_deltas(output, partition, entries, cells, model, now)
-        return output
+        for (_, start_ms), cell in channels.items():
+            totals[start_ms].add_cell(cell)
+        channels.update(((ALL_CHANNELS, start_ms), cell) for start_ms, cell in totals.items())
+        self._add_deltas(commit, entries, channels)
+        return commit.output
 
     def fits(self, output: Output) -> bool:
         """Whether the count deltas are small enough for their topic; all else is made to fit one by one."""
-        topic = self._policy.topics.counts
+        topic = self._topics.counts
         limit = self._limits.of(topic)
         return all(
             size_bytes(record) <= limit
@@ -193,73 +211,63 @@ class OutcomeEncoder:
             for record in records
         )
 
-    def _add_event(
-        self,
-        output: Output,
-        partition: int,
-        entry: Entry,
-        outcome: Emotion | Unread,
-        model: dict[str, str],
-        now: datetime,
-    ) -> MessageError | None:
+    def _add_event(self, commit: _Commit, entry: Entry, outcome: Emotion | Unread) -> MessageError | None:
         """Add the event, and the signal if there is one; or neither, and say what stands against it."""
-        policy, message = self._policy, entry.message
+        message = entry.message
         assert message is not None
         written = utc(entry.event_ms)
-        time, now_ms = written.isoformat().encode(), _ms(now)
-        identity = event_id(self._topic, partition, entry.offset, self._epoch)
         shared = {
-            "id": identity,
+            "id": event_id(self._topic, commit.partition, entry.offset, self._epoch),
             **_said(outcome),
             "message_id": message.id,
             "author": entry.author,
             "channel": message.channel,
             "conversation": message.conversation,
             "ts": written,
-            "model": model,
+            "model": commit.model,
             "source": {
                 "topic": self._topic,
-                "partition": partition,
+                "partition": commit.partition,
                 "offset": entry.offset,
                 **self._told_epoch,
             },
         }
         if entry.wrong_clock is not None:
             shared["ts_replaced"] = entry.wrong_clock
-        if policy.include_text:
+        if self._policy.include_text:
             shared["text"] = message.text
-        passed = trace_headers(entry.headers, never=entry.names)
+        passed = trace_headers(entry.headers, never=entry.names) if entry.headers else ()
+        envelope = Envelope(shared["id"], rfc3339(written), commit.at_ms, entry.offset, passed)
         event = {
             **shared,
             **_detailed(outcome),
             "language": entry.language.tag,
             "language_confidence": entry.language.confidence,
-            "labelled_at": now,
+            "labelled_at": commit.at,
         }
-        topic = policy.topics.emotions
-        headers = self._emotion_headers.of(identity, time, passed)
-        records = {
-            (topic, partition % policy.partitions[topic]): Record(
-                entry.published_key, self._events.write(event), headers, now_ms, entry.offset
+        value, topic = self._events.write(event), self._topics.emotions
+        records = [
+            (
+                (topic, commit.partition % self._policy.partitions[topic]),
+                self._emotion_headers.record(entry.published_key, value, envelope),
             )
-        }
+        ]
         if self._is_signal(entry, outcome):
-            place, signal = self._signal(partition, entry, shared, time, passed, now_ms)
-            records[place] = signal
-        for (topic, _), record in records.items():
+            records.append(self._signal(commit.partition, entry, shared, envelope))
+        for (topic, _), record in records:
             if (size := size_bytes(record)) > self._limits.of(topic):
                 return MessageError(
                     Cause.TOO_LARGE,
                     f"its outcome has {size} bytes, topic {topic} takes {self._limits.of(topic)}",
                 )
-        counts = policy.topics.counts
+        counts = self._topics.counts
         if (size := _delta_bytes(message.channel)) > self._limits.of(counts):
             return MessageError(
                 Cause.TOO_LARGE,
                 f"its count may have {size} bytes, topic {counts} takes {self._limits.of(counts)}",
             )
-        for place, record in records.items():
-            output[place].append(record)
+        for place, record in records:
+            commit.output[place].append(record)
         return None
 
     def _is_signal(self, entry: Entry, outcome: Emotion | Unread) -> bool:
@@ -267,36 +275,27 @@ class OutcomeEncoder:
             return True
         if isinstance(outcome, Unread):
             return False
-        return entry.author is not None and _LEVELS.index(outcome.distress.level) >= self._signal_from
+        return entry.author is not None and outcome.distress.level in self._signal_levels
 
     def _signal(
-        self,
-        partition: int,
-        entry: Entry,
-        shared: dict[str, Any],
-        time: bytes,
-        passed: list[tuple[str, bytes]],
-        now_ms: int,
+        self, partition: int, entry: Entry, shared: dict[str, Any], envelope: Envelope
     ) -> tuple[tuple[str, int], Record]:
-        topic = self._policy.topics.signals
+        topic = self._topics.signals
         key = entry.author.encode() if entry.author else None
         partitions = self._policy.partitions[topic]
         place = partition % partitions if key is None else partition_of(key, partitions)
         reading = shared["distress"] or {"score": 0.0, "level": _LEVELS[0]}
         value = to_json({**shared, "distress": reading, "phrases": entry.phrases})
-        headers = self._signal_headers.of(shared["id"], time, passed)
-        return (topic, place), Record(key, value, headers, now_ms, entry.offset)
+        return (topic, place), self._signal_headers.record(key, value, envelope)
 
-    def _add_dead_letter(
-        self, output: Output, partition: int, entry: Entry, error: MessageError, now: datetime
-    ) -> None:
-        topics = self._policy.topics
+    def _add_dead_letter(self, commit: _Commit, entry: Entry, error: MessageError) -> None:
+        topic, partition = self._topics.dlq, commit.partition
         letter = DeadLetter(
             id=event_id(self._topic, partition, entry.offset, self._epoch),
             cause=error.cause,
             error=error.detail,
             source=Source(topic=self._topic, partition=partition, offset=entry.offset, epoch=self._epoch),
-            failed_at=now,
+            failed_at=commit.at,
             timestamp_ms=entry.original_ms,
             first_offset=entry.value.first_offset if isinstance(entry.value, UnreadBatch) else None,
         )
@@ -306,44 +305,38 @@ class OutcomeEncoder:
             entry.value,
             entry.headers,
             source=self._source,
-            max_bytes=self._limits.of(topics.dlq),
-            at_ms=_ms(now),
+            max_bytes=self._limits.of(topic),
+            at_ms=commit.at_ms,
         )
-        output[topics.dlq, partition % self._policy.partitions[topics.dlq]].append(
+        commit.output[topic, partition % self._policy.partitions[topic]].append(
             record._replace(offset=entry.offset)
         )
 
     def _add_deltas(
-        self,
-        output: Output,
-        partition: int,
-        entries: Sequence[Entry],
-        cells: Mapping[tuple[str, int], _Cell],
-        model: dict[str, str],
-        now: datetime,
+        self, commit: _Commit, entries: Sequence[Entry], cells: Mapping[tuple[str, int], _Cell]
     ) -> None:
         by_channel: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for (channel, start_ms), cell in sorted(cells.items()):
             by_channel[channel].append(cell.as_json(start_ms))
-        topic, name = self._policy.topics.counts, self._topic
-        time = now.isoformat().encode()
-        first, last = entries[0], entries[-1]
+        topic, partition = self._topics.counts, commit.partition
+        time = rfc3339(commit.at)
+        first, last = entries[0].offset, entries[-1].offset
         for channel, windows in by_channel.items():
-            identity = delta_id(name, partition, first.offset, last.offset, channel, self._epoch)
+            identity = delta_id(self._topic, partition, first, last, channel, self._epoch)
             delta = {
                 "id": identity,
                 "channel": channel,
                 "source": {
-                    "topic": name,
+                    "topic": self._topic,
                     "partition": partition,
-                    "first_offset": first.offset,
-                    "last_offset": last.offset,
+                    "first_offset": first,
+                    "last_offset": last,
                     **self._told_epoch,
                 },
                 "windows": windows,
-                "model": model,
+                "model": commit.model,
             }
             key = channel.encode()
-            output[topic, partition_of(key, self._policy.partitions[topic])].append(
-                Record(key, to_json(delta), self._delta_headers.of(identity, time), _ms(now), last.offset)
+            commit.output[topic, partition_of(key, self._policy.partitions[topic])].append(
+                self._delta_headers.record(key, to_json(delta), Envelope(identity, time, commit.at_ms, last))
             )
