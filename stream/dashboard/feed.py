@@ -7,13 +7,13 @@ labels come faster than they can be shown, the oldest are passed over and counte
 import asyncio
 import contextlib
 import time
-from typing import Any, Final
+from collections import Counter
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from pydantic import ValidationError
 
 from stream.admin import check_topics, connected
 from stream.dashboard.flow import Flow, labelled
@@ -54,6 +54,7 @@ class Feed:
         self._topics = settings.topics
         self._inputs = Inputs.of(settings)
         self._positions: dict[TopicPartition, int] = {}
+        self._refused: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Read for ever; ends only by being cancelled."""
@@ -82,6 +83,7 @@ class Feed:
             self.reach.problem_since = time.time()
         if self.reach.problem is None or str(error):
             self.reach.problem = problem
+            self.reach.missing = isinstance(error, TopicError)
         self.reach.waiting = None
 
     async def _read(self) -> None:
@@ -185,30 +187,30 @@ class Feed:
         """Fold one record in. What is not what its topic holds is counted and passed over."""
         names, value = self._topics, record.value
         try:
-            if record.topic == names.emotions:
-                self._take_labelled(value, record.partition, now)
-            elif record.topic == names.alerts:
+            if record.topic == names.alerts:
                 self._take_alert(record.key, value)
             elif value is None:
                 return
+            elif record.topic == names.emotions:
+                self._take_labelled(record, value, now)
             elif record.topic == names.counters:
                 self.history.take(WindowCounter.model_validate_json(value))
                 heard_at = now if self.reach.caught_up else min(record.timestamp / 1000, now)
                 self.reach.counters_at = max(self.reach.counters_at or 0.0, heard_at)
             else:
                 self.queue.take_review(Review.model_validate_json(value))
-        except ValidationError:
+        except ValueError:
             self._refuse(record)
         except Exception:  # whatever one record holds, the page goes on with the others
             self._refuse(record)
             _log.exception("a record could not be folded in")
 
-    def _take_labelled(self, value: bytes | None, partition: int, now: float) -> None:
-        event = labelled(value, partition, now, live=self.reach.caught_up) if value is not None else None
-        if event is not None:
+    def _take_labelled(self, record: "ConsumerRecord[bytes, bytes]", value: bytes, now: float) -> None:
+        event = labelled(value, record.partition, now, live=self.reach.caught_up)
+        if event is None:
+            self._refuse(record)
+        else:
             self.flow.take(event)
-        elif value is not None:
-            self.reach.refused += 1
 
     def _take_alert(self, key: bytes | None, value: bytes | None) -> None:
         if value is None:
@@ -216,14 +218,14 @@ class Feed:
         else:
             self.queue.take_alert(Alert.model_validate_json(value))
 
-    def _refuse(self, record: Any) -> None:
+    def _refuse(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        """Count it; of many of a topic, the 1st, 10th, 100th and so on are logged."""
         self.reach.refused += 1
-        _log.warning(
-            "a record is not what its topic holds",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-        )
+        self._refused[record.topic] += 1
+        so_far = self._refused[record.topic]
+        if str(so_far).strip("0") == "1":
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            _log.warning("a record is not what its topic holds", **place, so_far=so_far)
 
 
 async def _stopped(consumer: AIOKafkaConsumer) -> None:

@@ -28,8 +28,9 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SESSION_S: Final = 12 * 3600
 SESSIONS: Final = 1_000
 FAILURES: Final = 10
-"""Wrong tokens within ``FAILURES_S``, from anywhere, after which nobody can log in for a while."""
+"""Wrong tokens from one address within ``FAILURES_S``, after which nobody there can log in for a while."""
 FAILURES_S: Final = 60.0
+ADDRESSES: Final = 1_000
 NAME_LENGTH: Final = 64
 OPEN_PATHS: Final = frozenset({"/login", "/healthz"})
 
@@ -69,7 +70,7 @@ class Guard:
         if not _is_any(settings.dashboard_host):
             self._hosts |= {settings.dashboard_host.lower()}
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._failures: deque[float] = deque(maxlen=FAILURES)
+        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
         _check(settings, self._token, self._hosts)
 
     @property
@@ -117,17 +118,21 @@ class Guard:
         """Begin a session for who knows the token.
 
         Raises:
-            HTTPTooManyRequests: too many wrong ones came before.
+            HTTPTooManyRequests: too many wrong ones came from there before.
         """
-        now = time.monotonic()
-        if len(self._failures) == FAILURES and now - self._failures[0] < FAILURES_S:
+        now, address = time.monotonic(), request.remote or ""
+        failures = self._failures.get(address) or deque()
+        if len(failures) == FAILURES and now - failures[0] < FAILURES_S:
             raise web.HTTPTooManyRequests(text="too many wrong tokens: wait a minute")
         # As bytes, since compare_digest takes only ASCII as text.
         right = hmac.compare_digest(token.encode(), self._token or b"")
         reviewer = " ".join(name.split())[:NAME_LENGTH]
         if self._token is None or not right or not reviewer or not reviewer.isprintable():
             if not right:
-                self._failures.append(now)
+                self._failures.setdefault(address, deque(maxlen=FAILURES)).append(now)
+                self._failures.move_to_end(address)
+                while len(self._failures) > ADDRESSES:
+                    self._failures.popitem(last=False)
             return False
         self.open_session(request, response, reviewer)
         return True

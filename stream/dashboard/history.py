@@ -28,6 +28,7 @@ SHOWN_WINDOWS: Final = 120
 SHARDED_WINDOWS: Final = 20_000
 RECENT_S: Final = 300
 """What "now" means where a channel is held against its usual."""
+MOST_COUNTED: Final = 2**53 - 1
 ENOUGH_USUAL: Final = 30
 ENOUGH_RECENT: Final = 10
 DRIFT_MESSAGES: Final = 500
@@ -67,7 +68,13 @@ class Change:
 
 
 def row_of(counter: WindowCounter) -> Row:
-    """A window's row."""
+    """A window's row.
+
+    Raises:
+        ValueError: its numbers are beyond all counting, and not even JSON has room for them.
+    """
+    if max(counter.messages, counter.unknown, *counter.labels.values()) > MOST_COUNTED:
+        raise ValueError("a window cannot hold so many messages")
     counts = [counter.labels.get(label, 0) for label in LABELS]
     other = sum(count for label, count in counter.labels.items() if label not in LABELS)
     confidence = (counter.mean_confidence or 0.0) * counter.messages
@@ -95,7 +102,12 @@ class History:
         self._changes_until: dict[int, int | None] = {}
 
     def take(self, counter: WindowCounter) -> None:
-        """Fold one window in."""
+        """Fold one window in.
+
+        Raises:
+            ValueError: it is none.
+        """
+        row = row_of(counter)
         self.version += 1
         self.lengths.add(counter.window_s)
         channel, start = counter.channel, int(counter.start.timestamp())
@@ -105,7 +117,7 @@ class History:
         self._channels.move_to_end(channel)
         self._changes.pop(channel, None)
         windows = self._channels[channel].setdefault(counter.window_s, {})
-        windows[start] = self._window((channel, counter.window_s, start), windows.get(start), row_of(counter))
+        windows[start] = self._window((channel, counter.window_s, start), windows.get(start), row)
         most = TOTAL_WINDOWS if channel == ALL_CHANNELS else CHANNEL_WINDOWS
         while len(windows) > most:
             del windows[min(windows)]

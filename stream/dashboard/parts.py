@@ -9,11 +9,11 @@ from typing import Any, Final, Literal
 
 from stream.dashboard.flow import Flow, Labelled
 from stream.dashboard.history import ORDER, History, Row
-from stream.dashboard.queue import Group, Item, Queue
+from stream.dashboard.queue import Group, Item, Queue, grouped
 from stream.events import ALL_CHANNELS
 from stream.monitor.board import JUDGED
 
-State = Literal["loading", "live", "quiet", "stale", "down"]
+State = Literal["loading", "live", "quiet", "stale", "missing", "down"]
 
 QUIET_S: Final = 60.0
 """So long without a labelled message is worth saying."""
@@ -26,12 +26,13 @@ CLOSED: Final = 50
 class Reach:
     """What the feed knows of the cluster. ``waiting`` are messages that no annotator has finished yet.
 
-    ``problem`` says in one line why nothing comes; ``skipped`` counts labelled messages passed over because
-    the dashboard fell behind.
+    ``problem`` says in one line why nothing comes, ``missing`` that topics are; ``skipped`` counts labelled
+    messages passed over because the dashboard fell behind.
     """
 
     caught_up: bool = False
     problem: str | None = None
+    missing: bool = False
     problem_since: float | None = None
     waiting: int | None = None
     partitions: int = 0
@@ -45,7 +46,7 @@ class Reach:
 def state_of(reach: Reach, flow: Flow, now: float) -> State:
     """How the stream goes, in one word."""
     if reach.problem is not None:
-        return "down"
+        return "missing" if reach.missing else "down"
     if not reach.caught_up:
         return "loading"
     last = flow.last_heard_at
@@ -146,14 +147,13 @@ def message(event: Labelled) -> dict[str, Any]:
 
 def queue(alerts: Queue) -> dict[str, Any]:
     """Alerts that wait for a person, by subject, and those judged last."""
-    groups = alerts.groups()
-    judged = [item for item in alerts.items() if item.standing in JUDGED]
+    items = alerts.items()
+    groups = grouped(item for item in items if item.standing not in JUDGED)
+    judged = [item for item in items if item.standing in JUDGED]
     judged.sort(key=lambda item: item.reviews[-1].at, reverse=True)
     return {
-        "waiting": sum(_waits(item) for group in groups for item in group.items),
-        "critical": sum(
-            _waits(item) and item.alert.severity == "critical" for group in groups for item in group.items
-        ),
+        "waiting": sum(_waits(item) for item in items),
+        "critical": sum(_waits(item) and item.alert.severity == "critical" for item in items),
         "groups": [_group(group) for group in groups[:GROUPS]],
         "groups_more": max(0, len(groups) - GROUPS),
         "closed": [summary(item) for item in judged[:CLOSED]],

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from stream.monitor.board import JUDGED, Board, Precision, last_word
+from stream.monitor.board import Board, Precision, last_word
 from stream.monitor.events import Alert, Review
 
 SubjectKind = Literal["author", "conversation", "channel"]
@@ -19,6 +19,8 @@ GroupKind = Literal[SubjectKind, "cause"]
 Standing = Literal["firing", "held", "acknowledged", "confirmed", "dismissed", "resolved"]
 
 ALERTS: Final = 5_000
+SPARE: Final = 250
+"""So many more are held for a moment: making room one by one would look through all of them each time."""
 REVIEWS: Final = 200
 """Of the audit log, how many the page shows; the topic holds them all."""
 
@@ -130,51 +132,55 @@ class Queue:
         self.dropped = 0
         self.audit: list[Review] = []
         self._board = Board()
+        self._items: dict[str, Item] = {}
 
     def take_alert(self, alert: Alert) -> bool:
         """Fold one record in; whether it was news."""
         if not self._board.take_alert(alert):
             return False
-        self.version += 1
-        while len(self._board.alerts) > ALERTS:
-            self._drop_least_urgent()
+        self._renew(alert.id)
+        if len(self._items) > ALERTS + SPARE:
+            self._make_room()
         return True
 
     def drop_alert(self, alert_id: str) -> None:
         """Its author has been forgotten, or its time has passed."""
         self._board.drop_alert(alert_id)
-        self.version += 1
+        self._renew(alert_id)
 
     def take_review(self, review: Review) -> None:
         """Fold one review in; one that is known already changes nothing."""
         if self._board.take_review(review):
             insort(self.audit, review, key=lambda one: one.at)
             del self.audit[:-REVIEWS]
-            self.version += 1
+            self._renew(review.alert_id)
 
     def item(self, alert_id: str) -> Item | None:
         """An alert with its reviews, in the order of their time."""
-        alert = self._board.alerts.get(alert_id)
-        return None if alert is None else self._item(alert)
-
-    def groups(self) -> list[Group]:
-        """All alerts that wait for a person, together with what they should be judged with."""
-        return grouped(item for item in self.items() if item.standing not in JUDGED)
+        return self._items.get(alert_id)
 
     def items(self) -> list[Item]:
         """All alerts, the most urgent first."""
-        return sorted((self._item(alert) for alert in self._board.alerts.values()), key=urgency)
+        return sorted(self._items.values(), key=urgency)
 
     def precision(self) -> dict[str, Precision]:
         """By rule: confirmed over judged."""
         return self._board.precision()
 
-    def _item(self, alert: Alert) -> Item:
-        reviews = tuple(self._board.reviews.get(alert.id, ()))
-        return Item(alert, standing(alert, reviews), reviews)
+    def _renew(self, alert_id: str) -> None:
+        self.version += 1
+        alert = self._board.alerts.get(alert_id)
+        if alert is None:
+            self._items.pop(alert_id, None)
+        else:
+            reviews = tuple(self._board.reviews.get(alert_id, ()))
+            self._items[alert_id] = Item(alert, standing(alert, reviews), reviews)
 
-    def _drop_least_urgent(self) -> None:
-        ended = [alert for alert in self._board.alerts.values() if alert.status == "resolved"]
-        oldest = min(ended or self._board.alerts.values(), key=lambda alert: alert.updated_at)
-        self._board.drop_alert(oldest.id)
-        self.dropped += 1
+    def _make_room(self) -> None:
+        """Drop what is above ``ALERTS``: of those that ended, then of all, what was heard of least lately."""
+        alerts = sorted(
+            self._board.alerts.values(), key=lambda alert: (alert.status != "resolved", alert.updated_at)
+        )
+        for alert in alerts[: len(alerts) - ALERTS]:
+            self.drop_alert(alert.id)
+            self.dropped += 1

@@ -203,10 +203,8 @@ class DashboardWeb:
                     written.append(await self._reviewer.write(item, verdict, session.reviewer, note))
                     self._feed.queue.take_review(written[-1])
             except BrokerError as error:
-                share = (
-                    f"only {len(written)} of {len(items)} reviews were" if written else "the review was not"
-                )
-                raise web.HTTPServiceUnavailable(text=f"{share} written: {error}") from error
+                done = f"{len(written)} of {len(items)} reviews are written"
+                raise web.HTTPServiceUnavailable(text=f"{done}: {error}") from error
         return _json([one.model_dump() for one in written], 201)
 
     async def _classify(self, request: web.Request) -> web.Response:

@@ -91,6 +91,7 @@ class Board:
         self.alerts: dict[str, Alert] = {}
         self.reviews: defaultdict[str, list[Review]] = defaultdict(list)
         self._counters: defaultdict[tuple[str, int], dict[float, Shards]] = defaultdict(dict)
+        self._judged: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
 
     def take_alert(self, alert: Alert) -> bool:
         """Take a record; whether it was news. Of two revisions the greater holds."""
@@ -115,7 +116,9 @@ class Board:
         known = self.reviews[review.alert_id]
         if any(one.id == review.id for one in known):
             return False
+        self._count(known, -1)
         insort(known, review, key=lambda one: (one.at, one.id))
+        self._count(known, 1)
         return True
 
     def take_counter(self, counter: WindowCounter) -> None:
@@ -150,12 +153,13 @@ class Board:
 
     def precision(self) -> dict[str, Precision]:
         """By rule, from the last verdict on each alert; an acknowledgement alone is none."""
-        counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for reviews in self.reviews.values():
-            verdict = last_word(reviews)
-            if verdict in JUDGED:
-                counts[reviews[-1].rule][0] += verdict == "confirmed"
-                counts[reviews[-1].rule][1] += 1
-        return {
-            rule: Precision(confirmed, reviewed) for rule, (confirmed, reviewed) in sorted(counts.items())
-        }
+        judged = sorted(self._judged.items())
+        return {rule: Precision(confirmed, reviewed) for rule, (confirmed, reviewed) in judged if reviewed}
+
+    def _count(self, reviews: Sequence[Review], by: int) -> None:
+        """Count what holds of an alert's reviews in, or out again."""
+        verdict = last_word(reviews)
+        if verdict in JUDGED:
+            counts = self._judged[reviews[-1].rule]
+            counts[0] += by * (verdict == "confirmed")
+            counts[1] += by

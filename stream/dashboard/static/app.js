@@ -8,7 +8,7 @@ import * as review from "./review.js";
 import * as tryout from "./try.js";
 
 const VIEWS = ["watch", "review", "try"];
-const STATES = new Map([["loading", "Reading"], ["live", "Live"], ["quiet", "Quiet"], ["stale", "Stalled"], ["down", "Broker away"], ["lost", "Not connected"]]);
+const STATES = new Map([["loading", "Reading"], ["live", "Live"], ["quiet", "Quiet"], ["stale", "Stalled"], ["missing", "No topics"], ["down", "Broker away"], ["lost", "Not connected"]]);
 const SILENT_S = 10;
 
 let health, heardAt = 0, following = {channel: "*", window: null};
@@ -51,7 +51,9 @@ function showState() {
 function saying(state) {
   const {at, last_heard_at: last, waiting, counters_at: counted} = health, since = last === null ? null : at - last;
   if (state === "lost") return `The dashboard has said nothing for ${span((Date.now() - heardAt) / 1000)}. What you see is from then; the page connects again by itself.`;
-  if (state === "down") return `The Kafka cluster does not answer${health.problem_since ? ` since ${span(Math.max(1, at - health.problem_since))}` : ""}: ${health.problem}. What you see is from before.`;
+  const before = health.partitions.length ? "What you see is from before" : "Nothing has been read yet";
+  if (state === "missing") return `There is nothing to read: ${health.problem}. The page goes on by itself once they are there.`;
+  if (state === "down") return `The Kafka cluster has not answered${health.problem_since ? ` for ${span(Math.max(1, Math.round(at - health.problem_since)))}` : ""}: ${health.problem}. ${before}.`;
   if (state === "loading") return "Reading what the topics hold…";
   if (state === "stale") return `The annotator has published nothing ${since === null ? "that is kept here" : `for ${span(since)}`}, and ${number(waiting)} messages wait. Is it running?`;
   if (state === "quiet") return since === null ? "No message has been labelled in the last hour." : `The annotator has published nothing for ${span(since)}${waiting === 0 ? "; nothing waits to be labelled" : ""}.`;
@@ -101,7 +103,7 @@ async function start() {
     return;
   }
   heardAt = Date.now();
-  health = {state: "loading", at: heardAt / 1000, last_heard_at: null, waiting: null, counters_at: null};
+  health = {state: "loading", at: heardAt / 1000, last_heard_at: null, waiting: null, counters_at: null, partitions: []};
   setUpTools(known);
   watch.setUp(choose);
   review.setUp();

@@ -40,7 +40,7 @@ function frame() {
       renderMode: "richText", trigger: "axis", confine: true, backgroundColor: colour("raised"), borderColor: colour("line"),
       textStyle: {color: colour("ink"), fontSize: size}, axisPointer: {type: "line", lineStyle: {color: colour("soft")}},
     },
-    xAxis: {axisLabel: {...text, hideOverlap: true}, axisLine: {lineStyle: {color: colour("line")}}, axisTick: {show: false}, splitLine: {show: false}},
+    xAxis: {axisLabel: {...text, hideOverlap: true, padding: [0, 4]}, axisLine: {lineStyle: {color: colour("line")}}, axisTick: {show: false}, splitLine: {show: false}},
     yAxis: {axisLabel: text, splitLine: {lineStyle: {color: colour("line")}}, axisLine: {show: false}},
   };
 }
@@ -63,7 +63,7 @@ export function mixChart(mix, unit) {
         return [`${clock(row[0])}   ${total(row)} messages`, ...lines.map(([label, count]) => `${label}  ${count}  (${percent(count / total(row))})`)].join("\n");
       },
     },
-    xAxis: {...base.xAxis, type: "category", data: rows.map(row => clock(row[0]))},
+    xAxis: {...base.xAxis, axisLabel: {...base.xAxis.axisLabel, alignMinLabel: "left", alignMaxLabel: "right"}, type: "category", data: rows.map(row => clock(row[0]))},
     yAxis: {...base.yAxis, type: "value", min: 0, max: unit === "count" ? null : 1, minInterval: unit === "count" ? 1 : 0,
       axisLabel: {...base.yAxis.axisLabel, formatter: unit === "count" ? null : share => percent(share)}},
     dataZoom: [
@@ -80,7 +80,7 @@ export function mixChart(mix, unit) {
 }
 
 const level = (name, at, type, token) => ({yAxis: at, name, lineStyle: {color: colour(token), type, width: 2},
-  label: {formatter: name, position: "insideStartTop", color: colour(token), fontSize: Math.max(11, rem() * .8), fontWeight: 600}});
+  label: {formatter: name, position: "insideStartTop", color: colour(token), fontSize: Math.max(11, rem() * .8), fontWeight: 600, backgroundColor: colour("card"), padding: [1, 4], borderRadius: 3}});
 
 /** An author's messages by distress, their weighted mean, and the levels of the rule. */
 export function authorChart(picture) {
@@ -116,7 +116,9 @@ export function channelChart(picture) {
   const inside = rows.map(([start]) => start >= picture.from && start < picture.to);
   const label = picture.labels[0];
   const line = (name, values, type, token) => ({name, type: "line", step: "middle", showSymbol: false, silent: true, data: values,
-    lineStyle: {color: colour(token), type, width: 2}, itemStyle: {color: colour(token)}});
+    lineStyle: {color: colour(token), type, width: 2}, itemStyle: {color: colour(token)},
+    markPoint: {symbolSize: 0, silent: true, data: values.findIndex(one => one !== null) < 0 ? [] : [{coord: [values.findIndex(one => one !== null), values.find(one => one !== null)]}],
+      label: {...level(name, 0, type, token).label, position: "insideTopLeft", offset: [0, -rem() * 1.3]}}});
   const series = [{
     name: "share", type: "bar", barCategoryGap: "20%", barMaxWidth: 40,
     data: rows.map(([, hits, messages], place) => ({value: messages ? hits / messages : null,

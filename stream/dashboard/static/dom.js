@@ -33,7 +33,7 @@ export function name(text, most = 28) {
   return el("bdi", {class: "name", title: letters.length > most ? letters.slice(0, 300).join("") : undefined}, cut);
 }
 
-export const percent = (share, digits = 0) => share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)} %`;
+export const percent = (share, digits = 0) => share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`;
 
 export const clock = seconds => new Date(seconds * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
 
@@ -43,6 +43,8 @@ export function when(seconds) {
 }
 
 export function span(seconds) {
+  if (seconds > 0 && seconds < 86400 && seconds % 3600 === 0) return `${seconds / 3600} h`;
+  if (seconds > 0 && seconds < 5400 && seconds % 60 === 0) return `${seconds / 60} min`;
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 90) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;

@@ -26,7 +26,8 @@ export function showQueue(next) {
   $("queue-empty").hidden = queue.groups.length > 0;
   fill($("queue"), queue.groups.map(group => el("section", {class: "group", "data-kind": group.kind},
     el("h3", {}, about(group, 20), group.items.length > 1 && group.kind !== "cause" ? el("span", {class: "soft"}, ` ${group.items.length} alerts`) : null),
-    group.items.map(one => line(one, group.kind === "cause")))), queue.groups_more ? el("p", {class: "soft"}, `and ${queue.groups_more} more groups: see emotion-stream alerts list`) : null);
+    group.items.map(one => line(one, group.kind === "cause")))), queue.groups_more ? el("p", {class: "soft"}, `and ${queue.groups_more} more groups: see emotion-stream alerts list`) : null,
+    queue.dropped ? el("p", {class: "soft"}, `${number(queue.dropped)} older alerts are too many to show: see emotion-stream alerts list`) : null);
   $("closed-box").hidden = !queue.closed.length;
   $("closed-box").firstElementChild.textContent = `Judged (${queue.closed.length + queue.closed_more})`;
   fill($("closed"), queue.closed.map(one => line(one)), queue.closed_more ? el("p", {class: "soft"}, `and ${queue.closed_more} more: see emotion-stream alerts list`) : null);
@@ -46,13 +47,13 @@ function showUrgent() {
 }
 
 const ruleName = ({rule}) => rule.replaceAll("-", " ");
-const channelName = (channel, most) => name(channel ?? "all", most);
+const channelName = (channel, most) => name(channel ?? "all channels", most);
 const channelsOf = group => [...new Set(group.items.map(one => one.channel))];
 const inChannels = group => `in ${channelsOf(group).length} channels`;
 
 /** What the alerts of a group have in common. */
 const about = (group, most) => group.kind === "cause" ? [ruleName(group.items[0]), el("span", {class: "soft"}, ` ${inChannels(group)}`)]
-  : [`${group.kind} `, name(group.name === "*" ? "all" : group.name, most)];
+  : group.name === "*" ? ["all channels"] : [`${group.kind} `, name(group.name, most)];
 
 const mark = severity => el("span", {class: "severity", "data-severity": severity}, el("span", {"aria-hidden": "true"}, MARKS.get(severity)), el("span", {class: "unseen"}, severity));
 
@@ -91,7 +92,7 @@ async function open(id, focus = false) {
   show(alert);
   if (note) $("note").value = note;
   if (typing) $("note").focus();
-  if (focus && matchMedia("(max-width: 900px)").matches) $("alert-card").scrollIntoView();
+  if (focus && $("alert-card").getBoundingClientRect().top > innerHeight - 100) $("alert-card").scrollIntoView();
 }
 
 /** The alert is no more, mostly because its author has been forgotten: nothing of it stays on the page. */
@@ -161,13 +162,13 @@ const fact = (title, value) => el("div", {}, el("dt", {}, title), el("dd", {}, v
 
 function pictureOf(alert) {
   const {picture} = alert, few = picture.kind === "author" ? !picture.points.length : !picture.windows.length;
-  const said = `${alert.measure}: ${number2(alert.score)}; it alerts from ${number2(alert.enter)} and ends below ${number2(alert.leave)}${alert.baseline === null ? "" : `; ${number2(alert.baseline)} is usual`}`;
+  const said = `${alert.measure}: ${number2(alert.score)}; it alerts from ${number2(alert.enter)} and ends below ${number2(alert.leave)}${alert.baseline === null ? "" : `; ${picture.kind === "channel" && picture.labels.length ? `${percent(alert.baseline)} of the messages` : number2(alert.baseline)} is usual`}`;
   return el("figure", {},
     few ? el("p", {class: "empty"}, "The messages behind it are older than what this page keeps; the figures below are the alert’s own.") : el("div", {id: "picture", class: "chart", role: "img", "aria-label": said}),
     el("figcaption", {class: "soft"}, said, few ? "" : picture.kind === "author" ? `. Each dot is a message by its distress; filled ones are behind the alert; the line is their weighted mean.${picture.latest ? " The diamond is the last reading." : ""}` : `. Each column is ${span(picture.window_s)} of the channel: share of ${picture.labels.join(" or ") || "the labels"}.${picture.latest ? " The framed one is the last reading." : ""}`));
 }
 
-const number2 = value => value.toLocaleString(undefined, {maximumFractionDigits: 2});
+const number2 = value => value === null ? "–" : value.toLocaleString(undefined, {maximumFractionDigits: 2});
 
 function drawPicture(alert) {
   const box = $("picture"), {picture} = alert;
@@ -196,6 +197,7 @@ function historyOf(alert) {
 async function review(verdict) {
   if (!shown || sending) return;
   sending = true;
+  busy(true);
   const {id} = shown, all = $("together")?.checked ? companions().items.slice(0, MOST_TOGETHER) : [shown];
   const next = following(1, all.map(one => one.id));
   try {
@@ -210,7 +212,13 @@ async function review(verdict) {
     if (problem.status === 409 || problem.status === 404) open(id);
   } finally {
     sending = false;
+    busy(false);
   }
+}
+
+/** A verdict is being written, which takes seconds where the cluster is slow to answer. */
+function busy(yes) {
+  for (const button of document.querySelectorAll("[data-verdict]")) button.disabled = yes;
 }
 
 /** The alert so many places further in what waits, but for some; the first one where none is chosen. */
@@ -243,7 +251,7 @@ function step(by) {
 export function showLog(log) {
   fill($("log"), log.reviews.length ? el("table", {}, el("thead", {}, el("tr", {}, ["when", "who", "verdict", "rule", "note"].map(title => el("th", {scope: "col"}, title)))),
     el("tbody", {}, log.reviews.map(one => el("tr", {}, el("td", {}, when(one.at)), el("td", {}, name(one.reviewer, 20)), el("td", {}, el("span", {class: "standing", "data-standing": one.verdict}, one.verdict)),
-      el("td", {}, ruleName(one)), el("td", {class: "note"}, one.note ? el("bdi", {dir: "auto"}, one.note) : ""))))) : el("p", {class: "empty"}, "Nobody has reviewed an alert yet."));
+      el("td", {}, el("button", {type: "button", class: "link", "data-id": one.alert_id, title: "Show the alert", onclick: pick}, ruleName(one))), el("td", {class: "note"}, one.note ? el("bdi", {dir: "auto"}, one.note) : ""))))) : el("p", {class: "empty"}, "Nobody has reviewed an alert yet."));
   fill($("precision"), log.precision.length ? log.precision.map(one => el("div", {class: "precision"},
     el("p", {}, ruleName(one), " ", el("b", {}, percent(one.ratio))),
     interval(one), el("p", {class: "soft"}, `${one.confirmed} of ${one.reviewed} confirmed; 95 % from ${percent(one.interval[0])} to ${percent(one.interval[1])}`)))

@@ -47,8 +47,10 @@ export function showHealth(health) {
   );
   const inside = $("inside");
   if (!inside.childElementCount) {
-    inside.append(el("h3", {}, "Messages a minute, last hour"), el("div", {class: "chart spark", id: "spark", role: "img", "aria-label": "Messages a minute over the last hour"}), el("div", {id: "facts"}));
+    inside.append(el("h3", {}, "Messages a minute, last hour", el("span", {id: "spark-most"})), el("div", {class: "chart spark", id: "spark", role: "img", "aria-label": "Messages a minute over the last hour"}), el("div", {id: "facts"}));
   }
+  const most = Math.max(0, ...health.rates);
+  $("spark-most").textContent = most ? `: ${number(health.rates.at(-1))} in the last, at most ${number(most)}` : "";
   draw($("spark"), () => sparkline(health.rates));
   const total = health.languages.reduce((sum, [, count]) => sum + count, 0);
   fill($("facts"),
@@ -75,6 +77,7 @@ export function showMix(next) {
   const empty = !total;
   $("mix-chart").hidden = empty;
   $("mix-empty").hidden = !empty;
+  $("mix-table").parentElement.hidden = empty;
   $("mix-empty").textContent = mix.channel === ALL ? "No window has been counted yet. The monitor counts; is it running?" : "No window of this channel is known.";
   fill($("legend"), empty ? [] : LABELS.map((label, place) => [label, sums[place]]).filter(([label, sum]) => sum || label !== "unknown")
     .map(([label, sum]) => el("li", {}, badge(label), el("span", {}, label), el("b", {}, percent(sum / total)))));
@@ -96,7 +99,7 @@ function showTable() {
 }
 
 export function showChannels(channels) {
-  $("channels-known").textContent = channels.known ? `${number(channels.known)} channels` : "";
+  $("channels-known").textContent = channels.known ? `${number(channels.known)} channels${channels.dropped ? `, ${number(channels.dropped)} more are too many to show` : ""}` : "";
   $("changes-empty").hidden = channels.changes.length > 0;
   fill($("changes"), channels.changes.map(one => el("li", {}, el("button", {type: "button", class: "row", "data-channel": one.channel, onclick: pickChannel},
     name(one.channel, 22), el("span", {class: "count"}, `${number(one.messages)} messages`),

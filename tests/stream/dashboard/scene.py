@@ -181,7 +181,7 @@ def _windows(settings: Settings, now: datetime, draw: random.Random) -> Iterator
                 datetime.fromtimestamp(last - (count - 1 - n) * window_s, UTC),
                 dict.fromkeys(LABELS, 0),
             )
-            late = window_s < 3600 and last - start.timestamp() < 300
+            late = window_s < 3600 and last - start.timestamp() <= 300
             for place, channel in enumerate(CHANNELS):
                 labels = _labels(channel, n + 7 * place, late, window_s, draw)
                 total = {label: total[label] + labels[label] for label in LABELS}

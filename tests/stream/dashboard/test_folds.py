@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stream.codec import to_json
 from stream.dashboard import flow as flows
 from stream.dashboard import history as histories
+from stream.dashboard import queue as queues
 from stream.dashboard.evidence import author_picture, channel_picture
 from stream.dashboard.flow import Flow, Labelled, labelled
 from stream.dashboard.history import ORDER, History
@@ -246,7 +247,7 @@ def test_the_queue_begins_with_what_is_severe_and_waits_longest_and_groups_by_su
         folded = Queue()
         for each in order:
             folded.take_alert(each)
-        groups = [[item.alert.id for item in group.items] for group in folded.groups()]
+        groups = [[item.alert.id for item in group.items] for group in grouped(folded.items())]
         assert groups == [["critical", "second"], ["early"], ["late"], ["over"]]
 
 
@@ -276,6 +277,16 @@ def test_one_rule_that_rises_in_several_channels_at_once_is_one_cause(
     for order in permutations(alerts):
         groups = grouped(sorted((Item(one, standing(one, ()), ()) for one in order), key=urgency))
         assert sorted((group.kind, len(group.items)) for group in groups) == sorted(said)
+
+
+def test_of_too_many_alerts_those_that_ended_first_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "ALERTS", 3)
+    monkeypatch.setattr(queues, "SPARE", 1)
+    folded = Queue()
+    for n, status in enumerate(["resolved", "firing", "resolved", "firing", "firing"]):
+        folded.take_alert(alert(id=f"a{n}", status=status, updated_at=NOON + timedelta(seconds=n)))
+    assert {item.alert.id for item in folded.items()} == {"a1", "a3", "a4"}
+    assert queue(folded)["dropped"] == 2
 
 
 def test_what_does_not_fit_is_counted_not_cut_in_silence() -> None:
@@ -322,6 +333,7 @@ def test_reviews_may_come_in_any_order(verdicts: list[Any]) -> None:
         (Reach(caught_up=True, waiting=2310), 780, "stale"),
         (Reach(caught_up=True, waiting=2310), None, "stale"),
         (Reach(caught_up=True, problem="no broker answers"), 5, "down"),
+        (Reach(problem="topics do not exist", missing=True), None, "missing"),
     ],
 )
 def test_the_state_is_honest(reach: Reach, ago_s: float | None, said: str) -> None:

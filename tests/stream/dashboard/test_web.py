@@ -1,6 +1,7 @@
 """The dashboard over real sockets: who gets in, what a browser is told, what goes into the audit log."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,19 +11,21 @@ from typing import Any
 
 import orjson
 import pytest
-from aiohttp import ClientSession, CookieJar
+from aiohttp import ClientSession, CookieJar, TCPConnector
 
 from model.contract import ModelInfo
 from model.fake import FakeClassifier
+from stream.admin import create_topics
 from stream.dashboard.app import Running, running
 from stream.dashboard.guard import COOKIE, FAILURES, HEADERS
 from stream.dashboard.labeller import Labeller
 from stream.dashboard.web import assets
 from stream.errors import SettingsError
+from stream.events import ALL_CHANNELS
 from stream.settings import Settings
-from tests.conftest import Topics
+from tests.conftest import MakeSettings, Topics
 from tests.records import read_committed_until
-from tests.stream.dashboard.scene import AUTHOR, alert, of_alert, whole, write
+from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, of_alert, review, whole, write
 
 TOKEN = "7f0c5a1e9b3d48d2a6c4e81f5b907d3a62e4c1b8f9d0a7e3"
 NOWHERE: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1", "dashboard_port": 0, "model": "fake"}
@@ -155,13 +158,20 @@ async def test_under_another_name_than_loopback_the_cookie_is_secure() -> None:
             assert answer.cookies[COOKIE]["secure"] is True
 
 
-async def test_guessing_tokens_is_stopped() -> None:
-    async with browser_of(Settings(**NOWHERE, dashboard_token=TOKEN)) as (_, client):
+async def test_guessing_tokens_is_stopped_and_keeps_nobody_else_out() -> None:
+    async with browser_of(Settings(**NOWHERE, dashboard_token=TOKEN)) as (started, client):
         for _ in range(FAILURES):
             async with client.post("/login", data={"token": "wrong", "name": "x"}):
                 pass
-        async with client.post("/login", data={"token": TOKEN, "name": "x"}) as answer:
+        right = {"token": TOKEN, "name": "x"}
+        async with client.post("/login", data=right) as answer:
             assert answer.status == 429
+        elsewhere = TCPConnector(local_addr=("127.0.0.2", 0))
+        async with (
+            ClientSession(started.address, connector=elsewhere) as other,
+            other.post("/login", data=right, allow_redirects=False) as answer,
+        ):
+            assert answer.headers["Location"] == "/"
 
 
 @pytest.mark.parametrize(
@@ -280,6 +290,57 @@ async def test_what_the_topics_hold_is_shown_and_a_review_goes_into_the_log(topi
         **dict.fromkeys(surges, "dismissed"),
     }
     assert kept[first["id"]]["rule"] == first["rule"]
+
+
+async def test_a_dashboard_that_starts_before_its_topics_says_so_and_goes_on_once_they_are_there(
+    make_settings: MakeSettings,
+) -> None:
+    settings = make_settings(dashboard_port=0, partitions=1)
+    async with browser_of(settings) as (_, client):
+        await opened(client)
+        health = await part(client, "health", lambda found: found["state"] == "missing")
+        assert "emotion-stream topics create" in health["problem"]
+        await create_topics(settings)
+        await part(client, "health", lambda found: found["state"] == "quiet")
+
+
+async def test_no_record_stops_the_page(topics: Topics) -> None:
+    """Bytes, other JSON, numbers and times out of range, fields of later versions."""
+    settings = await topics(dashboard_port=0, partitions=1)
+    names, now = settings.topics, datetime.now(UTC)
+    odd = [b"", b"\xff\x00", b"null", b"[]", b'"text"', b"{}", b"1e999", b'{"id": {}}', b"[" * 10_000]
+    good = {
+        names.emotions: event(1, now, "joy", schema_version=9, new={"field": []}),
+        names.counters: counter(ALL_CHANNELS, now, 60, {"joy": 3, "awe": 1}).model_dump() | {"new": 1},
+        names.alerts: alert(id="good").model_dump() | {"new": 1},
+        names.reviews: review(alert(id="good"), "acknowledged").model_dump() | {"new": 1},
+    }
+    odder = [
+        (names.emotions, good[names.emotions] | {"confidence": 1e308, "labelled_at": "9999-12-31T23:59:59Z"}),
+        (names.emotions, good[names.emotions] | {"label": "a" * 90_000, "labels": {"a": 1}, "ts": 5}),
+        (names.counters, good[names.counters] | {"start": "9999-12-31T23:59:00Z", "window_s": 10**9}),
+        (names.counters, good[names.counters] | {"start": "0001-01-01T00:00:00Z", "labels": {"joy": 10**30}}),
+        (names.alerts, good[names.alerts] | {"id": "later", "severity": "page"}),
+        (names.alerts, good[names.alerts] | {"id": "end", "starts_at": "9999-12-31T23:59:59Z"}),
+        (names.reviews, good[names.reviews] | {"id": "r", "alert_id": "none", "at": "0001-01-01T00:00:00Z"}),
+    ]
+    records = [(name, b"key", value) for name in good for value in odd]
+    texts = [(name, json.dumps(value, default=str)) for name, value in (*odder, *good.items())]
+    records += [(name, b"key", value.encode()) for name, value in texts]
+    await write(settings, records)
+    async with browser_of(settings) as (_, client):
+        await opened(client)
+        queue = await part(client, "queue", lambda found: bool(found["groups"]))
+        standings = {one["id"]: one["standing"] for group in queue["groups"] for one in group["items"]}
+        assert standings["good"] == "acknowledged"
+        async with client.get("/api/alert", params={"id": "good"}) as answer:
+            assert answer.status == 200
+        health = await part(client, "health", lambda found: found["state"] == "live")
+        assert health["refused"] >= len(odd) * 3
+        mix = await part(client, "mix", lambda found: bool(found["windows"]), window_s=60)
+        assert mix["windows"][-1][1 + mix["labels"].index("joy")] == 3
+        newest, *_ = await part(client, "recent")
+        assert newest["label"] == "joy"
 
 
 async def test_an_alert_that_is_taken_back_goes_from_the_page(topics: Topics) -> None:
