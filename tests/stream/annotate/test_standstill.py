@@ -215,6 +215,21 @@ async def test_an_annotator_without_a_partition_that_hangs_ends(
     await running[1 - idle]
 
 
+async def test_an_annotator_that_gets_nothing_back_from_the_group_is_not_ready_and_ends(
+    topics: Topics,
+) -> None:
+    settings = await topics(partitions=1)
+    annotator = Annotator(settings, FakeClassifier())
+    running = asyncio.create_task(annotator.run())
+    await until(lambda: at_rest(annotator, partitions=1))
+    annotator.progress.stall_timeout_s = annotator.progress.session_timeout_s = 0.5
+    assert annotator._pipeline is not None
+    await annotator._pipeline.on_partitions_revoked(list(annotator._pipeline.partitions))
+    assert annotator.unready() == "not in the consumer group"
+    with pytest.raises(StalledError, match="not been polled as a member of its group"):
+        await running
+
+
 async def test_an_annotator_that_hangs_in_its_end_is_ended(
     topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
