@@ -25,8 +25,8 @@ from stream.annotate.ledger import Silent
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.times import EARLIEST_MS
 from stream.codec import to_json
+from stream.commands.letters import Letter
 from stream.commands.lines import LINES
-from stream.commands.replay import Letter
 from stream.commands.tail import _dead_letter, _event, _json_lines, _line
 from stream.deadletters import decode_dead_letter
 from stream.errors import Cause, InputFileError, MessageError

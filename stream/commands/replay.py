@@ -15,32 +15,24 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import click
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError, InvalidProducerEpoch, ProducerFenced
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 from aiokafka.structs import TopicPartition
 
-from stream.admin import TIMEOUT_S, batch_limits, check_topics, connected, partition_counts
+from stream.admin import batch_limits, check_topics, partition_counts
 from stream.commands.clients import broker_errors, chunks_until, consuming, producing
+from stream.commands.letters import CAUSES, Letter, find_original
 from stream.commands.options import SettingsCommand, settings_options
-from stream.deadletters import TIMESTAMP_HEADER, decode_dead_letter, is_original
-from stream.errors import Cause, StreamError
-from stream.events import DeadLetter
+from stream.commands.replaypositions import Positions, Progress, read_progress, replay_group, seek_wanted
+from stream.errors import StreamError
 from stream.inputs import Inputs
 from stream.records import Record, size_bytes
-from stream.settings import KafkaSettings, Settings
+from stream.settings import Settings
 
-REPLAYS_HEADER: Final = "dlq_replays"
-"""How often a message was sent back: a header of the message, kept when it fails again."""
-
-OTHER: Final = "other"
-"""Stands for causes that this version does not know."""
-
-CAUSES: Final = (*(cause.value for cause in Cause), OTHER)
 CHUNK: Final = 500
 """Most dead letters in memory, and in one transaction."""
 
@@ -84,75 +76,6 @@ def replay(
     click.echo(f"{sum(sent.values()):7d}  dead letters {verb} back to {Inputs.of(settings)}")
 
 
-def replay_group(group_id: str, cause: str) -> str:
-    """The consumer group that keeps how far dead letters of a cause have been sent back."""
-    return f"{group_id}-replay-{cause}"
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter, with the headers that its message had."""
-
-    record: Any
-    told: DeadLetter
-    cause: str
-    headers: tuple[tuple[str, bytes | None], ...]
-
-    @classmethod
-    def of(cls, record: Any) -> "Letter":
-        """Raises ValueError where the record is no dead letter."""
-        letter, headers = decode_dead_letter(record.headers)
-        cause = letter.cause if letter.cause in CAUSES else OTHER
-        return cls(record, letter, cause, tuple(headers))
-
-    def message(self, now_ms: int) -> Record:
-        """The message as it was, with this replay counted.
-
-        Its time stamp is that of the replay, or retention could take it before it is read; the first one,
-        which dates a message without a time of its own, goes along as a header.
-        """
-        counts = [value for name, value in self.headers if name == REPLAYS_HEADER and value is not None]
-        replays = int(counts[-1]) + 1 if counts and counts[-1].isdigit() else 1
-        kept = [header for header in self.headers if header[0] not in (REPLAYS_HEADER, TIMESTAMP_HEADER)]
-        first_ms = self.told.timestamp_ms
-        if first_ms is None:
-            first_ms = self.record.timestamp
-        ours = [(REPLAYS_HEADER, str(replays).encode()), (TIMESTAMP_HEADER, str(first_ms).encode())]
-        return Record(self.record.key, self.record.value, [*kept, *ours], now_ms)
-
-    def restored(self, original: Any) -> "Letter":
-        """The letter of a message that was cut, with what it had."""
-        told = self.told.model_copy(update={"cut": ()})
-        record = replace(self.record, key=original.key, value=original.value)
-        return Letter(record, told, self.cause, tuple(original.headers))
-
-
-Positions = dict[TopicPartition, int]
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far one cause has been sent back: ``wanted_from`` is where this replay begins to send."""
-
-    committed: Positions
-    wanted_from: Positions
-
-    def wants(self, letter: Letter) -> bool:
-        place = TopicPartition(letter.record.topic, letter.record.partition)
-        offset: int = letter.record.offset
-        return offset >= self.wanted_from.get(place, 0)
-
-    def begin_again_beyond(self, place: TopicPartition, end: int) -> None:
-        """Forget a position that the partition does not reach: its topic was deleted and made anew."""
-        if self.committed.get(place, 0) > end:
-            del self.committed[place]
-            self.wanted_from.pop(place, None)
-
-    def ahead(self, positions: Positions) -> Positions:
-        """Those of the positions that are beyond what is committed: ``--again`` must not set it back."""
-        return {place: offset for place, offset in positions.items() if offset > self.committed.get(place, 0)}
-
-
 async def replay_dead_letters(
     settings: Settings, causes: Collection[str], *, limit: int | None, again: bool, dry_run: bool
 ) -> Counter[str]:
@@ -171,9 +94,9 @@ async def replay_dead_letters(
             if not dry_run:
                 # Before the offsets are read: an earlier replay can commit no more from here on.
                 producer = await clients.enter_async_context(_producer(settings))
-            progress = await _progress(settings, causes, again=again)
+            progress = await read_progress(settings, causes, again=again)
             consumer = await clients.enter_async_context(consuming(settings, dlq, counts[dlq]))
-            ends = await _seek(consumer, progress.values())
+            ends = await seek_wanted(consumer, progress.values())
             replay = Replay(settings, targets, progress, producer, limit)
             async for chunk in chunks_until(consumer, ends, max_records=CHUNK):
                 await replay.send(chunk)
@@ -330,29 +253,6 @@ class Replay:
             progress.committed |= ahead
 
 
-async def find_original(settings: KafkaSettings, letter: DeadLetter) -> Any | None:
-    """The message that a cut letter stands for, where it still lies; None where it is gone.
-
-    A record that lies there now and is not of the size and hash told is another one: the topic was made anew.
-    """
-    source = letter.source
-    place = TopicPartition(source.topic, source.partition)
-    partitions = (await partition_counts(settings, [source.topic])).get(source.topic, 0)
-    if source.partition >= partitions:
-        return None
-    async with consuming(settings, source.topic, partitions) as consumer:
-        begin = (await consumer.beginning_offsets([place]))[place]
-        end = (await consumer.end_offsets([place]))[place]
-        if not begin <= source.offset < end:
-            return None
-        consumer.seek(place, source.offset)
-        async for chunk in chunks_until(consumer, {place: source.offset + 1}, max_records=1):
-            for record in chunk:
-                if record.offset == source.offset and is_original(letter, record.value):
-                    return record
-    return None
-
-
 def _not_sent(letter: Letter, why: str) -> None:
     click.echo(f"{_where(letter.record)}: not sent back: {why}", err=True)
 
@@ -379,38 +279,3 @@ def _fenced_in_words() -> Iterator[None]:
         raise StreamError(
             "another replay of this group has begun, and this one has stopped: nothing was sent twice"
         ) from error
-
-
-async def _progress(settings: Settings, causes: Iterable[str], *, again: bool) -> dict[str, Progress]:
-    async with connected(settings) as admin:
-        progress = {}
-        for cause in causes:
-            committed = await _committed(admin, replay_group(settings.group_id, cause), settings.topics.dlq)
-            progress[cause] = Progress(committed, {} if again else dict(committed))
-    return progress
-
-
-async def _committed(admin: AIOKafkaAdminClient, group_id: str, topic: str) -> Positions:
-    """Offsets that a group has committed in a topic."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while True:
-            try:
-                offsets = await admin.list_consumer_group_offsets(group_id)
-            except GroupCoordinatorNotAvailableError:
-                # A fresh cluster makes its offsets topic only when it is asked for the first time.
-                await asyncio.sleep(0.1)
-            else:
-                return {place: kept.offset for place, kept in offsets.items() if place.topic == topic}
-
-
-async def _seek(consumer: AIOKafkaConsumer, progress: Collection[Progress]) -> Positions:
-    """Go to the first dead letter that any cause still wants; returns the ends as of now."""
-    places = list(consumer.assignment())
-    beginnings: Positions = await consumer.beginning_offsets(places)
-    ends: Positions = await consumer.end_offsets(places)
-    for place in places:
-        for cause in progress:
-            cause.begin_again_beyond(place, ends[place])
-        first = min(cause.wanted_from.get(place, 0) for cause in progress)
-        consumer.seek(place, max(first, beginnings[place]))
-    return ends

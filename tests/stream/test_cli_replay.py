@@ -16,7 +16,9 @@ from model.fake import FakeClassifier
 from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
 from stream.commands import replay as replay_module
-from stream.commands.replay import CAUSES, Replay, replay_group
+from stream.commands.letters import CAUSES
+from stream.commands.replay import Replay
+from stream.commands.replaypositions import replay_group
 from stream.deadletters import encode_dead_letter
 from stream.errors import StreamError
 from stream.events import DeadLetter, Source
