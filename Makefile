@@ -12,10 +12,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz chaos check format schemas docs site lock bench bench-start clean
+.PHONY: help demo test fuzz chaos check format schemas docs site lock bench bench-start bench-latency clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/base.stamp ## Watch messages being labelled, on a broker of its own (ARGS="--messages 50")
 	@$(BIN)/emotion-stream demo $(ARGS)
@@ -65,6 +65,9 @@ bench: $(VENV)/dev.stamp $(VENV)/peers.stamp ## Measure the pipeline beside its 
 
 bench-start: $(VENV)/dev.stamp ## Seconds to the first label, and memory (ARGS="--rounds 9")
 	$(BIN)/python -m benchmarks.start $(ARGS)
+
+bench-latency: $(VENV)/dev.stamp ## Latency against offered load (ARGS="--loads 50 --seconds 60")
+	$(BIN)/python -m benchmarks.latency $(ARGS)
 
 clean: ## Remove the environment and everything that tools left
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

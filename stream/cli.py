@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "replay": Entry("stream.commands.replay", "replay", "Send dead letters back to the input topic."),
     "topics": Entry("stream.commands.topics", "topics", "Create, list and check the topics."),
     "broker": Entry("stream.commands.broker", "broker", "Run the embedded broker."),
+    "bench": Entry("stream.commands.bench", "bench", "Measure the model here, with your messages."),
     "settings": Entry("stream.commands.settings", "settings", "Print the settings in force."),
 }
 

@@ -54,7 +54,7 @@ def demo(
     from rich.console import Console
 
     from stream.demo import feed, session, view
-    from stream.demo.cluster import demo_cluster
+    from stream.scratch import scratch_cluster
 
     records = feed.take(feed.messages_of(input_file) if input_file else feed.own_messages(), messages)
     console = Console()
@@ -72,7 +72,8 @@ def demo(
             await session.until_stopped()
 
     told: list[view.Scene] = []
-    with demo_cluster(settings) as (in_force, broker):
+    settings = settings.model_copy(update={"include_text": True})
+    with scratch_cluster(settings, "demo") as (in_force, broker):
         plan = session.Plan(in_force, records, rate, broker, monitor, dashboard, started_at)
         scene = asyncio.run(session.run(plan, screen, linger))
     if not told:

@@ -1,65 +1,15 @@
-"""Monitor and dashboard of a demo: processes of their own, as everywhere, told by variables where to work.
+"""Monitor and dashboard of a demo: processes of their own, as everywhere.
 
 The demo goes on without them where they do not come up; ``Beside.problem`` then says why.
 """
 
-import asyncio
-import json
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
 
-from pydantic import SecretStr
-
+from stream.processes import Beside, beside
 from stream.settings import Settings
-from stream.sources import ENV_PREFIX, variable_name
-
-STOP_TIMEOUT_S: Final = 15.0
-START_TIMEOUT_S: Final = 20.0
-
-
-class Beside:
-    """A running command of ours."""
-
-    def __init__(self, process: asyncio.subprocess.Process, log_file: Path) -> None:
-        self._process = process
-        self._log_file = log_file
-
-    @property
-    def problem(self) -> str | None:
-        """Why it has ended, in one line; None while it runs."""
-        code = self._process.returncode
-        if code is None:
-            return None
-        lines = self._log_file.read_text(errors="replace").strip().splitlines()
-        return f"it ended with exit code {code}: {lines[-1] if lines else 'it said nothing'}"
-
-    async def address(self) -> str | None:
-        """The address that it says it serves, once it has; None where it ends or stays silent."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(START_TIMEOUT_S):
-                while self._process.returncode is None:
-                    lines = self._log_file.read_text(errors="replace").splitlines(keepends=True)
-                    for line in lines:
-                        if line.startswith("http://") and line.endswith("\n"):
-                            return line.strip()
-                    await asyncio.sleep(0.1)
-        return None
-
-    async def stop(self) -> None:
-        """End it, with time to write what it has to."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-        try:
-            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
 
 
 @asynccontextmanager
@@ -75,7 +25,7 @@ async def monitor_of(settings: Settings) -> AsyncIterator[Beside]:
                 "http_port": None,
             }
         )
-        async with _beside("monitor", settings, Path(folder)) as monitor:
+        async with beside("monitor", settings, Path(folder)) as monitor:
             yield monitor
 
 
@@ -89,52 +39,8 @@ async def dashboard_of(settings: Settings) -> AsyncIterator[tuple[Beside, str | 
         for port in (settings.dashboard_port, 0):
             ours = {"dashboard_port": port, "dashboard_host": "127.0.0.1", "http_port": None}
             chosen = settings.model_copy(update=ours)
-            async with _beside("dashboard", chosen, Path(folder)) as dashboard:
+            async with beside("dashboard", chosen, Path(folder)) as dashboard:
                 address = await dashboard.address()
                 if address is not None or port == 0:
                     yield dashboard, address
                     return
-
-
-@asynccontextmanager
-async def _beside(command: str, settings: Settings, folder: Path) -> AsyncIterator[Beside]:
-    log_file = folder / f"{command}.log"
-    with log_file.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "stream.cli", command),
-            env=_without_settings(os.environ) | environment_of(settings),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,  # where no settings file lies: all that counts is in the variables
-            # Ctrl-C is for the demo: the monitor must outlive what there is still to count.
-            start_new_session=True,
-        )
-    beside = Beside(process, log_file)
-    try:
-        yield beside
-    finally:
-        await beside.stop()
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Variables under which another process has the same settings; those at their default are left out."""
-    return {
-        variable_name(name): _as_variable(getattr(settings, name))
-        for name, field in Settings.model_fields.items()
-        if getattr(settings, name) != field.default
-    }
-
-
-def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith(ENV_PREFIX)}
-
-
-def _as_variable(value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if value is None:
-        return ""
-    if isinstance(value, Path):
-        return str(value.absolute())  # the other process has another working directory
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)

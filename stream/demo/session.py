@@ -23,11 +23,12 @@ from stream.classifier import load_classifier
 from stream.deadletters import decode_dead_letter
 from stream.demo.feed import Record, Sent, send_all
 from stream.demo.monitoring import MonitorView
-from stream.demo.processes import Beside, dashboard_of, monitor_of
+from stream.demo.processes import dashboard_of, monitor_of
 from stream.demo.tally import DeadLettered, Labelled, Outcome, Place, Tally
 from stream.demo.view import Scene, Screen
 from stream.kafka import connection
 from stream.metrics import Metrics
+from stream.processes import Beside
 from stream.settings import Settings
 from stream.topics import TopicNames
 

@@ -21,9 +21,9 @@ from stream.codec import to_json
 from stream.commands.topics import check
 from stream.dashboard.feed import Feed
 from stream.dashboard.reviewer import Reviewer
-from stream.demo.processes import environment_of
 from stream.monitor.app import running
 from stream.monitor.reviews import forget, review
+from stream.processes import environment_of
 from stream.rights import RIGHTS, Right
 from stream.settings import Settings
 from tests.records import Record, produce, read_committed_all

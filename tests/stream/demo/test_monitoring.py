@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from stream.demo.monitoring import MonitorView
-from stream.demo.processes import environment_of
 from stream.monitor.events import WindowCounter
+from stream.processes import environment_of
 from stream.settings import Settings, load_settings
 from tests.test_examples import alert
 

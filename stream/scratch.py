@@ -1,7 +1,7 @@
-"""Where the demo runs: on a broker of its own, or on a named cluster in topics of its own.
+"""A cluster to try things on: a broker of its own, or a named cluster in topics of its own.
 
-On a cluster, the names are new for each run and are deleted at the end, so that the demo's messages never
-mix with real ones, and two demos never with each other.
+On a cluster, the names are new for each run and are deleted at the end, so that what is tried never mixes
+with real messages, and two runs never with each other.
 """
 
 import asyncio
@@ -19,24 +19,20 @@ from stream.settings import Settings
 
 
 @contextlib.contextmanager
-def demo_cluster(settings: Settings) -> Iterator[tuple[Settings, str]]:
+def scratch_cluster(settings: Settings, purpose: str) -> Iterator[tuple[Settings, str]]:
     """Settings for one run, and the name by which people are told of the cluster.
 
     Raises:
         BrokerError: the embedded broker does not start; name a cluster instead.
     """
-    settings = settings.model_copy(
-        update={
-            "include_text": True,  # so that people can read along; in the demo's topics only
-            "author_key": settings.author_key or SecretStr(secrets.token_urlsafe(32)),
-        }
-    )
+    key = settings.author_key or SecretStr(secrets.token_urlsafe(32))
+    settings = settings.model_copy(update={"author_key": key})
     if not settings.bootstrap_servers:
         with EmbeddedBroker() as broker:
             address = broker.bootstrap_servers
             yield settings.model_copy(update={"bootstrap_servers": address}), f"embedded at {address}"
         return
-    name = f"emotion-demo-{secrets.token_hex(4)}"
+    name = f"emotion-{purpose}-{secrets.token_hex(4)}"
     names = {"input_topic": f"{name}-messages", "topic_prefix": name, "group_id": name}
     settings = settings.model_copy(update=names)
     try:
@@ -54,6 +50,6 @@ async def _delete_topics(settings: Settings, prefix: str) -> None:
                 await client.delete_topics(ours)
     except KafkaError as error:
         raise BrokerError(
-            f"the demo's topics could not be deleted ({error or type(error).__name__}): "
+            f"the topics of this run could not be deleted ({error or type(error).__name__}): "
             f"delete those named {prefix}* by hand"
         ) from error

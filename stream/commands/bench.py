@@ -1,0 +1,13 @@
+"""``emotion-stream bench``: what this machine makes of your messages."""
+
+import click
+
+from stream.commands.benchlatency import latency
+
+
+@click.group()
+def bench() -> None:
+    """Measure on this machine, with your own messages."""
+
+
+bench.add_command(latency)

@@ -1,0 +1,78 @@
+"""Latency against load: what is measured, and from when."""
+
+import asyncio
+import itertools
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from stream.bench.latency import Point, Work
+from stream.bench.openloop import Wire, due_times, offered
+from tests.stream.commands import run
+
+STALL_S = 0.3
+
+
+class Stalling:
+    """A producer that stands still at its first message; whatever it has sent is labelled at once."""
+
+    def __init__(self) -> None:
+        self.wire: Wire | None = None
+        self.sent = 0
+
+    async def send(self, _topic: str, value: bytes, **_where: Any) -> None:
+        if not self.sent:
+            await asyncio.sleep(STALL_S)
+        self.sent += 1
+        assert self.wire is not None
+        self.wire.labelled_at[orjson.loads(value)["id"]] = time.monotonic()
+
+
+async def test_a_message_that_is_sent_late_counts_from_when_it_was_due() -> None:
+    producer: Any = Stalling()
+    wire = producer.wire = Wire(producer, None, "messages", 4, ["a text"])
+    latencies = await offered(wire, [0.0, STALL_S / 3, 2 * STALL_S / 3], quiet_s=5.0)
+    assert latencies[0] >= STALL_S
+    assert latencies[1] >= STALL_S * 2 / 3 - 0.01
+    assert latencies[2] >= STALL_S / 3 - 0.01
+
+
+async def test_labels_that_do_not_come_end_the_measurement() -> None:
+    wire: Any = Wire(None, None, "messages", 4, ["a text"])  # type: ignore[arg-type]  # nothing is sent
+    with pytest.raises(TimeoutError, match="2 of 2 messages got no label"):
+        await wire.until_labelled(["m-0", "m-1"], quiet_s=0.05)
+
+
+def test_messages_are_due_at_random_moments_of_the_rate_that_was_asked_for() -> None:
+    times = due_times(50.0, 5000, seed=3)
+    assert times == sorted(times) == due_times(50.0, 5000, seed=3)
+    assert times[-1] == pytest.approx(100.0, rel=0.1)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert min(gaps) < 0.001 < 0.1 < max(gaps)
+
+
+def test_a_percentile_is_the_latency_that_so_many_messages_did_not_exceed() -> None:
+    point = Point(0.5, 10.0, tuple(n / 1000 for n in range(100, 0, -1)), Work(0, 0, 0, 0))
+    assert [point.percentile(percent) for percent in (1, 50, 99, 100)] == [0.001, 0.05, 0.099, 0.1]
+
+
+def test_the_command_measures_an_annotator_on_a_broker_of_its_own() -> None:
+    arguments = ["bench", "latency", "--model", "null", "--loads", "20", "--seconds", "1", "--burst", "200"]
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    report = orjson.loads(result.stdout)
+    (point,) = report["points"]
+    assert point["messages"] >= 200
+    assert 0 < point["p50_ms"] <= point["p95_ms"] <= point["p99_ms"]
+    assert point["messages_per_s"] == pytest.approx(report["capacity_messages_per_s"] / 5)
+    assert point["bound_ms"] >= 120
+    assert point["batch_ms"] > 0 < point["commit_ms"]
+
+
+@pytest.mark.parametrize("loads", ["", "ten", "0,50", "-1"])
+def test_loads_are_per_cents_above_zero(loads: str) -> None:
+    result = run("bench", "latency", "--loads", loads)
+    assert result.exit_code == 2
+    assert "name per cents above zero" in result.output
