@@ -9,28 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from model.contract import Logits
 from model.errors import MissingExtraError, ModelError
 from model.folder import SAFETENSORS_FILE
 from model.runtimes.distress import distress_row, widen
-from model.runtimes.padding import chunks, pad
 
 if TYPE_CHECKING:
     import torch
 
 PRECISIONS: Final = ("bf16", "fp16", "fp32")
+DEVICES: Final = ("cuda", "cpu")
 
-# On a GPU a batch must be wide to fill it, and 64k tokens of a 768-wide encoder stay under 2 GB. On a CPU
-# wide batches gain nothing and padding costs.
-MAX_BATCH_TOKENS: Final = {"cuda": 65_536, "cpu": 512}
-
-# Lengths are rounded up to a few values: tensor cores work in eights, and the allocator meets the same
-# shapes again and again.
-LENGTH_MULTIPLE: Final = {"cuda": 8, "cpu": 1}
+Layout = Literal["auto", "packed", "padded"]
 
 
 def cuda_is_available() -> bool:
@@ -43,9 +35,15 @@ def cuda_is_available() -> bool:
 
 
 class TorchRuntime:
-    """A Hugging Face sequence classifier in torch, on ``device`` ("cuda", "cuda:1", "cpu")."""
+    """A Hugging Face sequence classifier in torch, on ``device`` ("cuda", "cuda:1", "cpu").
 
-    def __init__(self, folder: Path, *, device: str, precision: str, pad_token_id: int) -> None:
+    ``layout`` says how windows of different lengths are laid out: "packed" end to end, without padding (on a
+    GPU in CUDA graphs), "padded" to rectangles, "auto" packed where network and device can do it.
+    """
+
+    def __init__(
+        self, folder: Path, *, device: str, precision: str, pad_token_id: int, layout: Layout = "auto"
+    ) -> None:
         try:
             import torch
             import transformers  # noqa: F401 - fail here, with the name of the extra, and not further down
@@ -53,47 +51,57 @@ class TorchRuntime:
             raise MissingExtraError(f"torch, which precision {precision} needs,", "gpu") from error
         self.device = device
         self.precision = precision
-        self._pad_token_id = pad_token_id
-        self._device = _device(device)
+        place = _device(device)
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
-        self._network = _load(folder).to(device=self._device, dtype=dtype)
-        has_distress = distress_row(folder / SAFETENSORS_FILE) is not None
-        self._outputs = int(self._network.config.num_labels) + has_distress
+        network = load_network(folder)
+        packed = None if layout == "padded" else _packed(network, place, dtype)
+        if packed is None and layout == "packed":
+            raise ModelError(f"{folder} cannot be packed on {device} in {precision}: use the padded layout")
+        self.layout: Layout = "padded" if packed is None else "packed"
+        outputs = int(network.classifier.out_features)
+        self._runner = packed or _padded(network, place, dtype, pad_token_id, outputs)
 
     def forward(self, windows: Sequence[Sequence[int]]) -> Logits:
-        """Logits, shape (windows, labels), in the order given; chunked by length.
+        """Logits, shape (windows, labels), in the order given."""
+        return self._runner.forward(windows)
 
-        Batches are queued on the GPU one after the other, the next padded while one runs; the logits come
-        back in one copy, which is the only wait.
-        """
-        import torch
 
-        kind = self._device.type
-        batches = chunks([len(w) for w in windows], MAX_BATCH_TOKENS[kind], LENGTH_MULTIPLE[kind])
-        if not batches:
-            return np.empty((0, self._outputs), dtype=np.float32)
-        with torch.inference_mode():
-            parts = [self._run([windows[row] for row in rows]) for rows in batches]
-            gathered = torch.cat(parts).float().cpu().numpy()
-        logits = np.empty_like(gathered)
-        logits[np.concatenate(batches)] = gathered
-        return logits
+class _Runner(Protocol):
+    def forward(self, windows: Sequence[Sequence[int]]) -> Logits: ...
 
-    def _run(self, windows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logits of one padded batch, on the device; does not wait for them."""
-        input_ids, attention_mask = pad(windows, self._pad_token_id, LENGTH_MULTIPLE[self._device.type])
-        # Without a mask, attention takes its fastest kernel.
-        mask = None if attention_mask.all() else self._moved(attention_mask)
-        logits: torch.Tensor = self._network(input_ids=self._moved(input_ids), attention_mask=mask).logits
-        return logits
 
-    def _moved(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
-        import torch
+def _padded(
+    network: Any, device: torch.device, dtype: torch.dtype, pad_token_id: int, outputs: int
+) -> _Runner:
+    from model.runtimes.eager import PaddedRunner
 
-        tensor = torch.from_numpy(array)
-        if self._device.type == "cuda":
-            return tensor.pin_memory().to(self._device, non_blocking=True)
-        return tensor
+    moved = network.to(device=device, dtype=dtype)
+    return PaddedRunner(moved, device=device, pad_token_id=pad_token_id, outputs=outputs)
+
+
+def _packed(network: Any, device: torch.device, dtype: torch.dtype) -> _Runner | None:
+    """The network without padding; None if it is no DistilBERT, or the GPU has no kernel for it."""
+    from model.runtimes.distilbert import (
+        PackedDistilBert,
+        attention_by_length,
+        can_be_packed,
+        varlen_attention,
+    )
+    from model.runtimes.eager import PackedRunner
+
+    if not can_be_packed(network):
+        return None
+    if device.type == "cpu":
+        return PackedRunner(
+            PackedDistilBert(network, device=device, dtype=dtype, attention=attention_by_length)
+        )
+    config = network.config
+    attention = varlen_attention(device, dtype, config.n_heads, config.dim // config.n_heads)
+    if attention is None:
+        return None
+    from model.runtimes.graphs import GraphRunner
+
+    return GraphRunner(PackedDistilBert(network, device=device, dtype=dtype, attention=attention))
 
 
 def _device(name: str) -> torch.device:
@@ -108,12 +116,12 @@ def _device(name: str) -> torch.device:
             f"device {name} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; "
             "use device cpu, or install a CUDA build of torch and its driver"
         )
-    if device.type not in MAX_BATCH_TOKENS:
+    if device.type not in DEVICES:
         raise ModelError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:N")
     return device
 
 
-def _load(folder: Path) -> Any:
+def load_network(folder: Path) -> Any:
     """The network in fp32 and evaluation mode; safetensors only, and with no weight missing."""
     from transformers import AutoModelForSequenceClassification
 
