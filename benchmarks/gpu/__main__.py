@@ -12,6 +12,8 @@ import contextlib
 import json
 import os
 import queue
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +39,13 @@ SHARES: Final = {
 }
 """The order of the parts, and the most that each may take of the time that is left when all have loaded."""
 
-LATE_S: Final = 15.0
+ENVIRONMENT: Final = {
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONFAULTHANDLER": "1",
+    "TOKENIZERS_PARALLELISM": "false",  # tokenizing has threads of the benchmark
+}
+
+LATE_S: Final = 20.0
 """What a part may still take to load when its turn comes."""
 
 LAST_LINES: Final = 4_000
@@ -64,7 +72,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"},
+            env=os.environ | ENVIRONMENT,
         )
         process = cls(part, popen, errors)
         threading.Thread(target=process._read, daemon=True).start()
@@ -73,15 +81,17 @@ class Process:
     def _read(self) -> None:
         assert self.popen.stdout is not None
         for line in self.popen.stdout:
-            try:
-                self.lines.put(json.loads(line))
-            except json.JSONDecodeError:  # a library that prints
-                continue
+            with contextlib.suppress(json.JSONDecodeError):  # a library that prints
+                if isinstance(values := json.loads(line), dict):
+                    self.lines.put(values)
         self.lines.put(None)
 
     def next(self, deadline: float) -> dict[str, Any] | None:
         """The next report; None when the process has ended, or raises ``queue.Empty`` at the deadline."""
-        return self.lines.get(timeout=max(0.01, deadline - time.monotonic()))
+        line = self.lines.get(timeout=max(0.01, deadline - time.monotonic()))
+        if line is None:
+            self.lines.put(None)  # it stays ended
+        return line
 
     def wait(self, deadline: float) -> bool:
         """Whether it says by then that it has loaded."""
@@ -95,8 +105,11 @@ class Process:
         self.popen.stdin.flush()
 
     def stop(self) -> str:
-        """End it; what it wrote to standard error."""
+        """End it; what it wrote to standard error: where it was, if it was still at work."""
         if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGABRT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(3)
             self.popen.kill()
         self.popen.wait()
         self.errors.seek(0)
@@ -177,6 +190,7 @@ def main() -> None:
         return
     began = time.monotonic()
     end = began + arguments.seconds
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     report = Report(arguments.out)
     parts = {part: Process.start(part, arguments) for part in SHARES if part != "workers"}
     workers = [Process.start("workers", arguments) for _ in range(arguments.workers)]
@@ -193,7 +207,7 @@ def main() -> None:
         else:
             run(parts[part], report, seconds, end)
     for process in [*parts.values(), *workers]:
-        process.stop()
+        process.popen.kill()
     print(f"written to {arguments.out}")
 
 
