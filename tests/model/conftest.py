@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from model.folder import WEIGHTS
@@ -16,6 +17,12 @@ FolderMaker = Callable[..., Path]
 # Examples are not timed: a busy machine is no defect.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Models this small only wait for each other's threads."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
