@@ -32,7 +32,8 @@ LANGUAGES: Final = 64
 class Labelled:
     """What the dashboard reads of a labelled message. Fields that later versions add may be missing.
 
-    ``heard_at`` is when we heard of it, or, of what was read back, when it was labelled.
+    ``heard_at`` is when we heard of it, or, of what was read back, when it was labelled. ``distress`` is None
+    where the model did not read the message, since its weights were not measured in that language.
     """
 
     id: str
@@ -43,7 +44,7 @@ class Labelled:
     label: str
     labels: tuple[str, ...]
     confidence: float
-    distress: float
+    distress: float | None
     level: str
     author: str | None
     channel: str | None
@@ -64,6 +65,7 @@ class Point(NamedTuple):
 @dataclass(slots=True)
 class _Minute:
     messages: int = 0
+    read: int = 0
     confidence: float = 0.0
     distressed: int = 0
 
@@ -72,6 +74,7 @@ def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelle
     """The event in a record's value; None where it is none. ``live``: we hear of it as it comes."""
     try:
         event = orjson.loads(value)
+        distress = event.get("distress") or {"score": None, "level": "none"}
         text, at, labelled_at = event.get("text"), _seconds(event["ts"]), _seconds(event["labelled_at"])
         return Labelled(
             id=str(event["id"])[:NAME_KEPT],
@@ -82,8 +85,8 @@ def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelle
             label=str(event["label"])[:WORD_KEPT],
             labels=tuple(str(label)[:WORD_KEPT] for label in (event.get("labels") or ())[:LABELS_KEPT]),
             confidence=float(event["confidence"]),
-            distress=float(event["distress"]["score"]),
-            level=str(event["distress"]["level"])[:WORD_KEPT],
+            distress=None if distress["score"] is None else float(distress["score"]),
+            level=str(distress["level"])[:WORD_KEPT],
             author=_text(event.get("author"), NAME_KEPT),
             channel=_text(event.get("channel"), NAME_KEPT),
             language=_text(event.get("language"), WORD_KEPT),
@@ -135,8 +138,8 @@ class Flow:
         self.recent.append(event)
         self._delays.append(event.delay_s)
         self._count(event)
-        if event.author is not None:
-            self._follow(event.author, event)
+        if event.author is not None and event.distress is not None:
+            self._follow(event.author, Point(event.at, event.distress, event.label, event.id))
 
     def rate(self, now: float, span_s: int) -> float:
         """Messages labelled a second, over the ``span_s`` whole seconds before ``now``."""
@@ -150,16 +153,16 @@ class Flow:
         return [one.messages if one else 0 for one in found]
 
     def confidence(self, now: float, minutes: int = 5) -> float | None:
-        """Mean confidence over the last minutes."""
+        """Mean confidence of the messages read in the last minutes."""
         spans = self._last(now, minutes)
-        messages = sum(one.messages for one in spans)
-        return sum(one.confidence for one in spans) / messages if messages else None
+        read = sum(one.read for one in spans)
+        return sum(one.confidence for one in spans) / read if read else None
 
     def distressed(self, now: float, minutes: int = 5) -> float | None:
-        """Share of messages with a distress level above none, over the last minutes."""
+        """Share of the messages read in the last minutes that have a distress level above none."""
         spans = self._last(now, minutes)
-        messages = sum(one.messages for one in spans)
-        return sum(one.distressed for one in spans) / messages if messages else None
+        read = sum(one.read for one in spans)
+        return sum(one.distressed for one in spans) / read if read else None
 
     def languages(self, now: float, minutes: int = 15) -> list[tuple[str, int]]:
         """Messages by language over the last minutes, the most frequent first."""
@@ -189,8 +192,10 @@ class Flow:
         self._seconds[second] = self._seconds.get(second, 0) + 1
         minute = self._minutes.setdefault(second // MINUTE_S, _Minute())
         minute.messages += 1
-        minute.confidence += event.confidence
-        minute.distressed += event.level != "none"
+        if event.distress is not None:
+            minute.read += 1
+            minute.confidence += event.confidence
+            minute.distressed += event.level != "none"
         if event.language is not None:
             counts = self._languages.setdefault(second // MINUTE_S, Counter())
             if event.language in counts or len(counts) < LANGUAGES:
@@ -203,11 +208,11 @@ class Flow:
             while len(kept) > most:
                 del kept[min(kept)]
 
-    def _follow(self, author: str, event: Labelled) -> None:
+    def _follow(self, author: str, point: Point) -> None:
         trail = self._trails.get(author)
         if trail is None:
             trail = self._trails[author] = deque(maxlen=AUTHOR_POINTS)
             if len(self._trails) > AUTHORS:
                 self._trails.popitem(last=False)
         self._trails.move_to_end(author)
-        trail.append(Point(event.at, event.distress, event.label, event.id))
+        trail.append(point)

@@ -1,7 +1,7 @@
 /** Charts, by Apache ECharts: made once an element, drawn anew with the data, the theme and the size. */
 
 import {colour, decal, LABELS} from "./labels.js";
-import {clock, percent} from "./dom.js";
+import {clock, clockToTheSecond, percent} from "./dom.js";
 
 const charts = new Map();
 
@@ -50,10 +50,10 @@ export function mixChart(mix, unit) {
   const base = frame();
   const rows = mix.windows, total = row => row.slice(1, 1 + LABELS.length).reduce((sum, one) => sum + one, 0);
   const value = (row, place) => unit === "count" ? row[1 + place] : total(row) ? row[1 + place] / total(row) : null;
-  const size = base.xAxis.axisLabel.fontSize;
+  const size = base.xAxis.axisLabel.fontSize, zoomed = rows.length > 12 && !document.documentElement.classList.contains("wall");
   return {
     ...base,
-    grid: {...base.grid, bottom: size * 3.4},
+    grid: {...base.grid, bottom: zoomed ? size * 3.4 : 4},
     legend: {show: false},
     tooltip: {
       ...base.tooltip,
@@ -63,12 +63,12 @@ export function mixChart(mix, unit) {
         return [`${clock(row[0])}   ${total(row)} messages`, ...lines.map(([label, count]) => `${label}  ${count}  (${percent(count / total(row))})`)].join("\n");
       },
     },
-    xAxis: {...base.xAxis, axisLabel: {...base.xAxis.axisLabel, alignMinLabel: "left", alignMaxLabel: "right"}, type: "category", data: rows.map(row => clock(row[0]))},
+    xAxis: {...base.xAxis, axisLabel: {...base.xAxis.axisLabel, ...(zoomed ? {alignMinLabel: "left", alignMaxLabel: "right"} : {})}, type: "category", data: rows.map(row => clock(row[0]))},
     yAxis: {...base.yAxis, type: "value", min: 0, max: unit === "count" ? null : 1, minInterval: unit === "count" ? 1 : 0,
       axisLabel: {...base.yAxis.axisLabel, formatter: unit === "count" ? null : share => percent(share)}},
     dataZoom: [
       {type: "inside", zoomOnMouseWheel: "ctrl"},
-      {type: "slider", height: size * 1.5, bottom: 4, showDetail: false, brushSelect: false, borderColor: colour("line"), fillerColor: colour("veil"),
+      {type: "slider", show: zoomed, height: size * 1.5, bottom: 4, showDetail: false, brushSelect: false, borderColor: colour("line"), fillerColor: colour("veil"),
         dataBackground: {lineStyle: {color: colour("line")}, areaStyle: {color: colour("line")}}, handleStyle: {color: colour("soft")}, moveHandleSize: 0},
     ],
     series: LABELS.map((label, place) => ({
@@ -82,9 +82,10 @@ export function mixChart(mix, unit) {
 const level = (name, at, type, token) => ({yAxis: at, name, lineStyle: {color: colour(token), type, width: 2},
   label: {formatter: name, position: "insideStartTop", color: colour(token), fontSize: Math.max(11, rem() * .8), fontWeight: 600, backgroundColor: colour("card"), padding: [1, 4], borderRadius: 3}});
 
-/** An author's messages by distress, their weighted mean, and the levels of the rule. */
-export function authorChart(picture) {
-  const base = frame();
+/** An author's messages by distress, their weighted mean, and the levels of the rule, in a chart of some width. */
+export function authorChart(picture, width) {
+  const base = frame(), times = picture.points.map(([at]) => at);
+  const time = Math.max(...times) - Math.min(...times) < 600 ? clockToTheSecond : clock;
   const lines = [level("alerts from here", picture.enter, "solid", "critical"), level("ends below", picture.leave, "dashed", "soft")];
   if (picture.baseline !== null) lines.push(level("usual", picture.baseline, "dotted", "accent"));
   return {
@@ -94,7 +95,8 @@ export function authorChart(picture) {
       if (found.seriesName === "last reading") return `${at}\nlast reading ${found.value[1].toFixed(2)}`;
       return found.seriesName === "mean" ? `${at}\nweighted mean ${found.value[1].toFixed(2)}` : `${at}\n${found.value[2]}, distress ${found.value[1].toFixed(2)}`;
     }},
-    xAxis: {...base.xAxis, type: "time", axisLabel: {...base.xAxis.axisLabel, formatter: at => clock(at / 1000)}},
+    xAxis: {...base.xAxis, type: "time", splitNumber: Math.max(2, Math.floor(width / (8 * base.yAxis.axisLabel.fontSize))),
+      axisLabel: {...base.xAxis.axisLabel, formatter: at => time(at / 1000)}},
     yAxis: {...base.yAxis, type: "value", min: 0, max: 1},
     series: [
       {name: "mean", type: "line", showSymbol: false, lineStyle: {width: 3, color: colour("ink")}, data: picture.mean.map(([at, mean]) => [at * 1000, mean]), z: 3},

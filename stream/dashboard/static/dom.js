@@ -33,9 +33,15 @@ export function name(text, most = 28) {
   return el("bdi", {class: "name", title: letters.length > most ? letters.slice(0, 300).join("") : undefined}, cut);
 }
 
-export const percent = (share, digits = 0) => share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`;
+export function percent(share, digits = 0) {
+  if (share === null || share === undefined) return "–";
+  const least = .5 * 10 ** -digits;
+  return 100 * share > 0 && 100 * share < least ? `<\u00a0${(2 * least).toFixed(digits)}\u00a0%` : `${(100 * share).toFixed(digits)}\u00a0%`;
+}
 
 export const clock = seconds => new Date(seconds * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
+
+export const clockToTheSecond = seconds => new Date(seconds * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23"});
 
 export function when(seconds) {
   const moment = new Date(seconds * 1000), today = new Date().toDateString() === moment.toDateString();
@@ -54,6 +60,8 @@ export function span(seconds) {
 
 export const number = value => value === null || value === undefined ? "–"
   : value.toLocaleString(undefined, {maximumFractionDigits: Math.abs(value) < 10 ? 1 : 0});
+
+export const several = (count, one, more = `${one}s`) => `${number(count)} ${count === 1 ? one : more}`;
 
 let toastTimer;
 export function toast(text, problem = false) {

@@ -1,6 +1,6 @@
 /** The view of who reviews: the queue by subject, one alert with its evidence, a verdict by mouse or key. */
 
-import {$, el, fill, name, number, percent, span, toast, when} from "./dom.js";
+import {$, el, fill, name, number, percent, several, span, toast, when} from "./dom.js";
 import {badge} from "./labels.js";
 import {authorChart, channelChart, clear, draw} from "./charts.js";
 import {ask} from "./server.js";
@@ -27,7 +27,7 @@ export function showQueue(next) {
   fill($("queue"), queue.groups.map(group => el("section", {class: "group", "data-kind": group.kind},
     el("h3", {}, about(group, 20), group.items.length > 1 && group.kind !== "cause" ? el("span", {class: "soft"}, ` ${group.items.length} alerts`) : null),
     group.items.map(one => line(one, group.kind === "cause")))), queue.groups_more ? el("p", {class: "soft"}, `and ${queue.groups_more} more groups: see emotion-stream alerts list`) : null,
-    queue.dropped ? el("p", {class: "soft"}, `${number(queue.dropped)} older alerts are too many to show: see emotion-stream alerts list`) : null);
+    queue.dropped ? el("p", {class: "soft"}, `Too many to show: ${several(queue.dropped, "older alert")}. See emotion-stream alerts list.`) : null);
   $("closed-box").hidden = !queue.closed.length;
   $("closed-box").firstElementChild.textContent = `Judged (${queue.closed.length + queue.closed_more})`;
   fill($("closed"), queue.closed.map(one => line(one)), queue.closed_more ? el("p", {class: "soft"}, `and ${queue.closed_more} more: see emotion-stream alerts list`) : null);
@@ -119,9 +119,9 @@ function show(alert) {
       fact("Since", when(alert.starts_at)),
       alert.latest ? fact(alert.standing === "resolved" ? "Ended at" : "Last reading", `${number2(alert.latest.score)}, ${when(alert.latest.at)}`) : null,
       fact("For", alert.recipients.length ? alert.recipients.join(", ") : "nobody named"),
-      fact("Rests on", `${number(alert.messages)} messages`),
+      fact("Rests on", several(alert.messages, "message")),
       alert.confidence === null ? null : fact("Mean confidence", alert.confidence.toFixed(2)),
-      alert.baseline_messages === null ? null : fact("Usual from", `${number(alert.baseline_messages)} messages`)),
+      alert.baseline_messages === null ? null : fact("Usual from", several(alert.baseline_messages, "message"))),
     pictureOf(alert),
     messagesOf(alert),
     el("div", {class: "verdict"},
@@ -172,7 +172,7 @@ const number2 = value => value === null ? "–" : value.toLocaleString(undefined
 
 function drawPicture(alert) {
   const box = $("picture"), {picture} = alert;
-  if (box) draw(box, () => picture.kind === "author" ? authorChart(picture) : channelChart(picture));
+  if (box) draw(box, () => picture.kind === "author" ? authorChart(picture, box.clientWidth) : channelChart(picture));
 }
 
 function messagesOf(alert) {

@@ -1,6 +1,6 @@
 /** The view of who watches: figures, label mix over time, channels unlike their usual, newest messages. */
 
-import {$, clock, el, fill, name, number, percent, span, when} from "./dom.js";
+import {$, clock, el, fill, name, number, percent, several, span, when} from "./dom.js";
 import {badge, known, LABELS} from "./labels.js";
 import {clear, draw, mixChart, sparkline} from "./charts.js";
 import {ask} from "./server.js";
@@ -43,7 +43,7 @@ export function showHealth(health) {
     figure("Written to labelled", health.delay_s ? span(health.delay_s[0]) : "–", health.delay_s ? `95 % within ${span(health.delay_s[1])}` : "no message yet"),
     figure("In distress", percent(health.distressed, 1), "of messages, 5 min"),
     figure("Mean confidence", health.confidence === null ? "–" : health.confidence.toFixed(2), "5 min"),
-    figure("Drift", health.drift === null ? "–" : health.drift.toFixed(2), health.drift === null ? "needs 500 messages an hour" : health.drift >= .25 ? "the mix has shifted" : health.drift >= .1 ? "moving" : "stable"),
+    figure("Drift", health.drift === null ? "–" : health.drift.toFixed(2), health.drift === null ? "too few messages yet" : health.drift >= .25 ? "the mix has shifted" : health.drift >= .1 ? "moving" : "stable"),
   );
   const inside = $("inside");
   if (!inside.childElementCount) {
@@ -61,8 +61,8 @@ export function showHealth(health) {
     el("h3", {}, "Partitions: last label"),
     el("ul", {class: "chips", "aria-label": "Age of the newest label of each partition"}, health.partitions.map(([place, at]) =>
       el("li", {"data-old": at !== null && health.at - at > 60 ? "yes" : null}, `${place}: ${at === null ? "none yet" : age(health.at - at)}`))),
-    health.skipped ? el("p", {class: "soft"}, `${number(health.skipped)} labels were passed over to keep up; the counters hold them.`) : null,
-    health.refused ? el("p", {class: "soft"}, `${number(health.refused)} records were not what their topic holds.`) : null,
+    health.skipped ? el("p", {class: "soft"}, `Passed over to keep up: ${several(health.skipped, "label")}; the counters hold them.`) : null,
+    health.refused ? el("p", {class: "soft"}, `Passed over for not being what their topic holds: ${several(health.refused, "record")}.`) : null,
   );
 }
 
@@ -99,10 +99,10 @@ function showTable() {
 }
 
 export function showChannels(channels) {
-  $("channels-known").textContent = channels.known ? `${number(channels.known)} channels${channels.dropped ? `, ${number(channels.dropped)} more are too many to show` : ""}` : "";
+  $("channels-known").textContent = channels.known ? `${several(channels.known, "channel")}${channels.dropped ? `, ${number(channels.dropped)} more are too many to show` : ""}` : "";
   $("changes-empty").hidden = channels.changes.length > 0;
   fill($("changes"), channels.changes.map(one => el("li", {}, el("button", {type: "button", class: "row", "data-channel": one.channel, onclick: pickChannel},
-    name(one.channel, 22), el("span", {class: "count"}, `${number(one.messages)} messages`),
+    name(one.channel, 22), el("span", {class: "count"}, several(one.messages, "message")),
     one.label === null ? el("span", {class: "soft what"}, "too little is known of its usual")
       : el("span", {class: "what"}, badge(one.label), ` ${one.label} `, el("b", {}, percent(one.share)), el("span", {class: "soft"}, ` usually ${percent(one.usual)}`),
         Math.abs(one.deviations) >= 2 ? el("span", {class: "turn"}, one.deviations > 0 ? " ▲ more" : " ▼ less") : null)))));

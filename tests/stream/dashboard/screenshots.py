@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from playwright.sync_api import Page, sync_playwright
 
 from stream.admin import create_topics
@@ -37,6 +38,13 @@ def _try(page: Page) -> None:
     page.wait_for_selector(".verdict-line")
 
 
+def _cause(page: Page) -> None:
+    page.click(".row.alert >> text=billing")
+    page.wait_for_selector("#picture canvas")
+    page.check("#together")
+    page.mouse.wheel(0, -9000)
+
+
 def _wall(page: Page) -> None:
     page.click("#wall")
 
@@ -45,6 +53,7 @@ Act = Callable[[Page], None]
 PICTURES: Final[tuple[tuple[str, str, tuple[int, int], str, Act | None], ...]] = (
     ("dashboard-watch", "watch", (1440, 1000), "light", None),
     ("dashboard-review", "review", (1440, 1150), "light", _alert),
+    ("dashboard-cause", "review", (1440, 1000), "light", _cause),
     ("dashboard-try", "try", (1440, 760), "light", _try),
     ("dashboard-wall", "watch", (1920, 1080), "dark", _wall),
     ("dashboard-phone", "review", (390, 1200), "dark", _alert),
@@ -56,6 +65,7 @@ async def _serve(address: list[str], ready: Event, stop: Event) -> None:
         settings = Settings(bootstrap_servers=broker.bootstrap_servers, partitions=4, dashboard_port=0)
         await create_topics(settings)
         await write(settings, whole(settings, datetime.now(UTC)))
+        await _leave_waiting(settings, 12)
         async with running(settings) as started:
             address.append(started.address)
             ready.set()
@@ -65,6 +75,16 @@ async def _serve(address: list[str], ready: Event, stop: Event) -> None:
                 labels = ("neutral", "joy", "anger", "neutral", "sadness", "love")
                 label, n = labels[now.second % len(labels)], 20_000 + int(now.timestamp() * 10) % 10_000
                 await write(settings, [of_event(settings, event(n, now, label, text=TEXTS[label]))])
+
+
+async def _leave_waiting(settings: Settings, messages: int) -> None:
+    """As if the annotators had so many messages before them."""
+    topic, servers = settings.input_topic, settings.bootstrap_servers
+    await write(settings, [(topic, b"key", b"{}")] * messages)
+    async with AIOKafkaConsumer(bootstrap_servers=servers, group_id=settings.group_id) as consumer:
+        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+        consumer.assign(partitions)
+        await consumer.commit(dict.fromkeys(partitions, 0))
 
 
 def _shoot(address: str, folder: Path) -> None:

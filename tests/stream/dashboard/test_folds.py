@@ -17,7 +17,7 @@ from stream.dashboard.flow import Flow, Labelled, labelled
 from stream.dashboard.history import ORDER, History
 from stream.dashboard.parts import Reach, channels, detail, health, log, mix, queue, recent, state_of
 from stream.dashboard.queue import Item, Queue, grouped, standing, urgency
-from stream.events import ALL_CHANNELS
+from stream.events import ALL_CHANNELS, EmotionEvent
 from stream.monitor.events import Alert, Review
 from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, review
 
@@ -71,6 +71,20 @@ def test_fields_that_later_versions_add_are_shown_and_may_be_missing() -> None:
     assert one(language="de", labels=["joy", "love"]).labels == ("joy", "love")
     assert recent(flow_of(one()))[0].keys() == {"at", "label", "confidence", "level", "channel"}
     assert recent(flow_of(one(language="de")))[0]["language"] == "de"
+
+
+def test_a_message_that_the_model_did_not_read_is_counted_and_shown_and_changes_no_mean() -> None:
+    """As the annotator publishes it in a language that the weights were not measured in."""
+    unread = EmotionEvent(
+        **event(1, NOON, "unknown", author="a", language="fi", windows=0)
+        | {"confidence": 0.0, "scores": None, "neutral": None, "distress": None}
+    )
+    taken = labelled(to_json(unread.model_dump()), 0, LATER, live=False)
+    assert taken is not None
+    flow, now = flow_of(one(0, author="a"), taken), NOON.timestamp() + 1
+    assert (flow.taken, flow.confidence(now), flow.distressed(now)) == (2, 0.93, 0)
+    assert [point.id for point in flow.trail("a")] == ["messages-0-0"]
+    assert {shown["label"] for shown in recent(flow)} == {"joy", "unknown"}
 
 
 def test_the_rate_is_of_whole_seconds_before_now() -> None:
