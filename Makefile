@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz chaos check format schemas docs site lock bench bench-start bench-latency clean
+.PHONY: help demo test fuzz chaos check format schemas docs site lock bench bench-model bench-start bench-latency clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ lock: $(VENV)/lock.stamp ## Pin what the images hold anew, with hashes, in deplo
 bench: $(VENV)/dev.stamp $(VENV)/peers.stamp ## Measure the pipeline beside its peers (ARGS="--rounds 1")
 	$(BIN)/python -m benchmarks.pipeline $(ARGS)
 
+bench-model: $(VENV)/dev.stamp $(VENV)/peers.stamp ## Measure the model beside other engines (ARGS="--rounds 1")
+	$(BIN)/python -m benchmarks.model $(ARGS)
+
 bench-start: $(VENV)/dev.stamp ## Seconds to the first label, and memory (ARGS="--rounds 9")
 	$(BIN)/python -m benchmarks.start $(ARGS)
 
@@ -82,9 +85,14 @@ $(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --quiet --editable .
 	@touch $@
 
-$(VENV)/peers.stamp: benchmarks/peers/requirements.txt
+# Peers' own packages come first; what they do not bring (torch, this project) comes from the development's.
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
+$(VENV)/peers.stamp: benchmarks/peers/requirements.txt | $(VENV)/dev.stamp
 	$(PYTHON) -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	echo "import site; site.addsitedir('$$($(BIN)/python $(SITE))')" \
+		> "$$($(VENV)/peers/bin/python $(SITE))/development.pth"
 	@touch $@
 
 $(VENV)/lock.stamp: | $(VENV)/bin/python

@@ -1,16 +1,17 @@
 """The one function by which the stream gets a model: from the shipped weights, a folder, or a fake."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs
 
 from model.contract import Model
 from model.errors import ModelError
 from model.fake import FakeClassifier, NullClassifier
-from model.folder import SHIPPED
+from model.folder import SHIPPED, WEIGHTS
 from model.runtimes.threads import usable_cores
 
-__all__ = ["BUILT_IN", "FAKE_OPTIONS", "load", "usable_cores"]
+__all__ = ["BUILT_IN", "FAKE_OPTIONS", "folder_of", "load", "usable_cores"]
 
 FAKE_OPTIONS: Final = ("delay_ms", "fail_on")
 BUILT_IN: Final = frozenset({"fake", "null", *SHIPPED})
@@ -49,6 +50,11 @@ def load(
     size = REMEMBER if remember is None else remember
     folder = SHIPPED.get(spec or "", spec)
     return EmotionClassifier.load(folder, device=device, precision=precision, threads=threads, remember=size)
+
+
+def folder_of(spec: str | None) -> Path:
+    """Where the weights lie that ``load`` would take; whether there are any is not looked at."""
+    return SHIPPED.get(spec or "", Path(spec or WEIGHTS))
 
 
 def _fake(options: Mapping[str, list[str]]) -> FakeClassifier:

@@ -29,6 +29,36 @@ def chunks(lengths: Sequence[int], max_tokens: int, multiple: int = 1) -> list[l
     return batches
 
 
+def cheapest(lengths: Sequence[int], max_tokens: int, batch_cost: int) -> list[list[int]]:
+    """Indices of the windows of each batch, so that the whole costs least; the dearest batch first.
+
+    A batch costs its padded tokens and ``batch_cost`` tokens beside them, for what a pass costs whatever is
+    in it: so a batch ends where the lengths change. ``max_tokens`` bounds it as it does for ``chunks``.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    ends = _cheapest_ends([lengths[index] for index in order], max_tokens, batch_cost)
+    batches = []
+    start = 0
+    while start < len(order):
+        batches.append(order[start : ends[start]])
+        start = ends[start]
+    return sorted(batches, key=lambda batch: len(batch) * lengths[batch[0]], reverse=True)
+
+
+def _cheapest_ends(descending: Sequence[int], max_tokens: int, batch_cost: int) -> list[int]:
+    """For each window, the end of the batch that begins with it; dynamic programming from the last window."""
+    count = len(descending)
+    costs = [0] * (count + 1)  # of all windows from this one on
+    ends = [0] * count
+    for start in range(count - 1, -1, -1):
+        longest = descending[start]
+        last = min(count, start + max(1, max_tokens // longest))
+        costs[start], ends[start] = min(
+            (longest * (end - start) + batch_cost + costs[end], end) for end in range(start + 1, last + 1)
+        )
+    return ends
+
+
 def even_share(tokens: int, workers: int, max_tokens: int) -> int:
     """The bound on a batch, at most ``max_tokens``, with which ``workers`` end together.
 

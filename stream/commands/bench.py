@@ -3,6 +3,7 @@
 import click
 
 from stream.commands.benchlatency import latency
+from stream.commands.benchmodel import model
 
 
 @click.group()
@@ -10,4 +11,5 @@ def bench() -> None:
     """Measure on this machine, with your own messages."""
 
 
+bench.add_command(model)
 bench.add_command(latency)

@@ -104,9 +104,11 @@ def write_int8_onnx(folder: Path, file: Path, revision: str) -> None:
     onnx.save(graph, file)
 
 
-def write_onnx(folder: Path, file: Path) -> None:
+def write_onnx(folder: Path, file: Path, *, every_token: bool = False) -> None:
     """The model in ``folder`` in float32: ``input_ids``, ``attention_mask`` (batch, sequence) to
     ``logits``.
+
+    ``every_token`` leaves in what the last block computes for tokens that nothing reads.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -125,7 +127,8 @@ def write_onnx(folder: Path, file: Path) -> None:
     ).eval()
     if row := distress_row(folder / SAFETENSORS_FILE):
         widen(model, row)
-    read_first_token_alone(model)
+    if not every_token:
+        read_first_token_alone(model)
     example = torch.ones((2, 9), dtype=torch.long)
     sizes = {0: "batch", 1: "sequence"}
     _quietly(

@@ -1,0 +1,107 @@
+"""``emotion-stream bench model``: the model on this machine, with your messages, beside other engines."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+import orjson
+from rich.console import Console
+
+from stream.commands.options import SettingsCommand, settings_options
+from stream.errors import InputFileError
+from stream.mapping import MessageMapping
+from stream.reading import Line, format_of, opened, read_lines
+from stream.settings import Settings
+from stream.text import text_to_read
+
+SHIPPED_TEXTS: Final = Path(__file__).parent.parent / "demo" / "messages.jsonl"
+
+
+@click.command(cls=SettingsCommand)
+@click.option(
+    "--texts",
+    "file",
+    type=click.Path(path_type=Path),
+    default=SHIPPED_TEXTS,
+    show_default="messages that ship",
+    help="Your messages: JSON lines, CSV or plain text.",
+)
+@click.option(
+    "--messages", type=click.IntRange(1), default=300, show_default=True, help="Of the file, at most."
+)
+@click.option(
+    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="The engines take turns."
+)
+@click.option(
+    "--engine",
+    "keys",
+    multiple=True,
+    metavar="NAME",
+    help="auto, int8, fp32, bf16, pipeline-1, pipeline-32 or pipeline-32-sorted; may be repeated. "
+    "[default: auto, fp32 and the pipelines]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@settings_options("model", "device", "threads", "text_parts", "max_message_bytes", "mapping")
+def model(
+    settings: Settings, file: Path, messages: int, rounds: int, keys: tuple[str, ...], as_json: bool
+) -> None:
+    """Messages a second, processor time, memory and labels of the model, beside transformers.pipeline.
+
+    fp32, bf16 and the pipelines need the extra gpu (torch, transformers); without it they are named as not
+    measured. Each engine runs in a process of its own; the labels of all are held against fp32.
+    """
+    from stream.bench.engines import DEFAULT, TITLES, engine
+    from stream.bench.report import Report
+    from stream.bench.rounds import measure
+
+    for key in keys:
+        if key not in TITLES:
+            raise click.BadParameter(f"{key!r}: there are {', '.join(TITLES)}", param_hint="--engine")
+    texts = texts_of(file, messages, settings)
+    engines = [
+        engine(key, model=settings.model, device=settings.device, threads=settings.threads)
+        for key in dict.fromkeys(keys or DEFAULT)
+    ]
+    console = Console(highlight=False)
+    with Console(stderr=True).status("starting") as status:
+        measured = measure(engines, texts, rounds, tell=status.update)
+    report = Report(measured, len(texts), mean_tokens(texts, settings), rounds)
+    if as_json:
+        click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    else:
+        report.show(console)
+    if not any(entry.runs for entry in measured):
+        raise click.exceptions.Exit(1)
+
+
+def texts_of(file: Path, most: int, settings: Settings) -> list[str]:
+    """Different texts of a file as the model reads them, at most ``most``, drawn by chance, always the same.
+
+    Raises:
+        InputFileError: the file holds none.
+    """
+    with opened(file) as lines:
+        read = [
+            text_to_read(line.message.text, settings.text_parts)
+            for line in read_lines(
+                lines,
+                format_of(file),
+                max_bytes=settings.max_message_bytes,
+                mapping=MessageMapping.of(settings),
+            )
+            if isinstance(line, Line)
+        ]
+    texts = list(dict.fromkeys(text for text in read if text))
+    if not texts:
+        raise InputFileError(f"{file}: no messages in it: emotion-stream classify {file} says why")
+    return random.Random(0).sample(texts, min(most, len(texts)))
+
+
+def mean_tokens(texts: Sequence[str], settings: Settings) -> float:
+    """Tokens a text, as the model of the settings counts them."""
+    from model.loading import load
+
+    encoded = load(settings.model, device="cpu", precision="auto").tokenize(texts)
+    return sum(one.tokens for one in encoded) / len(texts)
