@@ -2,6 +2,6 @@
 
     poll ─► admit ─► tokenize ─► batcher ─► infer ─► ledger ─► publish (one transaction a partition)
 
-``app`` is the process, ``pipeline`` the wiring of one membership in the consumer group; ``batcher``,
-``ledger``, ``partition`` and ``outcomes`` are pure.
+``process`` is the process, ``app`` what goes on in it, ``pipeline`` the wiring of one membership in the
+consumer group; ``batcher``, ``ledger``, ``partition`` and ``outcomes`` are pure.
 """

@@ -1,6 +1,4 @@
-"""The annotator as a process: model, metrics, watchdog, and memberships in the group one after the other.
-
-    emotion-stream annotate --bootstrap-servers broker:9092
+"""The annotator: model, metrics, watchdog, and memberships in the group one after the other.
 
 A membership (``pipeline``) ends when it is stopped or when its publishing broke. After a fencing or a
 broker failure the next one joins the group anew, which starts over from what Kafka says is committed.
@@ -8,29 +6,26 @@ broker failure the next one joins the group anew, which starts over from what Ka
 
 import asyncio
 import contextlib
-import gc
-import os
-import signal
-import sys
 import time
 from collections.abc import Coroutine
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from model.contract import Model
 from stream.admin import batch_limits
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
 from stream.annotate.cluster import check_cluster
+from stream.annotate.drained import until_drained
 from stream.annotate.inputtopics import Incarnations, InputTopics, TopicsChangedError
-from stream.annotate.models import Models, ready_model, ready_shadow
+from stream.annotate.lag import Lag
+from stream.annotate.models import Models
 from stream.annotate.optouts import following
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.pipeline import Pipeline
-from stream.annotate.progress import Place, Progress
+from stream.annotate.progress import Progress
 from stream.annotate.publish import OpenPublisher, publishers
 from stream.annotate.shadow import Shadow
 from stream.annotate.tracing import open_tracing
@@ -40,7 +35,7 @@ from stream.codec import JSON_VALUES
 from stream.errors import BrokerError, StalledError, StreamError
 from stream.inputs import Inputs
 from stream.kafka import connection, stop_consumer
-from stream.lastresort import LastResort, stop_limit_s
+from stream.lastresort import LastResort
 from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
 from stream.metrics import Metrics
@@ -61,10 +56,6 @@ _OBSERVE_S = 0.5
 _LOOK_TIMEOUT_S = 3.0
 _METADATA_MAX_AGE_MS = 3_000
 _REJOIN_S = (0.5, 1.0, 2.0, 5.0)
-_GARBAGE_THRESHOLD = 50_000
-"""Objects made before the collector looks for cycles. Thousands of messages are in flight and none of them is
-garbage: with the interpreter's 700 the looking is a tenth of all processor time but the model's.
-"""
 
 
 class Annotator:
@@ -93,7 +84,7 @@ class Annotator:
         self._pipeline: Pipeline | None = None
         self._inputs = Inputs.of(settings)
         self._input: InputTopics | None = None
-        self._measured: set[Place] = set()
+        self._lag = Lag(self.progress, self.metrics)
         self._pseudonyms = Pseudonyms(
             settings.author_key.get_secret_value().encode() if settings.author_key else None,
             author_case=settings.author_case,
@@ -317,6 +308,13 @@ class Annotator:
             changed.cancel()
             drain.cancel()
 
+    async def _stop_when_drained(
+        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, places: list[TopicPartition]
+    ) -> None:
+        if self._settings.drain:
+            await until_drained(pipeline, consumer, places)
+            self.stop()
+
     def _context(
         self,
         consumer: AIOKafkaConsumer,
@@ -379,7 +377,7 @@ class Annotator:
                 self.progress.polled(time.monotonic())
             self._reload_optout()
             if self._pipeline is not None:
-                await self._observe_lag(self._pipeline)
+                await self._lag.observe(self._pipeline)
             if reason := self.unhealthy():
                 raise StalledError(f"{reason} (stall_timeout_s): ending, so that a supervisor can restart us")
 
@@ -392,50 +390,6 @@ class Annotator:
         self.metrics.optout_held.set(self._optout.held)
         self.metrics.optout_refused.set(bool(self._optout.problem or self._optout.topic_problem))
 
-    async def _observe_lag(self, pipeline: Pipeline) -> None:
-        now_ms = time.time() * 1000
-        for tp, partition in list(pipeline.partitions.items()):
-            with contextlib.suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(_OBSERVE_S):
-                    known = await partition.lag(now_ms)
-                if known is None or pipeline.partitions.get(tp) is not partition:
-                    continue
-                lag, age_s = known
-                self.progress.observed(time.monotonic(), tp, lag)
-                if partition.held and not partition.ledger:  # the registry is away; readiness says so
-                    self.progress.excused(time.monotonic(), tp)
-                self.metrics.lag_messages.labels(*tp).set(lag)
-                self.metrics.lag_seconds.labels(*tp).set(age_s)
-        for place in self.progress.lag_messages:
-            self.metrics.standstill.labels(*place).set(self.progress.still_s(time.monotonic(), place))
-        for gone in self._measured - self.progress.lag_messages.keys():
-            self.metrics.lag_messages.remove(*gone)
-            self.metrics.lag_seconds.remove(*gone)
-            self.metrics.standstill.remove(*gone)
-        self._measured = set(self.progress.lag_messages)
-        self.metrics.in_flight.set(pipeline.in_flight)
-
-    async def _stop_when_drained(
-        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, places: list[TopicPartition]
-    ) -> None:
-        """With ``drain``: stop once the whole group has finished what was there at the start."""
-        if not self._settings.drain:
-            return
-        ends = await consumer.end_offsets(places)
-        while places:
-            await asyncio.sleep(_OBSERVE_S)
-            places = [tp for tp in places if not await self._finished(pipeline, consumer, tp, ends[tp])]
-        self.stop()
-
-    async def _finished(
-        self, pipeline: Pipeline, consumer: AIOKafkaConsumer, tp: TopicPartition, end: int
-    ) -> bool:
-        partition = pipeline.partitions.get(tp)
-        if partition is not None and partition.state.admits:
-            # The position passes transaction markers, which nobody commits.
-            return not partition.ledger and not partition.held and await consumer.position(tp) >= end
-        return end == 0 or (await consumer.committed(tp) or 0) >= end
-
 
 def _decisive(raised: BaseException) -> BaseException:
     """Of what went wrong together, the error that decides what is done: one that ends us, else the first."""
@@ -443,47 +397,3 @@ def _decisive(raised: BaseException) -> BaseException:
         return raised
     leaves = [_decisive(error) for error in raised.exceptions]
     return next((error for error in leaves if isinstance(error, StreamError)), leaves[0])
-
-
-def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, annotator: Annotator) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        loop.remove_reader(sys.stdin.fileno())
-        _log.warning("whoever watched over this worker has gone: it ends too")
-        annotator.stop()
-
-
-def _described(model: Model) -> dict[str, object]:
-    info = model.info
-    return {
-        "name": info.name,
-        "revision": info.revision,
-        "device": info.device,
-        "precision": info.precision,
-        "verified": info.verified,
-    }
-
-
-async def run(settings: Settings, *, supervised: bool = False) -> None:
-    """The process: load and warm the model, label until SIGTERM or SIGINT, then drain.
-
-    SIGHUP loads the model anew and exchanges it while messages flow. ``supervised``: the end of standard
-    input is the end of whoever watches over it, and stops it too.
-    """
-    gc.set_threshold(_GARBAGE_THRESHOLD)
-    connection(settings)  # a cluster that is not named is better said before the model is loaded
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
-    model = await asyncio.to_thread(ready_model, settings)
-    _log.info("model loaded", **_described(model))
-    shadow = await asyncio.to_thread(ready_shadow, settings)
-    if shadow is not None:
-        _log.info("shadow model loaded", **_described(shadow))
-    last_resort = LastResort(stop_limit_s(settings.revoke_timeout_s))
-    annotator = Annotator(settings, model, shadow=shadow, last_resort=last_resort)
-    del model, shadow  # what is exchanged is to be forgotten
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, annotator.stop)
-    loop.add_signal_handler(signal.SIGHUP, annotator.reload_model)
-    if supervised:
-        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, loop, annotator)
-    await annotator.run()

@@ -37,7 +37,7 @@ def annotate(settings: Settings, check: bool, worker: int | None) -> None:
     elif worker is None and is_shared(settings):
         sys.exit(asyncio.run(_supervise(settings)))
     else:
-        from stream.annotate.app import run
+        from stream.annotate.process import run
 
         if worker is not None:
             structlog.contextvars.bind_contextvars(worker=worker)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from stream import admin
+from stream import adminclient, visibility
 from stream.admin import (
     add_partitions,
     check_topics,
@@ -119,10 +119,10 @@ async def test_topics_that_a_broker_does_not_tell_of_in_time_are_named(
 ) -> None:
     settings = await topics(partitions=2)
     async with connected(settings) as client:
-        monkeypatch.setattr(admin, "TIMEOUT_S", 0.2)
-        await admin._until_visible(client, {settings.input_topic: 2})
+        monkeypatch.setattr(visibility, "TIMEOUT_S", 0.2)
+        await visibility.until_visible(client, {settings.input_topic: 2})
         with pytest.raises(TopicError, match=f"not yet known .*: {settings.input_topic}, nowhere: wait"):
-            await admin._until_visible(client, {settings.input_topic: 3, "nowhere": 0})
+            await visibility.until_visible(client, {settings.input_topic: 3, "nowhere": 0})
 
 
 async def test_check_gives_the_partitions_of_topics_that_exist(topics: Topics) -> None:
@@ -163,7 +163,7 @@ async def test_an_unreachable_broker_is_one_line_and_nothing_in_the_log(
 def test_looks_that_overlap_give_the_log_back_when_the_last_one_ends() -> None:
     logger = logging.getLogger("aiokafka")
     before = (logger.propagate, logger.level)
-    first, second = admin._reasons_instead_of_logs(), admin._reasons_instead_of_logs()
+    first, second = adminclient._reasons_instead_of_logs(), adminclient._reasons_instead_of_logs()
     first.__enter__()
     heard = second.__enter__()
     first.__exit__(None, None, None)
@@ -174,7 +174,7 @@ def test_looks_that_overlap_give_the_log_back_when_the_last_one_ends() -> None:
 
 
 async def test_a_broker_that_accepts_and_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.admin.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("stream.adminclient.TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = Settings(bootstrap_servers=f"127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(BrokerError, match="no Kafka broker answers"):

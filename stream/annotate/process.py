@@ -1,0 +1,67 @@
+"""The annotator's process: its model, its signals, and whoever watches over it."""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+
+import structlog
+
+from model.contract import Model
+from stream.annotate.app import Annotator
+from stream.annotate.models import ready_model, ready_shadow
+from stream.kafka import connection
+from stream.lastresort import LastResort, stop_limit_s
+from stream.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_GARBAGE_THRESHOLD = 50_000
+"""Objects made before the collector looks for cycles. Thousands of messages are in flight and none of them is
+garbage: with the interpreter's 700 the looking is a tenth of all processor time but the model's.
+"""
+
+
+def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, annotator: Annotator) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        loop.remove_reader(sys.stdin.fileno())
+        _log.warning("whoever watched over this worker has gone: it ends too")
+        annotator.stop()
+
+
+def _described(model: Model) -> dict[str, object]:
+    info = model.info
+    return {
+        "name": info.name,
+        "revision": info.revision,
+        "device": info.device,
+        "precision": info.precision,
+        "verified": info.verified,
+    }
+
+
+async def run(settings: Settings, *, supervised: bool = False) -> None:
+    """The process: load and warm the model, label until SIGTERM or SIGINT, then drain.
+
+    SIGHUP loads the model anew and exchanges it while messages flow. ``supervised``: the end of standard
+    input is the end of whoever watches over it, and stops it too.
+    """
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+    connection(settings)  # a cluster that is not named is better said before the model is loaded
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
+    model = await asyncio.to_thread(ready_model, settings)
+    _log.info("model loaded", **_described(model))
+    shadow = await asyncio.to_thread(ready_shadow, settings)
+    if shadow is not None:
+        _log.info("shadow model loaded", **_described(shadow))
+    last_resort = LastResort(stop_limit_s(settings.revoke_timeout_s))
+    annotator = Annotator(settings, model, shadow=shadow, last_resort=last_resort)
+    del model, shadow  # what is exchanged is to be forgotten
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, annotator.stop)
+    loop.add_signal_handler(signal.SIGHUP, annotator.reload_model)
+    if supervised:
+        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, loop, annotator)
+    await annotator.run()
