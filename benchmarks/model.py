@@ -19,7 +19,6 @@ from rich.console import Console
 
 from benchmarks.engines import graphs
 from benchmarks.messages import messages
-from benchmarks.pipeline import PEER_PYTHON
 from benchmarks.plots import draw_engines, draw_growth
 from model.classifier import EmotionClassifier
 from model.folder import ModelFolder
@@ -29,6 +28,8 @@ from model.runtimes.padding import cheapest
 from stream.bench.engines import TITLES, engine
 from stream.bench.report import Report
 from stream.bench.rounds import Engine, measure, process_of
+
+PEER_PYTHON: Final = Path(__file__).parent.parent / ".venv" / "peers" / "bin" / "python"
 
 STREAM_BATCH_TOKENS: Final = 4096
 """What the annotator puts into a batch (setting ``max_batch_tokens``)."""

@@ -6,11 +6,10 @@ is the process of one of them; see ``stream.bench.process``. All tell the label 
 without the decision rule, which ``transformers.pipeline`` has not.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
-
-import orjson
 
 from model.contract import Emotion, Model
 from model.loading import folder_of, load, usable_cores
@@ -39,7 +38,7 @@ DEFAULT: Final = ("auto", "fp32", "pipeline-1", "pipeline-32", "pipeline-32-sort
 
 def engine(key: str, *, model: str | None, device: str, threads: int) -> Engine:
     """The engine of a key of ``TITLES``."""
-    wanted = orjson.dumps({"key": key, "model": model, "device": device, "threads": threads}).decode()
+    wanted = json.dumps({"key": key, "model": model, "device": device, "threads": threads})
     return Engine(key, TITLES[key], (sys.executable, "-m", __name__, wanted))
 
 
@@ -87,4 +86,4 @@ def _pipeline(folder: str, device: str, threads: int, batch_size: int, *, by_len
 
 
 if __name__ == "__main__":
-    serve(lambda: load_engine(**orjson.loads(sys.argv[1])))
+    serve(lambda: load_engine(**json.loads(sys.argv[1])))

@@ -4,14 +4,13 @@ A line of JSON in, a list of texts; a line of JSON out, their labels and what th
 the engine up. What libraries print goes to stderr.
 """
 
+import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 Labeller = Callable[[Sequence[str]], list[str]]
 """Texts to the label that the model gives most, in order."""
@@ -23,7 +22,7 @@ def serve(load: Callable[[], Labeller]) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def answer(**fields: Any) -> None:
-        answers.write(orjson.dumps(fields) + b"\n")
+        answers.write(json.dumps(fields).encode() + b"\n")
         answers.flush()
 
     try:
@@ -32,7 +31,7 @@ def serve(load: Callable[[], Labeller]) -> None:
         answer(failure=(str(error).strip().splitlines() or [type(error).__name__])[0])
         return
     for line in sys.stdin.buffer:
-        texts = orjson.loads(line)
+        texts = json.loads(line)
         wall, cpu = time.perf_counter(), time.process_time()
         labels = label(texts)
         answer(

@@ -4,14 +4,13 @@ In turn, so that a machine that grows slower or busier does so for all of them; 
 disturbed round does not decide.
 """
 
+import json
 import statistics
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
-
-import orjson
 
 WARM_UP_TEXTS: Final = 32
 
@@ -95,7 +94,11 @@ def measure(
         processes = {}
         for entry in measured:
             tell(f"loading {entry.engine.title}")
-            processes[entry.engine.key] = started.enter_context(process_of(entry.engine))
+            try:
+                processes[entry.engine.key] = started.enter_context(process_of(entry.engine))
+            except OSError as error:
+                entry.failure = f"{entry.engine.command[0]} cannot be started ({error.strerror})"
+                continue
             _attempt(entry, processes[entry.engine.key], texts[:WARM_UP_TEXTS])
             entry.runs.clear()
         for number in range(rounds):
@@ -124,14 +127,14 @@ class EngineProcess:
     def label(self, texts: Sequence[str]) -> Run:
         """Raises ``EngineError`` with one line."""
         try:
-            self._requests.write(orjson.dumps(list(texts)) + b"\n")
+            self._requests.write(json.dumps(list(texts)).encode() + b"\n")
             self._requests.flush()
         except BrokenPipeError:
             pass  # it said why before it ended
         line = self._answers.readline()
         if not line:
             raise EngineError("its process ended by itself")
-        answer: dict[str, Any] = orjson.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         if "failure" in answer:
             raise EngineError(answer["failure"])
         return Run(**answer)

@@ -52,10 +52,12 @@ def tiny_labels() -> list[Engine]:
 def test_an_engine_that_fails_says_why_and_the_others_go_on(tiny_labels: list[Engine]) -> None:
     broken = of_python("broken", "from stream.bench.process import serve; serve(lambda: 1 / 0)")
     dead = of_python("dead", "pass")
-    first, second, third = measure([broken, tiny_labels[0], dead], TEXTS, rounds=2)
+    missing = Engine("missing", "missing", ("/nowhere/python",))
+    first, second, third, fourth = measure([broken, tiny_labels[0], dead, missing], TEXTS, rounds=2)
     assert (first.failure, first.runs) == ("division by zero", [])
     assert (second.failure, len(second.runs)) == (None, 2)
     assert third.failure == "its process ended by itself"
+    assert fourth.failure == "/nowhere/python cannot be started (No such file or directory)"
 
 
 @pytest.mark.parametrize(
