@@ -369,7 +369,7 @@ def test_the_cpu_image_carries_neither_training_nor_what_only_torch_reads() -> N
     [removed] = re.findall(r"site-packages/(model/\S+)", stages["build-cpu"])
     assert (ROOT / removed).name == SAFETENSORS_FILE
     assert (ROOT / removed).is_file()
-    assert "site-packages/model" not in stages["build"] + stages["build-gpu"]
+    assert "site-packages/model" not in stages["build"] + stages["installed"] + stages["build-gpu"]
 
 
 def test_the_configuration_of_kubernetes_is_valid() -> None:

@@ -63,12 +63,15 @@ def test_the_cpu_image_holds_no_torch() -> None:
 
 def test_images_are_made_of_what_is_pinned_and_carry_a_bill_of_materials() -> None:
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-    installs = re.findall(r"pip (?:--python \S+ )?install\s+([^&\n]*)", text)
-    assert len(installs) == 5
+    installs = re.findall(r"(?:/pip install|\$INSTALL)\s+([^&\n]*)", text)
+    assert len(installs) == 4
     for arguments in installs:
         assert "--require-hashes" in arguments or "--no-deps --no-index" in arguments
     stages = {stage.split("\n")[0].split(" AS ")[1]: stage for stage in text.split("\nFROM ")[1:]}
+    assert "--requirement cpu.txt" in stages["installed"]
+    assert "--requirement gpu.txt" in stages["build-gpu"]
+    assert pinned("cpu.txt").items() <= pinned("gpu.txt").items()
+    assert re.search(r'LIST="\S+/cyclonedx-py environment ', stages["installed"])
     for target in ("cpu", "gpu"):
-        assert f"--requirement {target}.txt" in stages[f"build-{target}"]
-        assert "cyclonedx-py environment" in stages[f"build-{target}"]
+        assert "$LIST --output-file /opt/emotion-stream/sbom.cdx.json" in stages[f"build-{target}"]
         assert f"COPY --from=build-{target} /opt/emotion-stream" in stages[target]
