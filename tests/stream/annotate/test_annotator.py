@@ -25,6 +25,7 @@ from stream.privacy import Pseudonyms
 from stream.settings import Settings
 from tests.conftest import MakeSettings, Topics
 from tests.records import Record, produce, read_committed_all, read_committed_until
+from tests.test_deploy import asked, served
 
 
 def message(text: str, **fields: object) -> bytes:
@@ -380,7 +381,9 @@ async def test_health_and_metrics_are_served(topics: Topics) -> None:
             async with session.get(f"http://127.0.0.1:{ports[0]}/{path}") as answer:
                 assert (answer.status, await answer.json()) == (200, {"status": "ok"})
         async with session.get(f"http://127.0.0.1:{ports[0]}/metrics") as answer:
-            assert 'emotion_model_info{device="cpu",name="fake"' in await answer.text()
+            metrics = await answer.text()
+        assert 'emotion_model_info{device="cpu",name="fake"' in metrics
+        assert asked("annotator") <= served(metrics)
 
 
 async def test_missing_topics_are_said_in_one_line(make_settings: MakeSettings) -> None:

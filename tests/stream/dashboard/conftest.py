@@ -35,6 +35,7 @@ class Stage:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
     address: str = ""
     _broker: EmbeddedBroker | None = None
     _dashboard: subprocess.Popen[str] | None = None
@@ -61,6 +62,7 @@ class Stage:
             "EMOTION_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.port}",
             "EMOTION_MODEL": "fake",
             "EMOTION_DASHBOARD_PORT": "0",
+            "EMOTION_HTTP_PORT": str(self.http_port),
             "PYTHONPATH": str(ROOT),
         }
         self._dashboard = subprocess.Popen(

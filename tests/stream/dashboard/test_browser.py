@@ -3,6 +3,7 @@
 One broker and one dashboard for all, so the tests come in an order: what is written stays.
 """
 
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.stream.dashboard.scene import (
     of_event,
     whole,
 )
+from tests.test_deploy import asked, served
 
 Visit = Callable[..., Any]
 
@@ -42,6 +44,11 @@ def test_an_empty_stream_says_what_is_missing(visit: Visit) -> None:
     assert "No message has been labelled" in page.inner_text("#banner")
     page.click("text=Review")
     assert page.inner_text("#queue-empty") == "Nothing waits for you."
+
+
+def test_it_serves_the_metrics_that_rules_and_dashboards_ask_of_it(stage: Stage) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{stage.http_port}/metrics", timeout=10) as answer:
+        assert asked("dashboard") <= served(answer.read().decode())
 
 
 def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, stage: Stage) -> None:

@@ -17,6 +17,7 @@ from tests.records import produce
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.test_app import delta_record, two_channels
 from tests.stream.monitor.test_delivery import eventually, send, story, with_rules
+from tests.test_deploy import asked, served
 
 
 async def get(started: Running, path: str) -> tuple[int, Any]:
@@ -60,6 +61,7 @@ async def test_the_web_server_shows_counters_alerts_health_and_metrics(
         assert (await get(started, "/api/counters?window_s=x"))[0] == 400
         metrics = (await get(started, "/metrics"))[1]
         assert "emotion_monitor_deltas_total 10.0" in metrics
+        assert asked("monitor") <= served(metrics)
         assert "author-a" not in metrics
 
 
