@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from compose_spec import PyCompose
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
 
@@ -238,6 +239,14 @@ def test_settings_that_files_name_exist(path: Path) -> None:
     assert settings_named(path) <= set(Settings.model_fields)
 
 
+def test_the_compose_file_is_one() -> None:
+    """By the Compose specification, which takes no field that it does not know."""
+    [compose] = documents(DEPLOY / "compose.yaml")
+    PyCompose.from_yaml(yaml.safe_dump(compose))
+    with pytest.raises(ValueError, match="readonly"):
+        PyCompose.from_yaml(yaml.safe_dump(compose | {"services": {"monitor": {"readonly": True}}}))
+
+
 def test_programs_are_commands() -> None:
     for name, pod in pods().items():
         for container in pod["containers"]:
@@ -407,6 +416,18 @@ def test_promtool_accepts_the_rules(arguments: tuple[str, ...]) -> None:
     checked = subprocess.run(
         [promtool, *arguments], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
     )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_promtool_can_read_every_query_of_the_dashboards(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not on PATH: install Prometheus to check the queries")
+    texts = [query.replace("$__rate_interval", "5m") for query in queries()]
+    rules = [{"record": f"query:{number}", "expr": text} for number, text in enumerate(texts)]
+    file = tmp_path / "queries.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}), encoding="utf-8")
+    checked = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

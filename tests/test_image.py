@@ -3,6 +3,7 @@
 No image is built here: that needs Docker.
 """
 
+import json
 import re
 import subprocess
 from importlib import metadata
@@ -55,6 +56,14 @@ def test_the_pinned_versions_are_ones_that_the_project_asks_for(name: str, extra
         if requirement.marker is None or requirement.marker.evaluate(image):
             assert requirement.name in versions, f"make lock: {requirement} is not in {name}"
             assert requirement.specifier.contains(versions[requirement.name]), f"make lock: {requirement}"
+
+
+def health_check() -> list[str]:
+    """What the images ask to know whether a program is well."""
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    [command] = re.findall(r"^HEALTHCHECK .*? CMD (\[.*\])$", text, re.MULTILINE)
+    arguments: list[str] = json.loads(command)
+    return arguments
 
 
 def test_the_cpu_image_holds_no_torch() -> None:

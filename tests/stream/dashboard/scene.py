@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from model.labels import EMOTIONS, LABELS
 from stream.codec import to_json
@@ -171,6 +171,16 @@ async def write(settings: Settings, records: Iterable[tuple[str, bytes, bytes | 
         for topic, key, value in records:
             await producer.send(topic, value, key=key)
         await producer.flush()
+
+
+async def leave_waiting(settings: Settings, messages: int) -> None:
+    """As if the annotators had so many messages before them."""
+    topic, servers = settings.input_topic, settings.bootstrap_servers
+    await write(settings, [(topic, b"key", b"{}")] * messages)
+    async with AIOKafkaConsumer(bootstrap_servers=servers, group_id=settings.group_id) as consumer:
+        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+        consumer.assign(partitions)
+        await consumer.commit(dict.fromkeys(partitions, 0))
 
 
 def _windows(settings: Settings, now: datetime, draw: random.Random) -> Iterator[tuple[str, bytes, bytes]]:

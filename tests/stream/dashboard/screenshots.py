@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from playwright.sync_api import Page, sync_playwright
 
 from stream.admin import create_topics
@@ -21,7 +20,7 @@ from stream.broker import EmbeddedBroker
 from stream.dashboard.app import running
 from stream.settings import Settings
 from tests.stream.dashboard.conftest import CHROMIUM
-from tests.stream.dashboard.scene import TEXTS, event, of_event, whole, write
+from tests.stream.dashboard.scene import TEXTS, event, leave_waiting, of_event, whole, write
 
 SETTLE_MS: Final = 1500
 ANGRY: Final = "Still no parcel, and nobody answers me!!"
@@ -65,7 +64,7 @@ async def _serve(address: list[str], ready: Event, stop: Event) -> None:
         settings = Settings(bootstrap_servers=broker.bootstrap_servers, partitions=4, dashboard_port=0)
         await create_topics(settings)
         await write(settings, whole(settings, datetime.now(UTC)))
-        await _leave_waiting(settings, 12)
+        await leave_waiting(settings, 12)
         async with running(settings) as started:
             address.append(started.address)
             ready.set()
@@ -75,16 +74,6 @@ async def _serve(address: list[str], ready: Event, stop: Event) -> None:
                 labels = ("neutral", "joy", "anger", "neutral", "sadness", "love")
                 label, n = labels[now.second % len(labels)], 20_000 + int(now.timestamp() * 10) % 10_000
                 await write(settings, [of_event(settings, event(n, now, label, text=TEXTS[label]))])
-
-
-async def _leave_waiting(settings: Settings, messages: int) -> None:
-    """As if the annotators had so many messages before them."""
-    topic, servers = settings.input_topic, settings.bootstrap_servers
-    await write(settings, [(topic, b"key", b"{}")] * messages)
-    async with AIOKafkaConsumer(bootstrap_servers=servers, group_id=settings.group_id) as consumer:
-        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
-        consumer.assign(partitions)
-        await consumer.commit(dict.fromkeys(partitions, 0))
 
 
 def _shoot(address: str, folder: Path) -> None:

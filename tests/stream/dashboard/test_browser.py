@@ -3,6 +3,9 @@
 One broker and one dashboard for all, so the tests come in an order: what is written stays.
 """
 
+import os
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from stream.events import ALL_CHANNELS
+from tests.brokers import free_port
 from tests.stream.dashboard.conftest import Stage, eventually
 from tests.stream.dashboard.scene import (
     AUTHOR,
@@ -24,12 +28,17 @@ from tests.stream.dashboard.scene import (
     whole,
 )
 from tests.test_deploy import asked, served
+from tests.test_image import health_check
 
 Visit = Callable[..., Any]
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 RUN_AXE = """axe.run().then(result =>
     result.violations.map(one => one.id + ": " + one.nodes.map(node => node.target).slice(0, 4)))"""
+SMALLEST_LETTERS = """() => Math.min(...[...document.querySelectorAll("body *")]
+    .filter(one => one.checkVisibility() && one.offsetHeight > 1)
+    .filter(one => [...one.childNodes].some(node => node.nodeValue?.trim()))
+    .map(one => parseFloat(getComputedStyle(one).fontSize)))"""
 HOSTILE = (
     *("__proto__", "<img src=x onerror=document.title='owned'>", "w" * 1024, "\u202eevil", "constructor"),
     *("\u200b\u200d", "a" + "\u0301" * 400),
@@ -51,6 +60,16 @@ def test_it_serves_the_metrics_that_rules_and_dashboards_ask_of_it(stage: Stage)
         assert asked("dashboard") <= served(answer.read().decode())
 
 
+def test_the_health_check_of_the_images_finds_it_well_and_nobody_elsewhere(stage: Stage) -> None:
+    python, *arguments = health_check()
+    for port, well in ((stage.http_port, True), (free_port(), False)):
+        environment = os.environ | {"EMOTION_HTTP_PORT": str(port)}
+        asked_it = subprocess.run(
+            [sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL, check=False
+        )
+        assert (python, asked_it.returncode == 0) == ("python", well)
+
+
 def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, stage: Stage) -> None:
     page = visit()
     stage.write(whole(stage.settings, datetime.now(UTC)))
@@ -67,6 +86,10 @@ def test_a_channel_can_be_chosen_and_its_windows_read_as_a_table(visit: Visit) -
     page.click("#changes button >> text=billing")
     page.wait_for_selector("#mix-title >> text=billing")
     page.click("#mix-chart ~ details summary")
+    page.click('[data-unit="count"]')
+    option = "echarts.getInstanceByDom(document.getElementById('mix-chart')).getOption()"
+    assert page.evaluate(f"{option}.yAxis[0].max") is None
+    assert page.evaluate(f"{option}.dataZoom.map(one => one.type)") == ["inside", "slider"]
     page.click('[data-length="3600"]')
     page.wait_for_selector('[data-length="3600"][aria-pressed="true"]')
     eventually(lambda: page.locator("#mix-table tbody tr").count() > 20)
@@ -179,8 +202,22 @@ def test_axe_finds_nothing_to_complain_of(visit: Visit, stage: Stage, dark: bool
         if view == "review":
             page.click(".row.alert")
             page.wait_for_selector("#picture canvas, #alert .empty")
-        found = page.evaluate(RUN_AXE)
-        assert found == [], view
+        assert page.evaluate(RUN_AXE) == [], view
+
+
+def test_on_a_wall_all_is_on_one_screen_and_can_be_read_from_afar(visit: Visit) -> None:
+    """The smallest letters have 1.75 % of the screen's height, on one of 55 inches 12 mm."""
+    page = visit(width=1920, height=1080, dark=True)
+    page.context.new_cdp_session(page).send("Page.setBypassCSP", {"enabled": True})
+    page.reload()
+    page.wait_for_selector("#changes li")
+    page.focus("#wall")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#wall[aria-pressed=true]")
+    assert page.evaluate("document.documentElement.scrollHeight") <= 1080
+    assert page.evaluate(SMALLEST_LETTERS) >= 0.0175 * 1080
+    page.evaluate(AXE)
+    assert page.evaluate(RUN_AXE) == []
 
 
 def test_a_broker_that_goes_is_said_and_that_comes_back_is_read_on(visit: Visit, stage: Stage) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import ClientSession, CookieJar, TCPConnector
+from aiokafka import AIOKafkaProducer
 
 from model.contract import ModelInfo
 from model.fake import FakeClassifier
@@ -25,7 +26,18 @@ from stream.events import ALL_CHANNELS
 from stream.settings import Settings
 from tests.conftest import MakeSettings, Topics
 from tests.records import read_committed_until
-from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, of_alert, review, whole, write
+from tests.stream.dashboard.scene import (
+    AUTHOR,
+    alert,
+    counter,
+    event,
+    leave_waiting,
+    of_alert,
+    of_event,
+    review,
+    whole,
+    write,
+)
 
 TOKEN = "7f0c5a1e9b3d48d2a6c4e81f5b907d3a62e4c1b8f9d0a7e3"
 NOWHERE: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1", "dashboard_port": 0, "model": "fake"}
@@ -235,8 +247,10 @@ async def test_what_the_topics_hold_is_shown_and_a_review_goes_into_the_log(topi
     settings = await topics(dashboard_port=0, partitions=2)
     now = datetime.now(UTC)
     await write(settings, whole(settings, now))
+    await leave_waiting(settings, 12)
     async with browser_of(settings) as (_, client):
         headers = await opened(client)
+        assert await part(client, "health", lambda found: found["waiting"] == 12)
         health = await part(client, "health", lambda found: found["state"] not in ("loading", "down"))
         assert (health["models"][0]["name"], health["refused"]) == ("emotion-distilbert", 0)
         mix = await part(client, "mix", channel="billing", window_s=300)
@@ -304,7 +318,7 @@ async def test_a_dashboard_that_starts_before_its_topics_says_so_and_goes_on_onc
         await part(client, "health", lambda found: found["state"] == "quiet")
 
 
-async def test_no_record_stops_the_page(topics: Topics) -> None:
+async def test_no_record_stops_the_page_nor_is_one_shown_that_was_taken_back(topics: Topics) -> None:
     """Bytes, other JSON, numbers and times out of range, fields of later versions."""
     settings = await topics(dashboard_port=0, partitions=1)
     names, now = settings.topics, datetime.now(UTC)
@@ -328,6 +342,7 @@ async def test_no_record_stops_the_page(topics: Topics) -> None:
     texts = [(name, json.dumps(value, default=str)) for name, value in (*odder, *good.items())]
     records += [(name, b"key", value.encode()) for name, value in texts]
     await write(settings, records)
+    await _abort(settings, of_event(settings, event(2, now, "anger")))
     async with browser_of(settings) as (_, client):
         await opened(client)
         queue = await part(client, "queue", lambda found: bool(found["groups"]))
@@ -339,8 +354,18 @@ async def test_no_record_stops_the_page(topics: Topics) -> None:
         assert health["refused"] >= len(odd) * 3
         mix = await part(client, "mix", lambda found: bool(found["windows"]), window_s=60)
         assert mix["windows"][-1][1 + mix["labels"].index("joy")] == 3
-        newest, *_ = await part(client, "recent")
+        newest, *before = await part(client, "recent")
         assert newest["label"] == "joy"
+        assert "anger" not in {one["label"] for one in before}
+
+
+async def _abort(settings: Settings, record: tuple[str, bytes, bytes]) -> None:
+    """Write a record in a transaction that comes to nothing, as an annotator's may."""
+    servers, (topic, key, value) = settings.bootstrap_servers, record
+    async with AIOKafkaProducer(bootstrap_servers=servers, transactional_id=settings.group_id) as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, value, key=key)
+        await producer.abort_transaction()
 
 
 async def test_an_alert_that_is_taken_back_goes_from_the_page(topics: Topics) -> None:
