@@ -10,7 +10,8 @@ one batch while another is in inference; ``classify`` is all three for everybody
 import contextlib
 import ctypes
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self
 
@@ -105,11 +106,24 @@ class EmotionClassifier:
         """One ``Emotion`` a text, in order."""
         if isinstance(texts, str):  # a string is a sequence of strings too: its letters
             raise TypeError("classify takes a list of texts: classify([text])")
+        parts = [texts[start : start + CLASSIFY_TEXTS] for start in range(0, len(texts), CLASSIFY_TEXTS)]
         emotions: list[Emotion] = []
-        for start in range(0, len(texts), CLASSIFY_TEXTS):
-            batch = self.tokenize(texts[start : start + CLASSIFY_TEXTS])
+        for batch in self._tokenized_ahead(parts):
             emotions += self.decide(batch, self.forward(batch))
         return emotions
+
+    def _tokenized_ahead(self, parts: Sequence[Sequence[str]]) -> Iterator[list[Encoded]]:
+        """Each part tokenized, the next one while the caller works on the last."""
+        if len(parts) < 2:
+            yield from map(self.tokenize, parts)
+            return
+        with ThreadPoolExecutor(1, "tokenizer") as ahead:
+            coming = ahead.submit(self.tokenize, parts[0])
+            for following in parts[1:]:
+                batch = coming.result()
+                coming = ahead.submit(self.tokenize, following)
+                yield batch
+            yield coming.result()
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
         """Token ids of each text, several overlapping windows where it is long. Thread-safe."""

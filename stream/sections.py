@@ -162,7 +162,9 @@ class AnnotateSettings(BaseModel):
     devices: Devices | None = Field(
         None, description="Devices that the workers take in turn, by commas: cuda:0,cuda:1."
     )
-    precision: Literal["auto", "int8", "fp32", "bf16"] = Field("auto", description="Arithmetic of the model.")
+    precision: Literal["auto", "int8", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Arithmetic of the model."
+    )
     threads: Annotated[int, Ge(0)] = Field(
         0, description="Threads of one batch on a CPU; 0: one a core it may use, shared by the workers."
     )

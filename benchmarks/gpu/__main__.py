@@ -183,6 +183,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=40_000, help="texts in a round")
     parser.add_argument("--round", type=float, default=1.0, help="seconds of one measurement")
     parser.add_argument("--workers", type=int, default=8, help="processes side by side on the GPU")
+    parser.add_argument("--parts", default=",".join(SHARES), help="the parts to run, by commas")
     parser.add_argument("--part", choices=[*PARTS], help="what a child process runs")
     arguments = parser.parse_args()
     if arguments.part:
@@ -192,14 +193,16 @@ def main() -> None:
     end = began + arguments.seconds
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     report = Report(arguments.out)
-    parts = {part: Process.start(part, arguments) for part in SHARES if part != "workers"}
-    workers = [Process.start("workers", arguments) for _ in range(arguments.workers)]
+    wanted = {part: share for part, share in SHARES.items() if part in arguments.parts.split(",")}
+    parts = {part: Process.start(part, arguments) for part in wanted if part != "workers"}
+    count = arguments.workers if "workers" in wanted else 0
+    workers = [Process.start("workers", arguments) for _ in range(count)]
     for process in [*parts.values(), *workers]:
         process.wait(min(end, began + LOADING_S))
     whole = end - time.monotonic()
     report.add("loading", {"seconds": round(arguments.seconds - whole, 1)})
-    for part, share in SHARES.items():
-        seconds = min(end - time.monotonic(), share * whole)
+    for part, share in wanted.items():
+        seconds = min(end - time.monotonic(), share / min(1.0, sum(wanted.values())) * whole)
         if seconds < 1:
             report.fail(part, "no time left")
         elif part == "workers":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import time
 from collections import deque
@@ -15,6 +16,10 @@ from model import EmotionClassifier
 from model.contract import Emotion, Encoded
 
 TOKENIZERS: Final = (8, 4, 16, 2, 1)
+
+GARBAGE_THRESHOLD: Final = 50_000
+"""As in the annotator: torch has brought in half a million objects, and by default Python looks through all
+of them for garbage again and again while nothing but labels is made."""
 
 
 def label_all(
@@ -55,6 +60,10 @@ def threads(arguments: argparse.Namespace) -> None:
             getattr(classifier._runtime, "layout", ""),
         ]
     )
+    with kept("8 tokenizers, Python's own garbage threshold"), ThreadPoolExecutor(8) as pool:
+        taken = rounds(lambda: label_all(classifier, found, pool, 9), arguments.round, _nothing)
+        report(**{"8 tokenizers, Python's own garbage threshold": rates(arguments.texts, taken)})
+    gc.set_threshold(GARBAGE_THRESHOLD)
     with kept("where the time goes"):
         report(**{"where the time goes": _stages(classifier, found)})
     for count in TOKENIZERS:
@@ -96,6 +105,7 @@ def _stages(classifier: EmotionClassifier, found: Sequence[list[str]]) -> dict[s
 
 def worker(arguments: argparse.Namespace) -> None:
     """One of several processes on the same GPU: two threads tokenize, one forwards, one decides."""
+    gc.set_threshold(GARBAGE_THRESHOLD)
     found = batches(texts(arguments.texts))
     classifier = EmotionClassifier.load(device=arguments.device, remember=0)
     classifier.warm_up()

@@ -38,6 +38,19 @@ def test_every_text_has_one_emotion_in_order(int8: EmotionClassifier) -> None:
         assert sum(emotion.scores.values()) + emotion.neutral == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_many_texts_are_classified_in_parts_and_in_order(
+    int8: EmotionClassifier, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    texts = TEXTS[:count]
+    whole = int8.classify(texts)
+    monkeypatch.setattr("model.classifier.CLASSIFY_TEXTS", 2)
+    parts = int8.classify(texts)
+    assert [emotion.label for emotion in parts] == [emotion.label for emotion in whole]
+    for one, other in zip(parts, whole, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
 def test_a_bare_string_is_not_taken_for_its_letters(int8: EmotionClassifier) -> None:
     with pytest.raises(TypeError, match=r"classify\(\[text\]\)"):
         int8.classify("happy")

@@ -120,7 +120,7 @@ def test_no_windows_have_no_logits(request: pytest.FixtureRequest, runtime: str)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
-@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", BF16), ("fp32", 1e-3)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", BF16), ("fp16", BF16), ("fp32", 1e-3)])
 def test_a_gpu_gives_the_same(
     tiny_folder: Path, windows: list[tuple[int, ...]], reference: Logits, precision: str, tolerance: float
 ) -> None:
