@@ -57,7 +57,7 @@ class EmotionClassifier:
 
         - ``device``: "cpu", "cuda", "cuda:N"; "auto" is a GPU if torch sees one, else the CPU.
         - ``precision``: "int8" (onnxruntime, CPU only), "bf16", "fp16", "fp32" (torch); "auto" is bf16 on a
-          GPU, and on a CPU int8 if the folder has it, else fp32.
+          GPU (fp16 before compute capability 8.0), and on a CPU int8 if the folder has it, else fp32.
         - ``threads``: CPU threads of one forward pass with onnxruntime; 0 is one a core that
           the process may use (affinity, cgroup quota).
 
@@ -178,7 +178,9 @@ def has_gpu_driver() -> bool:
 
 def _best_precision(folder: ModelFolder, device: str) -> str:
     if device != "cpu":
-        return "bf16"
+        from model.runtimes.pytorch import precision_of
+
+        return precision_of(device)
     return "int8" if folder.int8_onnx is not None else "fp32"
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PRECISIONS: Final = ("bf16", "fp16", "fp32")
 DEVICES: Final = ("cuda", "cpu")
 
+BF16_SINCE: Final = 8
+"""The compute capability that brought matrix products in bf16."""
+
 Layout = Literal["auto", "packed", "padded"]
 
 
@@ -32,6 +35,21 @@ def cuda_is_available() -> bool:
     except ImportError:
         return False
     return torch.cuda.is_available()
+
+
+def precision_of(device: str) -> str:
+    """The half precision that a device multiplies fast: bf16, or fp16 on a GPU before compute capability 8.0.
+
+    bf16 is the first choice because its range is fp32's, which no weights leave. Raises ``ModelError`` for a
+    device that is not there.
+    """
+    try:
+        import torch
+    except ImportError:
+        return "bf16"
+    place = _device(device)
+    is_old = place.type == "cuda" and torch.cuda.get_device_capability(place)[0] < BF16_SINCE
+    return "fp16" if is_old else "bf16"
 
 
 class TorchRuntime:

@@ -7,6 +7,7 @@ import torch
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, pipeline
 
 from model import EMOTIONS, LABELS, EmotionClassifier, Model, ModelError
+from model.runtimes.pytorch import precision_of
 from tests.model.conftest import FolderMaker
 
 TEXTS = [
@@ -125,7 +126,7 @@ class TestPrecision:
         assert EmotionClassifier.load(folder, device="cpu").info.precision == "fp32"
 
     def test_auto_is_a_gpu_where_torch_sees_one(self, tiny_folder: Path) -> None:
-        expected = ("cuda", "bf16") if torch.cuda.is_available() else ("cpu", "int8")
+        expected = ("cuda", precision_of("cuda")) if torch.cuda.is_available() else ("cpu", "int8")
         info = EmotionClassifier.load(tiny_folder).info
         assert (info.device, info.precision) == expected
 

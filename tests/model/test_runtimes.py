@@ -11,7 +11,7 @@ from model import Logits, MissingExtraError, ModelError
 from model.decide import probabilities
 from model.runtimes import Runtime
 from model.runtimes.cpu import MAX_BATCH_TOKENS, CpuRuntime
-from model.runtimes.pytorch import TorchRuntime
+from model.runtimes.pytorch import TorchRuntime, precision_of
 from tests.model.conftest import FolderMaker
 
 # Differences of logits, whose standard deviation over texts is about 0.4 here.
@@ -128,6 +128,15 @@ def test_a_gpu_gives_the_same(
     np.testing.assert_allclose(
         runtime.forward(windows * 3)[: len(windows)], reference, atol=tolerance, rtol=0
     )
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+def test_a_gpu_that_does_not_multiply_bf16_takes_fp16(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert precision_of("cuda") == expected
 
 
 def test_a_truncated_onnx_file_is_refused_in_one_line(make_folder: FolderMaker) -> None:
