@@ -14,6 +14,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import math
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
@@ -106,7 +107,7 @@ async def serving(settings: Settings, routes: Iterable[web.AbstractRouteDef]) ->
         SettingsError: the address is taken, or would be open to a network.
     """
     host, port = settings.http_host, settings.http_port or 0
-    connections = _Connections()
+    connections = Connections(MAX_CONNECTIONS, REQUEST_TIMEOUT_S)
     app = web.Application(
         middlewares=[connections.middleware, _errors_as_json, _guard(Access.of(settings))], client_max_size=1
     )
@@ -185,10 +186,16 @@ def one_of(given: dict[str, str], name: str, choices: Collection[str]) -> str | 
     raise web.HTTPBadRequest(text=f"{name} must be one of {', '.join(choices)}")
 
 
-class _Connections:
-    """Closes connections that do not get on: half a request, an answer that nobody reads, nothing at all."""
+class Connections:
+    """Closes connections that do not get on: half a request, an answer that nobody reads, nothing at all.
 
-    def __init__(self) -> None:
+    At most ``most`` are kept; an answer may take ``answer_s``. One that streams for as long as it is read
+    says so (``goes_on``), and looks after its reader itself.
+    """
+
+    def __init__(self, most: int, answer_s: float) -> None:
+        self._most = most
+        self._answer_s = answer_s
         self._due_at: dict[Any, float] = {}
 
     @property
@@ -196,15 +203,23 @@ class _Connections:
         @web.middleware
         async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
             loop = asyncio.get_running_loop()
-            self._due_at[request.protocol] = loop.time() + REQUEST_TIMEOUT_S
-            response = await handler(request)
-            # Written here, and not by the server afterwards, so that a slow reader is in time or is cut off.
-            await response.prepare(request)
-            await response.write_eof()
-            self._due_at[request.protocol] = loop.time() + IDLE_TIMEOUT_S
+            self._due_at[request.protocol] = loop.time() + self._answer_s
+            try:
+                response = await handler(request)
+                if not response.prepared:
+                    # Written here, and not by the server afterwards, so that a slow reader is in time or is
+                    # cut off.
+                    await response.prepare(request)
+                    await response.write_eof()
+            finally:
+                self._due_at[request.protocol] = loop.time() + IDLE_TIMEOUT_S
             return response
 
         return timed
+
+    def goes_on(self, request: web.Request) -> None:
+        """The answer to this request has no end that could be waited for."""
+        self._due_at[request.protocol] = math.inf
 
     async def watch(self, runner: web.AppRunner) -> None:
         while True:
@@ -215,7 +230,7 @@ class _Connections:
         open_ones = runner.server.connections if runner.server is not None else []
         due = {one: self._due_at.get(one, now + REQUEST_TIMEOUT_S) for one in open_ones}
         self._due_at = due
-        too_many = sorted(due, key=due.__getitem__)[: max(0, len(due) - MAX_CONNECTIONS)]
+        too_many = sorted(due, key=due.__getitem__)[: max(0, len(due) - self._most)]
         for one in {*too_many, *(one for one, at in due.items() if at <= now)}:
             if one.transport is not None:
                 one.transport.abort()

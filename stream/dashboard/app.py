@@ -26,9 +26,16 @@ from stream.dashboard.web import DashboardWeb
 from stream.errors import SettingsError
 from stream.kafka import connection
 from stream.lastresort import LastResort, stop_limit_s
+from stream.serving import IDLE_TIMEOUT_S, Connections
 from stream.settings import Settings
 
 PUSH_S: Final = 1.0
+CONNECTIONS: Final = 900
+"""Browsers hold up to six each, one for the stream of events. Fewer than files may commonly be open."""
+ANSWER_S: Final = 60.0
+"""The longest that an answer may take: a review on a slow cluster, a sentence behind others."""
+LINE_BYTES: Final = 16_384
+"""Names are up to 1,024 characters, of which each may take twelve in an address."""
 CHANNELS_S: Final = 5.0
 """How often the channels are held against their usual: with thousands of them it takes some milliseconds."""
 
@@ -96,8 +103,16 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     feed, publisher = Feed(settings), Publisher()
     labeller = Labeller(settings) if settings.dashboard_try else None
     reviewer = Reviewer(settings)
-    pages = DashboardWeb(feed, publisher, guard, labeller, reviewer)
-    runner = web.AppRunner(pages.application(), access_log=None, shutdown_timeout=1.0)
+    connections = Connections(CONNECTIONS, ANSWER_S)
+    pages = DashboardWeb(feed, publisher, guard, labeller, reviewer, connections)
+    runner = web.AppRunner(
+        pages.application(),
+        access_log=None,
+        keepalive_timeout=IDLE_TIMEOUT_S,
+        lingering_time=0.0,
+        max_line_size=LINE_BYTES,
+        shutdown_timeout=1.0,
+    )
     async with contextlib.AsyncExitStack() as stack:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -105,7 +120,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(reviewer.stop)
         if labeller is not None:
             stack.callback(labeller.close)
-        works = tuple(map(asyncio.create_task, (feed.run(), _render(Renderer(feed, publisher)))))
+        running_on = (feed.run(), _render(Renderer(feed, publisher)), connections.watch(runner))
+        works = tuple(map(asyncio.create_task, running_on))
         for work in works:
             stack.push_async_callback(_cancelled, work)
         host = f"[{settings.dashboard_host}]" if ":" in settings.dashboard_host else settings.dashboard_host

@@ -30,6 +30,7 @@ from stream.dashboard.reviewer import Reviewer
 from stream.errors import BrokerError
 from stream.events import ALL_CHANNELS
 from stream.monitor.events import Review, Verdict
+from stream.serving import Connections
 
 STREAMS: Final = 500
 """Pages that may be open at a time."""
@@ -73,18 +74,26 @@ class DashboardWeb:
     """Answers from the folds of ``feed`` and the frames of ``publisher``."""
 
     def __init__(
-        self, feed: Feed, publisher: Publisher, guard: Guard, labeller: Labeller | None, reviewer: Reviewer
+        self,
+        feed: Feed,
+        publisher: Publisher,
+        guard: Guard,
+        labeller: Labeller | None,
+        reviewer: Reviewer,
+        connections: Connections,
     ) -> None:
         self._feed = feed
         self._publisher = publisher
         self._guard = guard
         self._labeller = labeller
         self._reviewer = reviewer
+        self._connections = connections
         self._assets = assets()
         self._deciding = asyncio.Lock()
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[self._guard.middleware], client_max_size=MOST_BYTES)
+        middlewares = [self._connections.middleware, self._guard.middleware]
+        app = web.Application(middlewares=middlewares, client_max_size=MOST_BYTES)
         app.add_routes(
             [
                 web.get("/", self._page),
@@ -164,6 +173,7 @@ class DashboardWeb:
         key = request.query.get("channel", ALL_CHANNELS), window_s
         kind = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=HEADERS | kind)
+        self._connections.goes_on(request)
         await response.prepare(request)
         seen: dict[str, int] = {}
         try:

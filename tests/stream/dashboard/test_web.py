@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -16,7 +17,9 @@ from aiokafka import AIOKafkaProducer
 
 from model.contract import ModelInfo
 from model.fake import FakeClassifier
+from stream import serving
 from stream.admin import create_topics
+from stream.dashboard import app
 from stream.dashboard.app import Running, running
 from stream.dashboard.guard import COOKIE, FAILURES, HEADERS
 from stream.dashboard.labeller import Labeller
@@ -234,6 +237,31 @@ async def test_what_cannot_be_labelled_is_refused_with_a_reason(body: bytes) -> 
         async with client.post("/api/classify", data=body, headers=headers) as answer:
             assert answer.status == 400
             assert await answer.text()
+
+
+async def test_a_channel_may_have_the_longest_name_that_messages_may_give_it() -> None:
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        await opened(client)
+        mix = await part(client, "mix", channel="\U0001f600" * 1024)
+        assert mix["channel"] == "\U0001f600" * 1024
+
+
+async def test_connections_that_ask_nothing_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "CONNECTIONS", 20)
+    monkeypatch.setattr(serving, "REQUEST_TIMEOUT_S", 0.5)
+    async with browser_of(Settings(**NOWHERE)) as (started, client):
+        await opened(client)
+        async with asyncio.timeout(20), client.get("/api/stream") as stream:
+            await stream.content.readline()
+            address = urlsplit(started.address)
+            idle = [await asyncio.open_connection(address.hostname, address.port) for _ in range(40)]
+            async with client.get("/api/session") as answer:
+                assert answer.status == 200
+            assert {await reader.read() for reader, _ in idle} == {b""}
+            for _ in range(3):  # the stream of events goes on
+                assert await stream.content.readline()
+            for _, writer in idle:
+                writer.close()
 
 
 async def test_a_broker_that_is_not_there_is_said() -> None:
