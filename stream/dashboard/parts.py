@@ -18,6 +18,9 @@ State = Literal["loading", "live", "quiet", "stale", "missing", "down"]
 QUIET_S: Final = 60.0
 """So long without a labelled message is worth saying."""
 GROUPS: Final = 100
+MEMBERS: Final = 100
+LINES: Final = 500
+"""Alerts that the page lists, in so many groups of so many at most: it gets them anew with each change."""
 CHANNELS: Final = 12
 CLOSED: Final = 50
 
@@ -147,15 +150,19 @@ def message(event: Labelled) -> dict[str, Any]:
 
 def queue(alerts: Queue) -> dict[str, Any]:
     """Alerts that wait for a person, by subject, and those judged last."""
-    items = alerts.items()
+    items, left, shown = alerts.items(), LINES, list[dict[str, Any]]()
     groups = grouped(item for item in items if item.standing not in JUDGED)
     judged = [item for item in items if item.standing in JUDGED]
     judged.sort(key=lambda item: item.reviews[-1].at, reverse=True)
+    for group in groups[:GROUPS]:
+        if left > 0:
+            shown.append(_group(group, min(left, MEMBERS)))
+            left -= len(shown[-1]["items"])
     return {
         "waiting": sum(_waits(item) for item in items),
         "critical": sum(_waits(item) and item.alert.severity == "critical" for item in items),
-        "groups": [_group(group) for group in groups[:GROUPS]],
-        "groups_more": max(0, len(groups) - GROUPS),
+        "groups": shown,
+        "groups_more": len(groups) - len(shown),
         "closed": [summary(item) for item in judged[:CLOSED]],
         "closed_more": max(0, len(judged) - CLOSED),
         "dropped": alerts.dropped,
@@ -234,8 +241,15 @@ def detail(item: Item, picture: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _group(group: Group) -> dict[str, Any]:
-    return {"kind": group.kind, "name": group.name, "items": [summary(item) for item in group.items]}
+def _group(group: Group, most: int) -> dict[str, Any]:
+    members = [summary(item) for item in group.items[:most]]
+    return {
+        "kind": group.kind,
+        "name": group.name,
+        "items": members,
+        "more": len(group.items) - len(members),
+        "channels": len({item.alert.channel for item in group.items}),
+    }
 
 
 def _waits(item: Item) -> bool:

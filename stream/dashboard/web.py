@@ -35,7 +35,7 @@ from stream.serving import Connections
 STREAMS: Final = 500
 """Pages that may be open at a time."""
 MOST_BYTES: Final = 256 * 1024
-MOST_TOGETHER: Final = 100
+MOST_TOGETHER: Final = parts.MEMBERS
 """Alerts that one decision may be about."""
 MOST_NOTE: Final = 1_000
 WRITE_S: Final = 30.0

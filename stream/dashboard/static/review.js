@@ -7,7 +7,6 @@ import {ask} from "./server.js";
 
 const VERDICTS = [["acknowledged", "Acknowledge", "a", "I look after it"], ["confirmed", "Confirm", "c", "it was right"], ["dismissed", "Dismiss", "d", "it was wrong"]];
 const MARKS = new Map([["critical", "!!"], ["warning", "!"], ["info", "i"]]);
-const MOST_TOGETHER = 100;
 
 let queue, chosen, shown, sending = false;
 
@@ -25,8 +24,8 @@ export function showQueue(next) {
   showUrgent();
   $("queue-empty").hidden = queue.groups.length > 0;
   fill($("queue"), queue.groups.map(group => el("section", {class: "group", "data-kind": group.kind},
-    el("h3", {}, about(group, 20), group.items.length > 1 && group.kind !== "cause" ? el("span", {class: "soft"}, ` ${group.items.length} alerts`) : null),
-    group.items.map(one => line(one, group.kind === "cause")))), queue.groups_more ? el("p", {class: "soft"}, `and ${queue.groups_more} more groups: see emotion-stream alerts list`) : null,
+    el("h3", {}, about(group, 20), group.items.length > 1 && group.kind !== "cause" ? el("span", {class: "soft"}, ` ${several(group.items.length + group.more, "alert")}`) : null),
+    group.items.map(one => line(one, group.kind === "cause")), group.more ? el("p", {class: "soft"}, `and ${number(group.more)} more, once these are judged`) : null)), queue.groups_more ? el("p", {class: "soft"}, `and ${queue.groups_more} more groups: see emotion-stream alerts list`) : null,
     queue.dropped ? el("p", {class: "soft"}, `Too many to show: ${several(queue.dropped, "older alert")}. See emotion-stream alerts list.`) : null);
   $("closed-box").hidden = !queue.closed.length;
   $("closed-box").firstElementChild.textContent = `Judged (${queue.closed.length + queue.closed_more})`;
@@ -43,13 +42,13 @@ function showUrgent() {
   $("urgent-count").textContent = queue.waiting > 4 ? `${queue.waiting} alerts` : "";
   fill($("urgent"), waiting.slice(0, 4).map(([group, [first, ...more]]) => el("a", {href: "#review"},
     mark(first.severity), el("span", {class: "what"}, ruleName(first)), el("span", {class: "soft when"}, when(first.starts_at)),
-    el("span", {class: "soft"}, group.kind === "cause" ? inChannels(group) : [about(group, 16), more.length ? ` and ${more.length} more` : ""]))));
+    el("span", {class: "soft"}, group.kind === "cause" ? inChannels(group) : [about(group, 16), more.length ? ` and ${more.length + group.more} more` : ""]))));
 }
 
 const ruleName = ({rule}) => rule.replaceAll("-", " ");
 const channelName = (channel, most) => name(channel ?? "all channels", most);
 const channelsOf = group => [...new Set(group.items.map(one => one.channel))];
-const inChannels = group => `in ${channelsOf(group).length} channels`;
+const inChannels = group => `in ${number(group.channels)} channels`;
 
 /** What the alerts of a group have in common. */
 const about = (group, most) => group.kind === "cause" ? [ruleName(group.items[0]), el("span", {class: "soft"}, ` ${inChannels(group)}`)]
@@ -148,10 +147,10 @@ function showTogether() {
   if (box.dataset.ids === ids) return;
   box.dataset.ids = ids;
   if (!group) return fill(box);
-  const most = Math.min(group.items.length, MOST_TOGETHER);
+  const most = group.more ? `the ${group.items.length} alerts listed` : `all ${group.items.length} alerts`;
   fill(box,
     el("label", {class: "together"}, el("input", {type: "checkbox", id: "together"}),
-      el("span", {}, `Decide for all ${most} alerts `, group.kind === "cause" ? "that may have one cause" : `about this ${group.kind}`, " ", el("kbd", {}, "G"))),
+      el("span", {}, `Decide for ${most} `, group.kind === "cause" ? "that may have one cause" : `about this ${group.kind}`, " ", el("kbd", {}, "G"))),
     group.kind === "cause" ? el("p", {class: "soft"}, `The same rule rose ${inChannels(group)} within ${span(Math.max(60, spread(group)))}: `,
       channelsOf(group).slice(0, 8).map((channel, place) => [place ? ", " : "", channelName(channel, 24)]), channelsOf(group).length > 8 ? "…" : "", ". Each gets a review of its own.") : null);
 }
@@ -198,7 +197,7 @@ async function review(verdict) {
   if (!shown || sending) return;
   sending = true;
   busy(true);
-  const {id} = shown, all = $("together")?.checked ? companions().items.slice(0, MOST_TOGETHER) : [shown];
+  const {id} = shown, all = $("together")?.checked ? companions().items : [shown];
   const next = following(1, all.map(one => one.id));
   try {
     const written = await ask("/api/review", {alerts: all.map(one => [one.id, one.reviews]), verdict, note: $("note").value.trim() || null});

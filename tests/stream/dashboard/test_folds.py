@@ -15,7 +15,7 @@ from stream.dashboard import queue as queues
 from stream.dashboard.evidence import author_picture, channel_picture
 from stream.dashboard.flow import Flow, Labelled, labelled
 from stream.dashboard.history import ORDER, History
-from stream.dashboard.parts import Reach, channels, detail, health, log, mix, queue, recent, state_of
+from stream.dashboard.parts import LINES, Reach, channels, detail, health, log, mix, queue, recent, state_of
 from stream.dashboard.queue import Item, Queue, grouped, standing, urgency
 from stream.events import ALL_CHANNELS, EmotionEvent
 from stream.monitor.events import Alert, Review
@@ -309,6 +309,12 @@ def test_what_does_not_fit_is_counted_not_cut_in_silence() -> None:
         folded.take_alert(alert(id=f"a{n}", author=f"author-{n}"))
     shown = queue(folded)
     assert (shown["waiting"], len(shown["groups"]), shown["groups_more"]) == (130, 100, 30)
+    for n in range(1500):
+        folded.take_alert(surge(f"channel-{n}", rule=f"rule-{n % 10}", severity="critical"))
+    shown = queue(folded)
+    assert sum(len(group["items"]) for group in shown["groups"]) == LINES
+    first = shown["groups"][0]
+    assert (first["kind"], len(first["items"]), first["more"], first["channels"]) == ("cause", 100, 50, 150)
 
 
 def test_reviews_are_logged_once_each_the_newest_first_with_the_precision() -> None:
