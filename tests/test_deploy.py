@@ -345,6 +345,11 @@ def test_the_example_of_variables_names_what_compose_asks_for_and_holds_no_secre
     assert {line for line in lines if line and not line.startswith("#")} == {f"{name}=" for name in asked}
 
 
+def test_no_second_dashboard_answers_for_sessions_of_the_first() -> None:
+    spec = of_kind("Deployment")["emotion-dashboard"]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
 def test_network_policies_let_through_what_the_programs_use() -> None:
     policies = of_kind("NetworkPolicy")
     everybody = policies["emotion-stream"]["spec"]
