@@ -1,11 +1,23 @@
 """A process that was told to end and hangs is ended, with the exit code of what ended it."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from stream.errors import BrokerError, StalledError, StreamError
 from stream.lastresort import LastResort, exit_code_of, stop_limit_s
+from tests.stream.commands import ROOT
+
+HANGS = """
+import time
+from stream.errors import StalledError
+from stream.lastresort import LastResort
+
+LastResort(0.1).begin(StalledError("stands still"))
+time.sleep(600)
+"""
 
 
 class End:
@@ -31,6 +43,12 @@ def test_it_ends_the_process_with_the_code_of_the_first_error() -> None:
     last_resort.begin(StalledError("stands still"))
     last_resort.begin(BrokerError("and gone"))
     assert end.wait() == [StalledError.exit_code]
+
+
+def test_a_process_that_waits_for_ever_is_gone() -> None:
+    ended = subprocess.run([sys.executable, "-c", HANGS], cwd=ROOT, timeout=60, capture_output=True)
+    assert ended.returncode == StalledError.exit_code
+    assert b"it is ended" in ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize(
