@@ -5,6 +5,7 @@ offset 0. Kafka gives each topic an id of its own (KIP-516), which Metadata carr
 aiokafka 0.14 asks with version 5 at most, so the request is our own. A broker without ids gives none.
 """
 
+import asyncio
 import base64
 import contextlib
 from collections.abc import Collection, Iterator
@@ -54,6 +55,7 @@ class TopicWatch:
         self._arguments = connection | {"request_timeout_ms": int(timeout_s * 1000)}
         self._topics = topics
         self._client: AIOKafkaClient | None = None
+        self._looking = asyncio.Lock()
 
     async def look(self) -> dict[str, TopicView]:
         """Those of the topics that exist, now. Asking does not make the broker create one.
@@ -61,16 +63,17 @@ class TopicWatch:
         Raises:
             BrokerSilentError: nobody answered within ``timeout_s``, or the answer was an error.
         """
-        try:
-            if self._client is None:
-                client = AIOKafkaClient(**self._arguments)
-                self._client = client
-                await client.bootstrap()
-            answer = await self._client.send(self._client.get_random_node(), _TopicRequest(self._topics))
-            return dict(_views(answer))
-        except (KafkaError, OSError, TimeoutError) as error:
-            await self.close()  # the next look starts from the bootstrap servers
-            raise BrokerSilentError(str(error) or type(error).__name__) from error
+        async with self._looking:  # a look that fails closes the client, which another would be using
+            try:
+                client = self._client
+                if client is None:
+                    client = self._client = AIOKafkaClient(**self._arguments)
+                    await client.bootstrap()
+                answer = await client.send(client.get_random_node(), _TopicRequest(self._topics))
+                return dict(_views(answer))
+            except (KafkaError, OSError, TimeoutError) as error:
+                await self.close()  # the next look starts from the bootstrap servers
+                raise BrokerSilentError(str(error) or type(error).__name__) from error
 
     async def close(self) -> None:
         client, self._client = self._client, None

@@ -163,8 +163,8 @@ async def _suffer(world: World, kind: str, watched: set[Any]) -> Suffered:
         for partition, offset in (await committed(world.settings)).items()
         if partition in watched
     }
-    still = await moved_since(world.settings, before, STILL_S)
-    return Suffered(kind, None if still else time.monotonic() - over)
+    moved_at = await moved_since(world.settings, before, STILL_S)
+    return Suffered(kind, None if moved_at is None else moved_at - over)
 
 
 async def _drained(world: World, timeout_s: float = 120.0) -> dict[Any, int]:

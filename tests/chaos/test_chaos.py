@@ -6,13 +6,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from stream.events import ALL_CHANNELS, Source
 from tests.brokers import kinds_of
 from tests.chaos.__main__ import table
 from tests.chaos.faults import FAULTS, plan
+from tests.chaos.progress import anything_beyond
 from tests.chaos.proof import batch_count, batch_of_alerts, wrong_alerts, wrong_cells, wrong_order
 from tests.chaos.run import run
+from tests.conftest import Topics
 from tests.crash.traffic import Traffic
 from tests.stream.monitor.factories import signal
 
@@ -45,6 +48,18 @@ def test_an_alert_that_is_not_the_batch_s_is_seen() -> None:
     assert due
     assert len(list(wrong_alerts(due, []))) == len(due)
     assert batch_of_alerts((n, n, 1e9 + n, one) for n, one in enumerate(sad[:3])) == set()
+
+
+async def test_a_partition_in_which_nothing_more_comes_does_not_stand_still(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    servers, place = settings.bootstrap_servers, TopicPartition(settings.input_topic, 0)
+    async with (
+        AIOKafkaProducer(bootstrap_servers=servers, transactional_id=settings.group_id) as producer,
+        producer.transaction(),
+    ):
+        await producer.send_and_wait(settings.input_topic, b"x", partition=0)
+    assert await anything_beyond(settings, {place: 0})
+    assert not await anything_beyond(settings, {place: 1}), "what ends the transaction is no record"
 
 
 @pytest.mark.crash
