@@ -24,6 +24,7 @@ from aiokafka.admin import NewTopic
 from stream.admin import connected, create_topics
 from stream.schemas import topic_of
 from stream.settings import Settings
+from stream.unpacking import bound_unpacking
 from tests.brokers import Broker, broker_of_kind, is_real, kinds_of
 
 if TYPE_CHECKING:
@@ -188,6 +189,13 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("EMOTION_") and name != "EMOTION_DATA":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def unpacking_as_before() -> Iterator[None]:
+    """For tests that bound what batches unpack to: the bound is of the whole process."""
+    yield
+    bound_unpacking()
 
 
 @pytest.fixture(autouse=True)

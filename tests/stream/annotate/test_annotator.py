@@ -6,7 +6,6 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import aiohttp
 import orjson
@@ -15,13 +14,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from model.contract import Encoded, Logits
 from model.fake import FakeClassifier
-from stream.admin import add_partitions
 from stream.annotate.app import Annotator
 from stream.annotate.inference import ModelBrokenError
 from stream.deadletters import decode_dead_letter
 from stream.errors import BrokerError, SettingsError, StalledError, TopicError
-from stream.events import CountDelta, DistressSignal, EmotionEvent
-from stream.privacy import Pseudonyms
+from stream.events import CountDelta, EmotionEvent
 from stream.settings import Settings
 from tests.conftest import MakeSettings, Topics
 from tests.records import Record, produce, read_committed_all, read_committed_until
@@ -168,42 +165,6 @@ async def test_count_deltas_add_up_and_their_offsets_never_overlap(topics: Topic
         assert all(later[0] > earlier[1] for earlier, later in itertools.pairwise(ranges))
 
 
-async def test_opted_out_authors_are_only_counted_in_the_total(topics: Topics, tmp_path: Path) -> None:
-    file = tmp_path / "optout.txt"
-    file.write_text("kim\n")
-    settings = await topics(optout_file=file)
-    values = [
-        message(f"joy: {number}", author=author, channel="c")
-        for number in range(10)
-        for author in ("kim", "lee")
-    ]
-    await produce(str(settings.bootstrap_servers), settings.input_topic, values)
-    await annotate_all(settings)
-    pseudonyms = Pseudonyms(b"a key for the tests")
-    assert {event.author for event in await events(settings)} == {pseudonyms.of("lee")}
-    records = await read_committed_all(str(settings.bootstrap_servers), settings.topics.counts)
-    deltas = [CountDelta.model_validate_json(record.value or b"") for record in records]
-    opted_out = {
-        d.channel: sum(w.opted_out for w in d.windows) for d in deltas if any(w.opted_out for w in d.windows)
-    }
-    assert set(opted_out) == {"*"}
-    signals = await read_committed_all(str(settings.bootstrap_servers), settings.topics.signals)
-    authors = {DistressSignal.model_validate_json(record.value or b"").author for record in signals}
-    assert authors == {pseudonyms.of("lee")}
-
-
-async def test_an_opt_out_on_the_topic_holds_from_the_first_message_on(topics: Topics) -> None:
-    settings = await topics(optout_topic=True)
-    servers = str(settings.bootstrap_servers)
-    kim = Pseudonyms(b"a key for the tests").of("kim").encode()
-    await produce(servers, settings.topics.optout, [Record(b"1", key=kim)])
-    await produce(
-        servers, settings.input_topic, [message("joy: x", author="kim"), message("joy: y", author="lee")]
-    )
-    await annotate_all(settings)
-    assert len(await events(settings)) == 1
-
-
 @pytest.mark.parametrize(("parts", "label"), [("new", "anger"), ("all", "joy")])
 async def test_quoted_mail_is_read_only_where_that_is_asked_for(
     topics: Topics, parts: str, label: str
@@ -215,40 +176,6 @@ async def test_quoted_mail_is_read_only_where_that_is_asked_for(
     (event,) = await events(settings)
     assert event.label == label
     assert event.text == text, "published as it was written"
-
-
-async def test_a_list_that_is_rewritten_opens_no_hole(topics: Topics, tmp_path: Path) -> None:
-    file = tmp_path / "optout.txt"
-    file.write_text("kim\n")
-    settings = await topics(optout_file=file, partitions=1)
-    servers = str(settings.bootstrap_servers)
-    async with annotating(settings) as annotator:
-        await until(lambda: annotator.unready() is None)
-        file.write_text("")
-        await until(lambda: annotator.metrics.optout_refused._value.get() == 1)
-        values = [message("joy: x", author=author) for author in ("kim", "lee") for _ in range(20)]
-        await produce(servers, settings.input_topic, values)
-        await until(lambda: annotator.metrics.messages.labels("labelled")._value.get() == 20)
-    assert annotator.metrics.messages.labels("opted_out")._value.get() == 20
-    assert annotator.metrics.optout_held._value.get() == 1
-    assert annotator.metrics.optout_reload_failures._value.get() == 1
-
-
-async def test_opt_outs_in_a_partition_that_the_topic_gets_later_hold_too(topics: Topics) -> None:
-    settings = await topics(optout_topic=True, partitions=1)
-    servers = str(settings.bootstrap_servers)
-    kim = Pseudonyms(b"a key for the tests").of("kim").encode()
-    async with annotating(settings) as annotator:
-        await until(lambda: annotator.unready() is None)
-        await add_partitions(settings, settings.topics.optout, 2)
-        await produce(servers, settings.topics.optout, [Record(b"1", kim, partition=1)])
-        await until(lambda: annotator.metrics.optout_authors._value.get() == 1)
-
-
-async def test_an_opt_out_topic_without_a_key_is_refused(topics: Topics) -> None:
-    settings = await topics(optout_topic=True, author_key=None)
-    with pytest.raises(SettingsError, match="EMOTION_AUTHOR_KEY"):
-        await annotate_all(settings)
 
 
 async def test_a_slow_trickle_leaves_on_time(topics: Topics) -> None:

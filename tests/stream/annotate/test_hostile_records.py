@@ -3,12 +3,10 @@
 A partition that goes on is shown by its neighbours: a good message stands before and after each bad record.
 """
 
-import asyncio
 import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +22,6 @@ from stream.deadletters import CUT_BYTES, decode_dead_letter
 from stream.errors import RecordError
 from stream.events import CountDelta, DeadLetter, EmotionEvent
 from stream.settings import Settings
-from stream.unpacking import bound_unpacking
 from tests.conftest import Topics
 from tests.records import (
     Record,
@@ -33,7 +30,6 @@ from tests.records import (
     produce,
     produce_batch,
     read_committed_all,
-    read_committed_until,
 )
 
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
@@ -305,13 +301,6 @@ async def test_a_batch_that_cannot_be_read_ends_the_process_and_is_named(
         await annotate_all(settings)
 
 
-@pytest.fixture
-def unpacking_as_before() -> Iterator[None]:
-    """The bound is of the whole process."""
-    yield
-    bound_unpacking()
-
-
 @pytest.mark.usefixtures("unpacking_as_before")
 async def test_a_batch_that_unpacks_to_more_than_is_allowed_is_passed_over_as_one_dead_letter(
     topics: Topics,
@@ -331,19 +320,6 @@ async def test_a_batch_that_unpacks_to_more_than_is_allowed_is_passed_over_as_on
     assert re.search(r"offsets 2 to 4 \(\d+ bytes\) is not read: .*max_unpacked_bytes", letter.error)
     assert (record.key, record.value, headers) == (None, b"", [])
     assert annotator.metrics.dead_letters.labels("unread_batch")._value.get() == 1
-
-
-@pytest.mark.usefixtures("unpacking_as_before")
-async def test_an_opt_out_topic_that_cannot_be_read_to_its_end_ends_the_process(topics: Topics) -> None:
-    settings = await topics(partitions=1, max_unpacked_bytes=200_000, optout_topic=True)
-    servers = str(settings.bootstrap_servers)
-    running = asyncio.create_task(Annotator(settings, FakeClassifier()).run())
-    await send(settings)
-    await read_committed_until(servers, settings.topics.emotions, 2)
-    await produce_batch(servers, settings.topics.optout, [bytes(300_000)], codec="zstd", key=b"kim")
-    for ended in (running, annotate_all(settings)):
-        with pytest.raises(RecordError, match=r"offsets 0 to 0 .* is not read: .* who opted out"):
-            await ended
 
 
 async def compressed(settings: Settings, codec: str | None) -> None:

@@ -156,6 +156,7 @@ async def test_what_a_transaction_aborted_does_not_count(monitor_topics: Monitor
         await until(settings, Counter({("support", "joy"): 7, (ALL_CHANNELS, "joy"): 7}))
 
 
+@pytest.mark.usefixtures("unpacking_as_before")
 async def test_what_is_no_delta_or_a_batch_too_large_to_unpack_is_passed_over(
     monitor_topics: MonitorTopics,
 ) -> None:
@@ -165,10 +166,7 @@ async def test_what_is_no_delta_or_a_batch_too_large_to_unpack_is_passed_over(
     await produce_batch(servers, counts, [b"{}", bytes(300_000)], codec="zstd")
     await produce(servers, counts, map(delta_record, two_channels(3)))
     bound_unpacking(200_000)
-    try:
-        async with running(settings) as started:
-            await until(settings, Counter({("support", "joy"): 3, (ALL_CHANNELS, "joy"): 3}))
-            assert started.monitor.ready
-            assert started.monitor.metrics.rejected.labels(counts)._value.get() == 3
-    finally:
-        bound_unpacking()
+    async with running(settings) as started:
+        await until(settings, Counter({("support", "joy"): 3, (ALL_CHANNELS, "joy"): 3}))
+        assert started.monitor.ready
+        assert started.monitor.metrics.rejected.labels(counts)._value.get() == 3
