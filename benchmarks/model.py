@@ -35,7 +35,7 @@ STREAM_BATCH_TOKENS: Final = 4096
 """What the annotator puts into a batch (setting ``max_batch_tokens``)."""
 
 LENGTHS: Final = (8, 16, 32, 64, 128, 256, 512)
-GROWTH_TOKENS: Final = 4096
+GROWTH_TOKENS: Final = 1024
 """Tokens labelled at each length; each message has two special ones."""
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
-WARM_UP_TEXTS: Final = 32
+WARM_UP_TEXTS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
