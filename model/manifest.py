@@ -43,8 +43,13 @@ def digests(folder: Path) -> dict[str, str]:
 
 def write(folder: Path) -> Path:
     """Write the manifest of ``folder`` as it is now, and return its path."""
+    return state(folder, digests(folder))
+
+
+def state(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write a manifest that states ``files``, their digests by name, and return its path."""
     file = folder / FILE_NAME
-    content = {"version": _VERSION, "files": digests(folder)}
+    content = {"version": _VERSION, "files": dict(files)}
     file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return file
 

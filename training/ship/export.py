@@ -110,6 +110,7 @@ def write_onnx(folder: Path, file: Path, *, every_token: bool = False) -> None:
 
     ``every_token`` leaves in what the last block computes for tokens that nothing reads.
     """
+    import onnx
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -127,8 +128,6 @@ def write_onnx(folder: Path, file: Path, *, every_token: bool = False) -> None:
     ).eval()
     if row := distress_row(folder / SAFETENSORS_FILE):
         widen(model, row)
-    if not every_token:
-        read_first_token_alone(model)
     example = torch.ones((2, 9), dtype=torch.long)
     sizes = {0: "batch", 1: "sequence"}
     _quietly(
@@ -142,6 +141,10 @@ def write_onnx(folder: Path, file: Path, *, every_token: bool = False) -> None:
         opset_version=OPSET,
         dynamo=False,  # the newer exporter needs a package more, and fixes the batch size for this model
     )
+    if not every_token:
+        graph = onnx.load(file)
+        read_first_token_alone(graph.graph)
+        onnx.save(graph, file)
 
 
 def _quietly(call: Any, *args: Any, **options: Any) -> None:
