@@ -112,7 +112,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "EMOTION_TOPIC_PREFIX": settings.topic_prefix,
         "EMOTION_GROUP_ID": settings.group_id,
         "EMOTION_AUTHOR_KEY": "the key of a benchmark",
-        "EMOTION_HTTP_PORT": "0",
     }
 
 

@@ -8,16 +8,17 @@ supervisor sees that the outage lasts. A login or certificate that is refused is
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiohttp import web
 
 from stream.admin import partition_counts
 from stream.errors import BrokerError
 from stream.outages import passes
-from stream.serving import json_answer, serving
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.waiting import Waiting
 
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 
@@ -33,7 +34,7 @@ async def brokers_answer(settings: Settings, stopped: asyncio.Event) -> bool:
     """
     deadline = time.monotonic() + settings.start_timeout_s
     async with AsyncExitStack() as stack:
-        waiting: _Waiting | None = None
+        waiting: Waiting | None = None
         for attempt in range(10**9):
             try:
                 await partition_counts(settings, ())
@@ -43,28 +44,15 @@ async def brokers_answer(settings: Settings, stopped: asyncio.Event) -> bool:
                 if not passes(error) or time.monotonic() + pause_s > deadline:
                     raise
                 _log.warning("waiting for a broker (start_timeout_s)", reason=str(error), pause_s=pause_s)
-                if waiting is None:
-                    waiting = _Waiting()
-                    if settings.http_port is not None:
-                        await stack.enter_async_context(serving(settings, waiting.routes))
-                waiting.reason = str(error)
+                if settings.http_port is not None:
+                    # A web server's libraries take a third of a second, which a start without one is spared.
+                    from stream.waiting import waiting_served
+
+                    waiting = waiting or await stack.enter_async_context(waiting_served(settings))
+                    waiting.reason = str(error)
             try:
                 await asyncio.wait_for(stopped.wait(), pause_s)
                 return False
             except TimeoutError:
                 continue
     return False
-
-
-class _Waiting:
-    """What a program that waits answers to probes."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self.routes = [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz)]
-
-    async def _healthz(self, _: web.Request) -> web.Response:
-        return json_answer({"status": "ok"})
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        return json_answer({"status": "not ready", "reason": self.reason}, 503)

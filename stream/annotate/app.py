@@ -29,7 +29,6 @@ from stream.annotate.progress import Progress
 from stream.annotate.publish import OpenPublisher, publishers
 from stream.annotate.shadow import Shadow
 from stream.annotate.tracing import open_tracing
-from stream.annotate.web import endpoints
 from stream.annotate.worker import Worker
 from stream.codec import JSON_VALUES
 from stream.errors import BrokerError, StalledError, StreamError
@@ -131,6 +130,9 @@ class Annotator:
             async with contextlib.AsyncExitStack() as around:
                 around.push_async_callback(self._input.close)
                 if settings.http_port is not None:
+                    # A web server's libraries take a third of a second, which a start without one is spared.
+                    from stream.annotate.web import endpoints
+
                     self.http_port = await around.enter_async_context(
                         endpoints(
                             settings,
