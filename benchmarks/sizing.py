@@ -30,6 +30,9 @@ from rich.table import Table
 
 from benchmarks.machine import machine
 from model.contract import Encoded
+from model.runtimes.cpu import MAX_BATCH_TOKENS
+from model.runtimes.padding import chunks, even_share
+from model.runtimes.threads import usable_cores
 from stream.admin import create_topics
 from stream.annotate.batcher import Batcher
 from stream.annotate.models import ready_model
@@ -53,8 +56,8 @@ class Run:
     memory_bytes: int
 
 
-def alone(messages: int, model: str) -> float:
-    """CPU seconds of the classifier without a stream, reading and deciding in batches."""
+def alone(messages: int, model: str) -> tuple[float, float]:
+    """The classifier without a stream, reading and deciding in batches: CPU seconds, and part of padding."""
     settings = Settings(model=None if model == "shipped" else model, remember_texts=0)
     classifier = ready_model(settings)
     texts = [orjson.loads(value)["text"] for value in values(messages)]
@@ -63,10 +66,19 @@ def alone(messages: int, model: str) -> float:
     for start in range(0, len(texts), TOKENIZED_TOGETHER):
         for text in classifier.tokenize(texts[start : start + TOKENIZED_TOGETHER]):
             batcher.add(text, longest=text.longest, rows=len(text.windows), arrived_at=0.0)
+    tokens = padded = 0
     while len(batcher):
         batch = batcher.take().items
         classifier.decide(batch, classifier.forward(batch))
-    return time.process_time() - started
+        tokens += sum(text.tokens for text in batch)
+        padded += padded_tokens([len(window) for text in batch for window in text.windows])
+    return time.process_time() - started, 1 - tokens / padded
+
+
+def padded_tokens(lengths: list[int]) -> int:
+    """Tokens that the CPU works on for windows of these lengths: it cuts a batch by length once more."""
+    cut = chunks(lengths, even_share(sum(lengths), usable_cores(), MAX_BATCH_TOKENS))
+    return sum(len(rows) * max(lengths[row] for row in rows) for rows in cut)
 
 
 def values(messages: int) -> Iterator[bytes]:
@@ -160,18 +172,25 @@ def main(messages: int, model: str) -> None:
         asyncio.run(create_topics(settings))
         annotate = ["annotate", "--drain", "--remember-texts", "0"]
         annotate += [] if model == "shipped" else ["--model", model]
-        alone_s = alone(messages, model)
+        alone_s, padding = alone(messages, model)
         empty = run(settings, *annotate)
         sent = asyncio.run(load(settings, messages))
         full = run(settings, *annotate)
         data = folder / "data"
         monitor = run(settings, "monitor", "--state-dir", str(folder / "state"), until=Settled(data))
         sizes = {topic: size for topic, size in topic_bytes(data).items() if topic in GROW}
-    report(sent, model, alone_s, empty, full, monitor, sizes)
+    report(sent, model, alone_s, padding, empty, full, monitor, sizes)
 
 
 def report(
-    sent: int, model: str, alone_s: float, empty: Run, full: Run, monitor: Run, sizes: dict[str, int]
+    sent: int,
+    model: str,
+    alone_s: float,
+    padding: float,
+    empty: Run,
+    full: Run,
+    monitor: Run,
+    sizes: dict[str, int],
 ) -> None:
     cpu_ms, alone_ms = (full.cpu_s - empty.cpu_s) / sent * 1e3, alone_s / sent * 1e3
     console = Console(width=110)
@@ -179,6 +198,7 @@ def report(
     console.print(
         f"classifier alone: {alone_ms:.2f} ms of CPU a message; annotator: {cpu_ms / alone_ms:.2f} x that"
     )
+    console.print(f"padding: {padding:.1%} of the tokens that a CPU works on")
     console.print(
         f"annotator: {cpu_ms:.2f} ms of CPU a message, {1e3 / cpu_ms:,.0f} messages a core and second"
     )

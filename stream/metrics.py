@@ -69,7 +69,10 @@ class Metrics:
             registry=registry,
         )
         self.pad_waste = Histogram(
-            "emotion_pad_waste_ratio", "Part of a batch that is padding.", buckets=_RATIOS, registry=registry
+            "emotion_pad_waste_ratio",
+            "Part of a batch that is padding, before the runtime cuts it by length or packs it.",
+            buckets=_RATIOS,
+            registry=registry,
         )
         self.queue_wait = Histogram(
             "emotion_queue_wait_seconds",

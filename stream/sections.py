@@ -184,7 +184,7 @@ class AnnotateSettings(BaseModel):
         67_108_864, description="Bytes of messages inside; at the bound, partitions pause."
     )
     commit_interval_ms: PositiveFloat = Field(
-        100.0, description="Finished messages are committed this often."
+        100.0, description="Least time between the starts of two commits of a partition."
     )
     max_message_bytes: Positive = Field(262_144, description="Larger messages go to the dead letters.")
     max_unpacked_bytes: Positive = Field(

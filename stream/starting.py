@@ -48,7 +48,8 @@ async def brokers_answer(settings: Settings, stopped: asyncio.Event) -> bool:
                     # A web server's libraries take a third of a second, which a start without one is spared.
                     from stream.waiting import waiting_served
 
-                    waiting = waiting or await stack.enter_async_context(waiting_served(settings))
+                    if waiting is None:
+                        waiting = await stack.enter_async_context(waiting_served(settings))
                     waiting.reason = str(error)
             try:
                 await asyncio.wait_for(stopped.wait(), pause_s)

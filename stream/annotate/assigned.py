@@ -66,6 +66,7 @@ class AssignedPartition:
         """Records that were fetched and wait for their schema."""
         self.ledger = Ledger(next_offset=0, on_finished=self._wake.set)
         self._hurry = asyncio.Event()
+        self._commit_started = float("-inf")
         self._ended = asyncio.Event()
         context.metrics.unread_expired.labels(tp.topic, tp.partition)  # from the start, at zero
 
@@ -243,10 +244,15 @@ class AssignedPartition:
         self._context.metrics.unread_expired.labels(self.tp.topic, self.tp.partition).inc(first - position)
 
     async def _pace(self) -> None:
-        """Give a commit time to gather messages, unless the partition is to be given away."""
-        if not self._hurry.is_set():
+        """Give a commit time to gather messages, unless the partition is to be given away.
+
+        The interval lies between the starts of commits, so a message that comes alone is published at once,
+        and one that comes during a commit waits for no more than the rest of the interval after it.
+        """
+        left_s = self._commit_started + self._context.commit_interval_s - time.monotonic()
+        if left_s > 0 and not self._hurry.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._context.commit_interval_s)
+                await asyncio.wait_for(self._hurry.wait(), left_s)
 
     def _fitting(self, prefix: list[Entry]) -> tuple[list[Entry], Output]:
         """As much of a finished prefix as its count deltas have room for, encoded.
@@ -262,7 +268,7 @@ class AssignedPartition:
 
     async def _commit(self, prefix: list[Entry]) -> None:
         assert self._publisher is not None
-        started = time.monotonic()
+        started = self._commit_started = time.monotonic()
         prefix, output = self._fitting(prefix)
         metrics = self._context.metrics
         try:

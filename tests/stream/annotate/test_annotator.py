@@ -246,6 +246,18 @@ async def test_transaction_markers_at_the_end_are_no_lag(topics: Topics) -> None
     assert len(await events(settings)) == 3
 
 
+async def test_the_commit_interval_lies_between_commits_and_a_stop_cuts_it_short(topics: Topics) -> None:
+    settings = await topics(partitions=1, commit_interval_ms=60_000)
+    async with annotating(settings) as annotator:
+        await produce(str(settings.bootstrap_servers), settings.input_topic, [message("joy: alone")])
+        await until(lambda: annotator.progress.finished_messages == 1)
+        await produce(str(settings.bootstrap_servers), settings.input_topic, [message("joy: soon after")])
+        value = annotator.metrics.registry.get_sample_value
+        await until(lambda: value("emotion_in_flight_messages") == 1)
+        assert annotator.progress.finished_messages == 1
+    assert len(await events(settings)) == 2
+
+
 async def test_what_is_in_flight_is_bounded_and_partitions_are_paused(topics: Topics) -> None:
     settings = await topics(partitions=2, max_in_flight_messages=100, commit_interval_ms=20)
     values = [message(f"joy: {number}") for number in range(5000)]
