@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import os
+import pkgutil
 import queue
 import resource
 import signal
@@ -23,11 +24,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from benchmarks.gpu.parts import PARTS
 from benchmarks.machine import machine
 
 LOADING_S: Final = 45.0
 """What parts may take to load; several load at a time, and a cold disk is slow."""
+
+PARTS: Final = {
+    "network": "benchmarks.gpu.network:main",
+    "threads": "benchmarks.gpu.bare:threads",
+    "workers": "benchmarks.gpu.bare:worker",
+    "profile": "benchmarks.gpu.network:profiled",
+    "peer": "benchmarks.gpu.peer:main",
+    "compiled": "benchmarks.gpu.network:compiled",
+}
+"""What a process of each part runs: it loads, says so, waits for its turn, and reports line by line."""
 
 SHARES: Final = {
     "network": 0.36,
@@ -187,7 +197,7 @@ def main() -> None:
     parser.add_argument("--part", choices=[*PARTS], help="what a child process runs")
     arguments = parser.parse_args()
     if arguments.part:
-        PARTS[arguments.part](arguments)
+        pkgutil.resolve_name(PARTS[arguments.part])(arguments)
         return
     began = time.monotonic()
     end = began + arguments.seconds

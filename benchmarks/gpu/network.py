@@ -6,7 +6,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -320,5 +319,3 @@ def compiled(arguments: argparse.Namespace) -> None:
         messages_per_s_of_replays=round(pack.windows / replay_ms * 1e3),
         seconds=seconds,
     )
-    with suppress(Exception):
-        torch.compiler.reset()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import EmotionClassifier, Logits
@@ -32,6 +32,7 @@ class Counting:
         return np.array(rows, dtype=np.float32).reshape(len(windows), 6) + np.float32(self.offset)
 
 
+@settings(max_examples=60)
 @given(st.lists(st.lists(WINDOW, max_size=8), max_size=8), st.integers(0, 5))
 def test_answers_are_those_of_the_runtime_whatever_is_remembered(
     batches: list[list[tuple[int, ...]]], size: int
