@@ -8,10 +8,12 @@ Each engine is a process, and they take turns. OpenVINO and CTranslate2 live in 
 """
 
 import json
+import random
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, Final
 
 import click
@@ -51,7 +53,7 @@ class Engines:
             if key != "auto"
         } | {
             "int8-export": lambda: self._onnx("int8-export", "emotion-stream int8, made now", self._int8()),
-            "onnx-fp32": lambda: self._onnx("onnx-fp32", "emotion-stream fp32, same way", self._exact()),
+            "onnx-fp32": lambda: self._onnx("onnx-fp32", "emotion-stream fp32", self._exact()),
             "ort-plain": lambda: self._session("ort-plain", "onnxruntime fp32, plain", self._plain()),
             "ort-fused": lambda: self._session("ort-fused", "onnxruntime fp32, fused", self._fused()),
             "ort-dynamic": lambda: self._session("ort-dynamic", "onnxruntime int8, dynamic", self._dynamic()),
@@ -94,7 +96,7 @@ class Engines:
         folder = self._scratch / "distilbert"
         graphs.write_distilbert(self._folder, folder)
         made = engine("pipeline-32", model=str(folder), device="cpu", threads=self._threads)
-        return Engine("distilbert-66m", "DistilBERT 66M, pipeline, 32", made.command, same_weights=False)
+        return Engine("distilbert-66m", "DistilBERT 66M, pipeline 32", made.command, same_weights=False)
 
     def _made(self, name: str, write: Callable[[Path], None]) -> Path:
         file = self._scratch / name
@@ -134,8 +136,8 @@ def growth(measured: Engine, rounds: int) -> list[dict[str, float]]:
 
 def of_length(tokens: int, count: int) -> list[str]:
     """``count`` different texts of ``tokens`` tokens each, the two special ones included."""
-    words = [chr(ord("a") + letter) for letter in range(26)]  # a token each, in any vocabulary
-    return [" ".join(words[(number + place) % 26] for place in range(tokens - 2)) for number in range(count)]
+    choose = random.Random(tokens)
+    return [" ".join(choose.choices(ascii_lowercase, k=tokens - 2)) for _ in range(count)]
 
 
 def padding(lengths: Sequence[int]) -> float:

@@ -16,8 +16,8 @@ from model.loading import folder_of, load, usable_cores
 from stream.bench.process import Labeller, serve
 from stream.bench.rounds import Engine
 
-REFERENCE: Final = "fp32"
-"""The engine whose labels the others are held against."""
+REFERENCES: Final = ("fp32", "onnx-fp32")
+"""The engines whose labels the others are held against: the first of them that was measured."""
 
 BASELINE: Final = "pipeline-32"
 """The engine whose speed the others are held against."""
@@ -25,13 +25,13 @@ BASELINE: Final = "pipeline-32"
 TITLES: Final = {
     "auto": "emotion-stream",
     "int8": "emotion-stream int8",
-    "fp32": "emotion-stream fp32 in torch",
-    "bf16": "emotion-stream bf16 in torch",
-    "pipeline-1": "transformers.pipeline, 1",
-    "pipeline-32": "transformers.pipeline, 32",
-    "pipeline-32-sorted": "transformers.pipeline, 32 sorted",
+    "fp32": "emotion-stream fp32, torch",
+    "bf16": "emotion-stream bf16, torch",
+    "pipeline-1": "pipeline fp32, 1",
+    "pipeline-32": "pipeline fp32, 32",
+    "pipeline-32-sorted": "pipeline fp32, 32 sorted",
 }
-"""``transformers.pipeline`` in fp32, with its batch size; sorted by length."""
+"""A pipeline is ``transformers.pipeline``, with its batch size; sorted by length."""
 
 DEFAULT: Final = ("auto", "fp32", "pipeline-1", "pipeline-32", "pipeline-32-sorted")
 

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stream.bench.engines import BASELINE, REFERENCE
+from stream.bench.engines import BASELINE, REFERENCES
 from stream.bench.machine import instruction_sets, load_average, machine
 from stream.bench.rounds import Measured
 
@@ -29,6 +29,11 @@ class Report:
     def __getitem__(self, key: str) -> Measured | None:
         """The engine of a key, if it was measured."""
         return next((m for m in self.measured if m.engine.key == key and m.runs), None)
+
+    @property
+    def reference(self) -> Measured | None:
+        """The engine whose labels the others are held against."""
+        return next((found for key in REFERENCES if (found := self[key])), None)
 
     def as_json(self) -> dict[str, Any]:
         """The whole report: figures of every round."""
@@ -52,7 +57,7 @@ class Report:
             "all_rounds": entry.rates,
             "cpu_ms_a_message": entry.cpu_ms,
             "peak_mb": entry.peak_mb,
-            "same_label_as_fp32": entry.agreement(self[REFERENCE]),
+            "same_label_as_fp32": entry.agreement(self.reference),
             "times_the_pipeline": self._times(entry),
             "times_the_pipeline_by_cpu": self._times_by_cpu(entry),
         }
@@ -83,10 +88,11 @@ class Report:
             if entry.failure is not None:
                 console.print(f"not measured: {entry.engine.title}: {entry.failure}", markup=False)
         sets = ", ".join(instruction_sets()) or "instruction sets unknown"
+        console.print("pipeline: transformers.pipeline, with its batch size", markup=False)
         console.print(f"{machine()}; {sets}; load {load_average():.1f}", markup=False)
 
     def _cells(self, entry: Measured) -> tuple[str, ...]:
-        agreement, times = entry.agreement(self[REFERENCE]), self._times(entry)
+        agreement, times = entry.agreement(self.reference), self._times(entry)
         by_cpu = self._times_by_cpu(entry)
         return (
             entry.engine.title,
