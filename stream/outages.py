@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from aiokafka.errors import KafkaError
 
-from stream.errors import BrokerError
+from stream.errors import BrokerError, StreamError
 from stream.refusals import refusal
 from stream.topicwatch import BrokerSilentError
 from stream.transactions import FencedError, PublishError
@@ -58,3 +58,11 @@ async def through_outages(work: Callable[[], Awaitable[None]], what: str) -> Non
                 raise
             _log.warning("the brokers do not serve us; trying again", part=what, reason=repr(error))
         await asyncio.sleep(RETRY_S)
+
+
+def decisive(raised: BaseException) -> BaseException:
+    """Of what went wrong together, the error that decides what is done: one that ends us, else the first."""
+    if not isinstance(raised, BaseExceptionGroup):
+        return raised
+    leaves = [decisive(error) for error in raised.exceptions]
+    return next((error for error in leaves if isinstance(error, StreamError)), leaves[0])

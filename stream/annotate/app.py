@@ -31,14 +31,14 @@ from stream.annotate.shadow import Shadow
 from stream.annotate.tracing import open_tracing
 from stream.annotate.worker import Worker
 from stream.codec import JSON_VALUES
-from stream.errors import BrokerError, StalledError, StreamError
+from stream.errors import BrokerError, StalledError
 from stream.inputs import Inputs
 from stream.kafka import connection, stop_consumer
 from stream.lastresort import LastResort
 from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
 from stream.metrics import Metrics
-from stream.outages import passes
+from stream.outages import decisive, passes
 from stream.phrases import PhraseLists
 from stream.privacy import OptOut, Pseudonyms
 from stream.refusals import refusal
@@ -210,7 +210,7 @@ class Annotator:
                 for task in looking_on:
                     task.cancel()
         except BaseExceptionGroup as raised:
-            raise _decisive(raised) from None
+            raise decisive(raised) from None
 
     async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
         """Do ``work``. Where it fails, stop too: aiokafka may swallow the cancellation that follows."""
@@ -237,7 +237,7 @@ class Annotator:
                 await topics.look()
                 await self._member(topics, partitions, threads)
             except Exception as raised:
-                error = _decisive(raised)
+                error = decisive(raised)
                 if refused := refusal(error):
                     raise refused from error
                 if isinstance(error, TopicsChangedError):
@@ -391,11 +391,3 @@ class Annotator:
         self.metrics.optout_authors.set(len(self._optout))
         self.metrics.optout_held.set(self._optout.held)
         self.metrics.optout_refused.set(bool(self._optout.problem or self._optout.topic_problem))
-
-
-def _decisive(raised: BaseException) -> BaseException:
-    """Of what went wrong together, the error that decides what is done: one that ends us, else the first."""
-    if not isinstance(raised, BaseExceptionGroup):
-        return raised
-    leaves = [_decisive(error) for error in raised.exceptions]
-    return next((error for error in leaves if isinstance(error, StreamError)), leaves[0])
