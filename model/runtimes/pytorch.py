@@ -72,12 +72,20 @@ class TorchRuntime:
         place = _device(device)
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
         network = load_network(folder)
-        packed = None if layout == "padded" else _packed(network, place, dtype)
-        if packed is None and layout == "packed":
-            raise ModelError(f"{folder} cannot be packed on {device} in {precision}: use the padded layout")
+        has_distress = distress_row(folder / SAFETENSORS_FILE) is not None
+        try:
+            packed = None if layout == "padded" else _packed(network, place, dtype)
+            if packed is None and layout == "packed":
+                raise ModelError(
+                    f"{folder} cannot be packed on {device} in {precision}: use the padded layout"
+                )
+            outputs = int(network.config.num_labels) + has_distress
+            self._runner = packed or _padded(network, place, dtype, pad_token_id, outputs)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{device} has too little free memory for {folder}: run fewer workers on it, or name another"
+            ) from error
         self.layout: Layout = "padded" if packed is None else "packed"
-        outputs = int(network.classifier.out_features)
-        self._runner = packed or _padded(network, place, dtype, pad_token_id, outputs)
 
     def forward(self, windows: Sequence[Sequence[int]]) -> Logits:
         """Logits, shape (windows, labels), in the order given."""

@@ -7,7 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from model import Logits, ModelError
 from model.labels import ID2LABEL, LABEL2ID
@@ -133,9 +138,15 @@ def test_torch_packs_a_distilbert(tiny_folder: Path) -> None:
     assert runtime.layout == "packed"
 
 
-def test_another_architecture_is_padded(make_folder: FolderMaker) -> None:
+@pytest.mark.parametrize(
+    ("config", "network"),
+    [(BertConfig, BertForSequenceClassification), (RobertaConfig, RobertaForSequenceClassification)],
+)
+def test_another_architecture_is_padded(
+    make_folder: FolderMaker, config: type[BertConfig], network: type[BertForSequenceClassification]
+) -> None:
     folder = make_folder(without=("model.safetensors", "config.json"))
-    config = BertConfig(
+    tiny = config(
         vocab_size=200,
         hidden_size=32,
         intermediate_size=64,
@@ -145,10 +156,11 @@ def test_another_architecture_is_padded(make_folder: FolderMaker) -> None:
         id2label=ID2LABEL,
         label2id=LABEL2ID,
     )
-    BertForSequenceClassification(config).save_pretrained(folder)
+    network(tiny).save_pretrained(folder)
     runtime = TorchRuntime(folder, device="cpu", precision="fp32", pad_token_id=0)
     assert runtime.layout == "padded"
     assert runtime.forward([[2, 9, 3]]).shape == (1, 7)
+    assert runtime.forward([]).shape == (0, 7)
     with pytest.raises(ModelError, match="cannot be packed on cpu in fp32"):
         TorchRuntime(folder, device="cpu", precision="fp32", pad_token_id=0, layout="packed")
 

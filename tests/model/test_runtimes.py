@@ -183,6 +183,15 @@ def test_a_device_that_cannot_be_used_is_refused(tiny_folder: Path, device: str,
         TorchRuntime(tiny_folder, device=device, precision="fp32", pad_token_id=0)
 
 
+def test_a_gpu_that_is_full_is_said_in_one_line(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 64.00 MiB.\nGPU 0 has ...")
+
+    monkeypatch.setattr("model.runtimes.pytorch._packed", full)
+    with pytest.raises(ModelError, match=r"cpu has too little free memory for .*: run fewer workers"):
+        TorchRuntime(tiny_folder, device="cpu", precision="fp32", pad_token_id=0)
+
+
 def test_without_torch_the_extra_to_install_is_named(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
