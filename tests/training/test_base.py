@@ -72,6 +72,14 @@ def test_a_saved_tokenizer_opens_as_it_was(minilm, tmp_path: Path) -> None:  # t
     assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == minilm[1](text)["input_ids"]
 
 
+def test_a_base_of_half_precision_is_trained_in_full(tmp_path: Path) -> None:
+    model, tokenizer = _load("random")
+    model.half().save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    again, _ = _load(str(tmp_path))
+    assert {parameter.dtype for parameter in again.parameters()} == {torch.float32}
+
+
 def test_the_head_has_the_labels_in_order() -> None:
     assert _load("random").__getitem__(0).config.id2label == dict(enumerate(LABELS))
     assert _load("random", EMOTIONS)[0].config.num_labels == 6

@@ -158,6 +158,7 @@ def _pretrained(
     name: str, options: dict[str, Any], attention: str, dropouts: dict[str, float]
 ) -> tuple[HfModel, HfTokenizer]:
     """``dropouts`` by DistilBERT's names; a model of another kind keeps its own."""
+    import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     try:
@@ -165,7 +166,10 @@ def _pretrained(
             options = options | dropouts
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForSequenceClassification.from_pretrained(
-            name, attn_implementation=attention, **options
+            name,
+            attn_implementation=attention,
+            dtype=torch.float32,  # weights of half the precision, as ship, lose most of a step
+            **options,
         )
     except (OSError, ValueError) as error:  # not found, no network, no classifier of that kind
         raise BaseModelError(
