@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from model.classifier import EmotionClassifier
 from model.decide import logistic
@@ -56,10 +57,12 @@ def soft_labels(
 
     Each teacher reads the texts with its own tokenizer, and only rows of the sources and languages that it
     was trained on; a row that none of them knows keeps its own label. What a teacher said of a text stays in
-    its folder, so that other runs need not ask again. (Hinton et al., "Distilling the Knowledge in a Neural
-    Network", 2015.)
+    its folder, so that other runs need not ask again. Which label stands first is left to those teachers that
+    learnt nothing else, where there are some. (Hinton et al., "Distilling the Knowledge in a Neural Network",
+    2015.)
     """
-    shares, present, distress = _Mean((len(rows), labels)), _Mean((len(rows), labels)), _Mean((len(rows),))
+    ranked, shares, present = (_Mean((len(rows), labels)) for _ in range(3))
+    distress = _Mean((len(rows),))
     for folder in teachers:
         taught = _taught(folder)
         known = [i for i, row in enumerate(rows) if taught.knows(row)]
@@ -70,12 +73,12 @@ def soft_labels(
             raise TrainingError(
                 f"teacher {folder} has {outputs.shape[1] - taught.distress} labels, {labels} are needed"
             )
-        shares.add(known, softmax(outputs[:, :labels]))
+        (shares if taught.presence else ranked).add(known, softmax(outputs[:, :labels]))
         if taught.presence:
             present.add(known, logistic(outputs[:, :labels]))
         if taught.distress:
             distress.add(known, logistic(outputs[:, -1]))
-    mean = shares.value()
+    mean = np.where(ranked.known[:, None], ranked.value(), shares.value())
     for i in np.flatnonzero(np.isnan(mean[:, 0])).tolist():
         mean[i] = 0.0
         mean[i, [LABEL2ID[label] for label in rows[i].labels]] = 1 / len(rows[i].labels)
@@ -91,6 +94,11 @@ class _Mean:
     def add(self, rows: Sequence[int], values: Floats) -> None:
         self._total[rows] += values
         self._times[rows] += 1
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Whether somebody said something of each row, shape (N,)."""
+        return self._times.reshape(len(self._times)) > 0
 
     def value(self) -> Floats:
         return np.where(self._times > 0, self._total / np.maximum(self._times, 1), np.nan)

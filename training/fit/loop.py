@@ -20,7 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from model.folder import SAFETENSORS_FILE
+from model.labels import NEUTRAL
 from model.runtimes.distress import distress_row, narrow_for_saving, widen
 from model.tokenizer import Tokenizer
 from training.bases.base import HfModel, load_base
@@ -35,7 +38,7 @@ from training.fit.losses import Wanted, class_weights, loss
 from training.fit.optimizer import WeightAverage, optimizer_of, rate_factor
 from training.fit.recipes import Recipe
 from training.fit.runlog import RunLog
-from training.fit.targets import SoftTargets, targets
+from training.fit.targets import SoftTargets, Targets, targets
 from training.fit.validation import forward, predict, validation_score
 from training.metrics import Floats
 from training.runs import RUN_FILE
@@ -125,9 +128,9 @@ class Fit:
         self._label_ids = torch.tensor(
             [recipe.labels.index(row.label) for row in self.train], device=device.name
         )
-        own = targets(self.train, recipe.labels)
+        own = targets(self.train, recipe.labels, recipe.unranked)
         self._own = tuple(self._placed(part) for part in (own.shares, own.present, own.known, own.distress))
-        said = (teacher.shares, teacher.present, teacher.distress) if teacher and recipe.distil else ()
+        said = _said(teacher, own, recipe) if teacher and recipe.distil else ()
         self._soft = tuple(self._placed(part) for part in said)
         self._take_step = (
             GraphedStep(self._train_step, recipe.batch_size) if device.is_cuda else self._train_step
@@ -302,6 +305,15 @@ class Fit:
             "history": self.log.history,
         }
         (self.out / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def _said(teacher: SoftTargets, own: Targets, recipe: Recipe) -> tuple[Floats, Floats, Floats]:
+    """What the teachers say of softmax, sigmoids and distress; nothing of neutral in unranked rows."""
+    present = teacher.present.copy()
+    if recipe.unranked:
+        neutral = recipe.labels.index(NEUTRAL)
+        present[own.known[:, neutral] == 0, neutral] = np.nan
+    return teacher.shares, present, teacher.distress
 
 
 def peak_bytes() -> int:

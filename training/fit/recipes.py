@@ -47,6 +47,8 @@ class Recipe:
     - ``ema_decay``: of the moving average of the weights that is evaluated and kept; 0 is off.
     - ``distil``: weight of the teacher's soft labels against the rows' own; needs a teacher in the run.
     - ``patience``: epochs without a better validation score after which the training stops.
+    - ``unranked``: sources whose rows say which emotions a text carries, but neither which one stands first
+      nor how little of them still counts as neutral: they teach the sigmoids of the emotions alone.
     - ``languages``: BCP 47 tags of those whose rows are taken, of each source; all where it is empty.
     """
 
@@ -77,6 +79,7 @@ class Recipe:
     lora_rank: int = 0
     augmentation: Augmentation | None = None
     max_tokens: int = 128
+    unranked: tuple[Source, ...] = ()
     languages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -142,15 +145,16 @@ POLISH: Final = replace(
     augmentation=Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03),
 )
 
-# A third stage for a run of ``polish``: several feelings a text and an output for distress, from rows that
-# several people labelled, towards what runs of ``multilingual-teacher`` say, and runs of this recipe without
-# teachers (``--distil 0``).
+# A third stage for a run of ``polish``: several feelings a text and an output for distress, towards what runs
+# of ``multilingual-teacher`` say of these; which label stands first is still said by the run that it begins
+# from.
 ENGLISH: Final = replace(
     POLISH,
     name="english",
     base="runs/polish-1",
-    sources=POLISH.sources | {"brighter_en": None, "distress": None, "xed": 8_000},
+    sources=POLISH.sources | {"goemotions": 16_000, "brighter_en": None, "distress": None, "xed": 6_000},
     repeats={"brighter_en": 3, "distress": 3},
+    unranked=("brighter_en", "xed"),
     languages=("en",),
     epochs=5,
     patience=5,

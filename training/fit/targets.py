@@ -1,6 +1,6 @@
 """What a row asks of the model, as arrays: N rows, K labels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,14 +45,17 @@ class SoftTargets:
     distress: Floats
 
 
-def targets(rows: Sequence[Row], labels: Sequence[str]) -> Targets:
-    """The targets of ``rows`` for a model with these labels."""
+def targets(rows: Sequence[Row], labels: Sequence[str], unranked: Collection[str] = ()) -> Targets:
+    """The targets of ``rows`` for a model with these labels; ``unranked`` as in ``Recipe``."""
     column = {label: place for place, label in enumerate(labels)}
     present, known = np.zeros((len(rows), len(labels))), np.ones((len(rows), len(labels)))
     for i, row in enumerate(rows):
         present[i, [column[label] for label in row.labels]] = 1
         known[i, [column[label] for label in row.unknown if label in column]] = 0
-    settled = np.all(present <= known, axis=1, keepdims=True)
+        if row.source in unranked and row.label != NEUTRAL:
+            known[i, column[NEUTRAL]] = 0
+    ranked = np.array([row.source not in unranked or row.label == NEUTRAL for row in rows])
+    settled = (np.all(present <= known, axis=1) & ranked)[:, None]
     shares = np.where(settled, present / present.sum(axis=1, keepdims=True), 0.0)
     return Targets(present, known, shares, np.array([_distress(row) for row in rows]))
 
