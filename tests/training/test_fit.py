@@ -1,14 +1,19 @@
 """A fit learns, keeps its best epoch, stops early, and resumes as if it had not been broken off."""
 
 import csv
+import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
+from model.folder import SAFETENSORS_FILE, revision_of
+from model.labels import LABELS
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits, soft_labels
@@ -138,6 +143,57 @@ def test_distillation_needs_a_teacher_and_takes_a_run_as_one(
     Fit(recipe, rows.train, rows.validation, tmp_path, seed=0, device=CPU, teacher=soft).run()
     with pytest.raises(TrainingError, match="7 labels, 6"):
         soft_labels([debug_run], rows.train, 6)
+
+
+def _teacher(run: Path, folder: Path, row: Row, outputs: list[float], **recipe: object) -> Path:
+    """A copy of ``run`` as if trained by ``recipe``, which was asked of ``row`` before."""
+    shutil.copytree(run, folder)
+    facts = json.loads((folder / "run.json").read_text())
+    facts["recipe"] |= recipe
+    (folder / "run.json").write_text(json.dumps(facts))
+    key = hashlib.sha256(row.text.encode()).hexdigest()[:16]
+    revision = revision_of(folder / SAFETENSORS_FILE)
+    np.savez(folder / f"soft-{revision}-fp32.npz", keys=[key], outputs=np.array([outputs]))
+    return folder
+
+
+def test_those_who_learnt_nothing_else_say_which_label_stands_first(debug_run: Path, tmp_path: Path) -> None:
+    row = Row("never read", "love", "emotion")
+    ranks = _teacher(debug_run, tmp_path / "ranks", row, [9.0, 0, 0, 0, 0, 0, 0])
+    marks = _teacher(debug_run, tmp_path / "marks", row, [-9.0, 9, 9, -9, -9, -9, -9], presence=1.0)
+    said = soft_labels([ranks, marks], [row], 7)
+    assert said.shares[0].argmax() == 0
+    assert (said.present[0] > 0.5).tolist() == [False, True, True, False, False, False, False]
+    alone = soft_labels([marks], [row], 7)
+    assert alone.shares[0, 1] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_teacher_is_not_asked_in_a_language_that_it_never_learnt(debug_run: Path, tmp_path: Path) -> None:
+    row = Row("nie gelesen", "love", "emotion", language="de")
+    english = _teacher(debug_run, tmp_path / "en", row, [9.0, 0, 0, 0, 0, 0, 0], languages=["en"])
+    assert soft_labels([english], [row], 7).shares[0].argmax() == LABELS.index("love")
+
+
+def test_a_recipe_of_one_language_takes_no_other(data_folder: Path) -> None:
+    recipe = replace(DEBUG, sources={"languages": None, "distress": None, "messages": None})
+    known = {row.language for row in training_data(recipe, data_folder).train}
+    alone = training_data(replace(recipe, languages=("en",)), data_folder)
+    assert len(known) > 1
+    assert {row.language for row in alone.train} == {"en"}
+    assert {row.language for rows in alone.validation.values() for row in rows} <= {"en"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of CUDA's is here")
+def test_steps_in_graphs_are_those_taken_one_by_one(data_folder: Path, tmp_path: Path) -> None:
+    recipe = replace(DEBUG, dropout=0.0, augmentation=None, epochs=1)
+    rows = training_data(recipe, data_folder)
+    losses = []
+    for graphed in (False, True):
+        run = Fit(recipe, rows.train, rows.validation, tmp_path, seed=0, device=Device("cuda", bf16=False))
+        if not graphed:
+            run._take_step = lambda *batch, run=run: run._train_step(*(part.to("cuda") for part in batch))
+        losses.append(run._train_epoch(0))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_no_training_row_is_like_a_held_out_one(data_folder: Path) -> None:

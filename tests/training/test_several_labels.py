@@ -126,6 +126,15 @@ class TestLearning:
             assert found.shares[i].sum() == pytest.approx(1.0 if settled else 0.0)
             assert {LABELS[k] for k in np.flatnonzero(found.present[i])} == set(row.labels)
 
+    def test_rows_that_rank_nothing_say_which_emotions_are_there_and_no_more(self) -> None:
+        moved = Row("x", "anger", "xed", also=("fear",))
+        calm, ranked = Row("x", "neutral", "xed"), Row("x", "anger", "emotion")
+        found = targets([moved, calm, ranked], LABELS, unranked=("xed",))
+        assert found.shares.sum(axis=1).tolist() == [0.0, 1.0, 1.0]
+        assert found.present[0].sum() == 2
+        assert found.known[:, LABELS.index("neutral")].tolist() == [0.0, 1.0, 1.0]
+        assert found.known[0, : len(EMOTIONS)].all()
+
     def outcome(self, rows: list[Row], outputs: torch.Tensor, *soft: torch.Tensor) -> torch.Tensor:
         own = targets(rows, LABELS)
         parts = (
