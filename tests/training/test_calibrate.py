@@ -1,20 +1,23 @@
 """Calibration finds what was put in, and what it writes is what the classifier reads."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.calibration import Calibration, DistressWeights
-from model.decide import temperatures
+from model.decide import logistic, temperatures
 from model.labels import LABEL2ID
 from training.errors import TrainingError
 from training.evaluate.calibrate import (
     LEVEL_PRECISION,
+    OUTPUT_LEVEL_PRECISION,
     Validation,
     calibrate,
     fit_calibration,
     fit_distress,
+    fit_distress_output,
     fit_entropy_temperature,
     fit_neutral_threshold,
     fit_temperature,
@@ -127,3 +130,18 @@ def test_a_runs_calibration_is_written_and_belongs_to_its_weights(
     assert Calibration.load(run) == written
     assert written.revision is not None
     assert written.name is None  # the export names the weights
+
+
+def test_few_graded_messages_give_a_map_without_steps() -> None:
+    rng = np.random.default_rng(3)
+    distressed = rng.random(80) < 0.4
+    output = rng.normal(np.where(distressed, 1.5, -1.5), 2.0)
+    knots, levels = fit_distress_output(output, distressed)
+    rises = [after[1] > before[1] for before, after in pairwise(knots)]
+    assert all(rises)
+    xs, ys = (np.array(side) for side in zip(*knots, strict=True))
+    score = np.interp(logistic(output), xs, ys)
+    assert score.mean() == pytest.approx(distressed.mean(), abs=0.03)
+    for level, precision in OUTPUT_LEVEL_PRECISION.items():
+        reached = score >= getattr(levels, level)
+        assert not reached.any() or distressed[reached].mean() >= precision

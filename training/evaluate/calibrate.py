@@ -44,10 +44,15 @@ MAX_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 32
 # The share of messages at or above a level that are truly sadness, fear or anger, on validation.
 LEVEL_PRECISION: Final = {"watch": 0.7, "elevated": 0.85, "high": 0.95}
+# The same of an output of its own: the share that a person would want to see. Lower, since whom the lowest
+# level misses, nobody looks at.
+OUTPUT_LEVEL_PRECISION: Final = {"watch": 0.65, "elevated": 0.8, "high": 0.95}
 # What a neutral threshold has to gain in macro-F1: it calls texts neutral that the model finds anything but.
 THRESHOLD_GAIN: Final = 0.005
 NEUTRAL_THRESHOLDS: Final = tuple(float(threshold) for threshold in np.arange(0.0, 0.96, 0.025).round(3))
 MAP_KNOTS: Final = 16
+OUTPUT_RANGE: Final = 6.0
+"""Logits of distress beyond this are read as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +120,7 @@ def _with_distress_output(calibration: Calibration, classifier: EmotionClassifie
         for row in splits.validation
         if row.distress is not None and calibration.reads(row.language)
     ]
-    output = logistic(row_outputs(classifier, rows)[:, -1])
-    knots, levels = fit_distress_map(output, wanted(rows).astype(float))
+    knots, levels = fit_distress_output(row_outputs(classifier, rows)[:, -1], wanted(rows))
     return calibration.model_copy(update={"distress_map": knots, "distress_levels": levels})
 
 
@@ -215,14 +219,35 @@ def fit_distress_map(raw: Floats, truth: Floats) -> tuple[tuple[tuple[float, flo
     knots = _thinned(fitted.X_thresholds_, fitted.y_thresholds_)
     xs, ys = zip(*knots, strict=True)
     score = np.interp(raw, xs, ys)
-    return knots, DistressLevels(**_level_starts(score, truth > 0))
+    return knots, DistressLevels(**_level_starts(score, truth > 0, LEVEL_PRECISION))
 
 
-def _level_starts(score: Floats, distressed: npt.NDArray[np.bool_]) -> dict[str, float]:
+def fit_distress_output(
+    output: Floats, distressed: npt.NDArray[np.bool_]
+) -> tuple[tuple[tuple[float, float], ...], DistressLevels]:
+    """A map from the logistic of ``output`` to the share of truly distressed messages, and where each level
+    begins; both of shape (N,).
+
+    Graded messages are few, and isotonic regression makes steps of them. Two numbers do not (Platt,
+    "Probabilistic Outputs for Support Vector Machines", 1999).
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    platt = LogisticRegression(C=1e6).fit(output[:, None], distressed)
+    scale, bias = max(0.01, float(platt.coef_[0, 0])), float(platt.intercept_[0])
+    places = np.linspace(-OUTPUT_RANGE, OUTPUT_RANGE, MAP_KNOTS)
+    knots = _thinned(logistic(places), logistic(places * scale + bias))
+    score = np.interp(logistic(output), *(np.array(side) for side in zip(*knots, strict=True)))
+    return knots, DistressLevels(**_level_starts(score, distressed, OUTPUT_LEVEL_PRECISION))
+
+
+def _level_starts(
+    score: Floats, distressed: npt.NDArray[np.bool_], precisions: dict[str, float]
+) -> dict[str, float]:
     """For each level the least score from which on the wanted share of messages is truly distressed."""
     starts: dict[str, float] = {}
     least = 0.05
-    for level, precision in LEVEL_PRECISION.items():
+    for level, precision in precisions.items():
         reached = [start for start in np.arange(0.05, 1.0, 0.01) if (score >= start).any()
                    and distressed[score >= start].mean() >= precision]  # fmt: skip
         least = max(least, round(float(reached[0]), 2) if reached else 0.99)
