@@ -237,7 +237,8 @@ def fit_distress_output(
     scale, bias = max(0.01, float(platt.coef_[0, 0])), float(platt.intercept_[0])
     places = np.linspace(-OUTPUT_RANGE, OUTPUT_RANGE, MAP_KNOTS)
     knots = _thinned(logistic(places), logistic(places * scale + bias))
-    score = np.interp(logistic(output), *(np.array(side) for side in zip(*knots, strict=True)))
+    xs, ys = zip(*knots, strict=True)
+    score = np.interp(logistic(output), xs, ys)
     return knots, DistressLevels(**_level_starts(score, distressed, OUTPUT_LEVEL_PRECISION))
 
 
