@@ -125,7 +125,7 @@ def visit(chromium: Any, stage: Stage) -> Iterator[Callable[..., Any]]:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
-        context.set_default_timeout(25_000)
+        context.set_default_timeout(60_000)  # a machine may be busy
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -140,7 +140,7 @@ def visit(chromium: Any, stage: Stage) -> Iterator[Callable[..., Any]]:
     assert not complaints
 
 
-def eventually(check: Callable[[], bool], timeout_s: float = 25.0) -> None:
+def eventually(check: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + timeout_s
     while not check():

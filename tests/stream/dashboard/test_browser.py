@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from stream.codec import to_json
+from stream.dashboard.flow import Flow
+from stream.dashboard.history import History
+from stream.dashboard.parts import Reach, health
 from stream.events import ALL_CHANNELS
 from tests.brokers import free_port
 from tests.stream.dashboard.conftest import Stage, eventually
@@ -44,7 +48,7 @@ HOSTILE = (
     *("\u200b\u200d", "a" + "\u0301" * 400),
 )
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 def test_an_empty_stream_says_what_is_missing(visit: Visit) -> None:
@@ -53,6 +57,18 @@ def test_an_empty_stream_says_what_is_missing(visit: Visit) -> None:
     assert "No message has been labelled" in page.inner_text("#banner")
     page.click("text=Review")
     assert page.inner_text("#queue-empty") == "Nothing waits for you."
+
+
+def test_an_annotator_that_stands_still_is_said_in_words(visit: Visit) -> None:
+    page, now = visit(), datetime.now(UTC).timestamp()
+    reach, flow = Reach(caught_up=True, waiting=2310, partitions=1), Flow()
+    flow.partitions[0] = now - 780
+    event_of = f"event: health\ndata: {to_json(health(reach, flow, History(), now)).decode()}\n\n"
+    page.route("**/api/stream*", lambda route: route.fulfill(content_type="text/event-stream", body=event_of))
+    page.reload()
+    said = "The annotator has published nothing for 13 min, and 2,310 messages wait. Is it running?"
+    page.wait_for_selector(f"#banner >> text={said}")
+    assert page.inner_text("#state") == "Stalled"
 
 
 def test_it_serves_the_metrics_that_rules_and_dashboards_ask_of_it(stage: Stage) -> None:

@@ -396,11 +396,21 @@ async def _abort(settings: Settings, record: tuple[str, bytes, bytes]) -> None:
         await producer.abort_transaction()
 
 
-async def test_an_alert_that_is_taken_back_goes_from_the_page(topics: Topics) -> None:
+async def test_an_alert_may_be_judged_after_its_end_but_not_once_it_is_taken_back(topics: Topics) -> None:
     settings = await topics(dashboard_port=0, partitions=1)
     await write(settings, [of_alert(settings, alert())])
     async with browser_of(settings) as (_, client):
-        await opened(client)
+        headers = await opened(client)
         await part(client, "queue", lambda found: bool(found["groups"]))
+        await write(settings, [of_alert(settings, alert(revision=2, status="resolved"))])
+        ended = await part(client, "queue", lambda found: found["waiting"] == 0)
+        assert ended["groups"][0]["items"][0]["standing"] == "resolved"
+        body = {"alerts": [[alert().id, 0]], "verdict": "confirmed"}
+        async with client.post("/api/review", json=body, headers=headers) as answer:
+            assert answer.status == 201
+        judged = await part(client, "queue", lambda found: bool(found["closed"]))
+        assert (judged["closed"][0]["standing"], judged["groups"]) == ("confirmed", [])
         await write(settings, [(settings.topics.alerts, alert().id.encode(), None)])
-        await part(client, "queue", lambda found: not found["groups"])
+        await part(client, "queue", lambda found: not found["closed"])
+        async with client.post("/api/review", json=body, headers=headers) as answer:
+            assert answer.status == 404
