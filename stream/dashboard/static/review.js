@@ -128,7 +128,7 @@ function show(alert) {
       el("textarea", {id: "note", rows: 2, maxlength: 1000}),
       el("div", {id: "together-box"}),
       el("div", {class: "buttons"}, VERDICTS.map(([verdict, text, key, meaning]) =>
-        el("button", {type: "button", class: verdict === "confirmed" ? "primary" : null, "data-verdict": verdict, title: meaning, "aria-keyshortcuts": key, onclick: () => review(verdict)}, text, " ", el("kbd", {}, key.toUpperCase())))),
+        el("button", {type: "button", class: verdict === "confirmed" ? "primary" : null, "data-verdict": verdict, disabled: sending, title: meaning, "aria-keyshortcuts": key, onclick: () => review(verdict)}, text, " ", el("kbd", {}, key.toUpperCase())))),
       el("p", {class: "soft keys"}, el("kbd", {}, "J"), " next  ", el("kbd", {}, "K"), " previous  ", el("kbd", {}, "N"), " note  ", el("kbd", {}, "G"), " whole group  ", el("kbd", {}, "Esc"), " leave the note")),
     historyOf(alert),
     el("p", {class: "notice"}, alert.notice));

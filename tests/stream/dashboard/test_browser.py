@@ -48,6 +48,9 @@ HOSTILE = (
     *("\u200b\u200d", "a" + "\u0301" * 400),
 )
 
+WRITTEN = '[data-verdict="confirmed"]:not([disabled])'
+"""The buttons of a verdict are there, and none is being written."""
+
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -135,6 +138,7 @@ def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Vi
     eventually(lambda: page.locator('#log tr:has-text("the same outage")').count() == 2)
     eventually(lambda: page.inner_text("#waiting-badge") == "4")
 
+    page.wait_for_selector(WRITTEN)
     said = "Noor has dismissed it meanwhile: look at it again"
     page.route("**/api/review", lambda route: route.fulfill(status=409, body=said))
     page.keyboard.press("c")
@@ -154,6 +158,7 @@ def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
     page.keyboard.press("a")
     page.wait_for_selector('#log tr:has-text("called back, d is a letter here")')
     page.wait_for_selector('#alert .standing[data-standing="acknowledged"]')
+    page.wait_for_selector(WRITTEN)
     page.keyboard.press("d")
     page.wait_for_selector('#log tr:has-text("dismissed") >> text=rapid escalation')
 
