@@ -164,7 +164,9 @@ async def test_the_dashboard(cluster: Cluster) -> None:
     reading = asyncio.create_task(feed.run())
     try:
         await eventually(lambda: feed.flow.taken == 1 and feed.queue.item(known.id) is not None, timeout_s=30)
-        await reviewer.write(known, "confirmed", "kim", None)
+        item = feed.queue.item(known.id)
+        assert item is not None
+        await reviewer.write(item, "confirmed", "kim", None)
         await eventually(lambda: bool(feed.queue.audit), timeout_s=20)
         assert feed.reach.problem is None
     finally:
@@ -220,5 +222,5 @@ def test_every_program_that_asks_a_cluster_is_listed() -> None:
     from stream.cli import COMMANDS
 
     listed = {word for program in RIGHTS for word in program.replace(",", "").split()}
-    assert set(COMMANDS) - listed == {"classify", "model", "settings", "demo", "broker"}
+    assert set(COMMANDS) - listed == {"classify", "model", "settings", "demo", "bench", "broker"}
     assert len(list(itertools.chain(*RIGHTS.values()))) == len({(p, r) for p in RIGHTS for r in RIGHTS[p]})
