@@ -101,31 +101,46 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
 
 
 class Gate:
-    """Which partitions may be read. Shutting it invalidates what is being fetched at this moment."""
+    """Which partitions may be read. Of one that is shut, what is being fetched at this moment is dropped."""
 
     def __init__(self) -> None:
         self._open: set[TP] = set()
-        self._shut_count = 0
+        self._awaited: set[TP] = set()
+        self._fetching = asyncio.Lock()
 
     def open(self, tps: Iterable[TP]) -> None:
         self._open.update(tps)
 
     def shut(self, tps: Iterable[TP] | None = None) -> None:
         """Shut it for some partitions, or for all."""
-        self._open.difference_update(set(self._open) if tps is None else tps)
-        self._shut_count += 1
+        closing = set(self._open) if tps is None else set(tps)
+        self._open -= closing
+        self._awaited -= closing
+
+    async def quiet(self) -> None:
+        """Wait until nothing is fetched any more that was asked for before: it would read on from where a
+        seek goes to meanwhile, and be dropped.
+        """
+        async with self._fetching:
+            pass
 
     async def fetch(self, wanted: Iterable[TP], fetch: Callable[[set[TP]], Awaitable[Any]]) -> Any:
-        """What ``fetch`` brings of those wanted that are open, unless the gate was shut meanwhile.
+        """What ``fetch`` brings of those wanted that are open, and have not been shut meanwhile.
 
-        Faust hands over a set that it goes on changing, and an empty one would fetch of all partitions.
+        Faust hands over a set that it goes on changing, and an empty one would fetch of all partitions. Where
+        it cancels this, the consumer's thread fetches on, so ``quiet`` waits for that, too.
         """
-        asked, shut_count = self._open.intersection(wanted), self._shut_count
+        asked = self._open.intersection(wanted)
         if not asked:
             await asyncio.sleep(IDLE_S)
             return {}
-        records = await fetch(asked)
-        return records if shut_count == self._shut_count else {}
+        return await asyncio.shield(asyncio.create_task(self._fetch(asked, fetch)))
+
+    async def _fetch(self, asked: set[TP], fetch: Callable[[set[TP]], Awaitable[Any]]) -> Any:
+        async with self._fetching:
+            self._awaited = asked & self._open
+            records = await fetch(set(self._awaited)) if self._awaited else {}
+            return {tp: found for tp, found in records.items() if tp in self._awaited}
 
 
 class CommittedConsumer(Consumer):

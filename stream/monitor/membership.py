@@ -123,6 +123,7 @@ class Membership:
     async def _take_over(self, tps: tuple[TP, ...]) -> None:
         consumer = self._app.committed_consumer
         consumer.gate.shut(tps)
+        await consumer.gate.quiet()
         await self._owned.release(Deadline(self._settings.revoke_timeout_s), tps)
         await self._owned.take_over(tps)
         timeout_s = self._settings.stall_timeout_s
