@@ -19,9 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine
-from benchmarks.pipeline import Round, System, load, measure
-from stream.admin import create_topics
-from stream.settings import Settings
+from benchmarks.pipeline import Round, System, loaded, measure
 from tests.brokers import ApacheKafka, Embedded
 
 
@@ -37,16 +35,8 @@ async def grow(
     for partition_count in partitions:
         for worker_count in workers:
             name = f"growth-{partition_count}-{worker_count}"
-            settings = Settings(
-                bootstrap_servers=bootstrap_servers,
-                input_topic=f"{name}-messages",
-                topic_prefix=f"{name}-emotions",
-                group_id=name,
-                partitions=partition_count,
-            )
-            await create_topics(settings)
             count = messages - messages % partition_count
-            await load(settings, count)
+            settings = await loaded(bootstrap_servers, name, partition_count, count)
             command = [sys.executable, "-m", "stream.cli", "annotate", "--log-level", "error"]
             command += ["--workers", str(worker_count)]
             command += [] if model == "shipped" else ["--model", model]

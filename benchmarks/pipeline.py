@@ -173,20 +173,26 @@ def cpu_seconds(process: psutil.Process) -> float:
     return float(sum(one.user + one.system for one in times))
 
 
+async def loaded(bootstrap_servers: str, name: str, partitions: int, messages: int) -> Settings:
+    """Settings of new topics by this name, with so many messages in the input topic."""
+    settings = Settings(
+        bootstrap_servers=bootstrap_servers,
+        input_topic=f"{name}-messages",
+        topic_prefix=f"{name}-emotions",
+        group_id=name,
+        partitions=partitions,
+    )
+    await create_topics(settings)
+    await load(settings, messages)
+    return settings
+
+
 async def run(bootstrap_servers: str, todo: list[System], messages: int, rounds: int) -> Results:
     results: Results = {system: [] for system in todo}
     for number in range(rounds):
         for place, system in enumerate(todo):
             name = f"bench-{number}-{place}"
-            settings = Settings(
-                bootstrap_servers=bootstrap_servers,
-                input_topic=f"{name}-messages",
-                topic_prefix=f"{name}-emotions",
-                group_id=name,
-                partitions=PARTITIONS,
-            )
-            await create_topics(settings)
-            await load(settings, messages)
+            settings = await loaded(bootstrap_servers, name, PARTITIONS, messages)
             results[system].append(await measure(system, settings, messages, timeout_s=600))
     return results
 

@@ -1,32 +1,21 @@
 """``emotion-stream bench latency``: how long labels take, against how much comes."""
 
 import asyncio
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import click
 import orjson
 
+from stream.commands.benchtexts import texts_of, texts_option
 from stream.commands.options import SettingsCommand, settings_options
-from stream.errors import InputFileError
-from stream.mapping import MessageMapping
-from stream.reading import Line, format_of, opened, read_lines
 from stream.settings import Settings
 
-SHIPPED_TEXTS: Final = Path(__file__).parent.parent / "demo" / "messages.jsonl"
 MOST_TEXTS: Final = 100_000
 
 
 @click.command(cls=SettingsCommand)
-@click.option(
-    "--texts",
-    "file",
-    type=click.Path(path_type=Path),
-    default=SHIPPED_TEXTS,
-    show_default="messages that ship",
-    help="Your messages: JSON lines, CSV or plain text.",
-)
+@texts_option
 @click.option(
     "--loads",
     default="10,50,80,95",
@@ -72,7 +61,7 @@ def latency(
     from stream.bench.latency import measure
     from stream.scratch import scratch_cluster
 
-    texts = texts_of(file, settings)
+    texts = texts_of(file, settings, MOST_TEXTS)
     settings = settings.model_copy(update={"remember_texts": 0})
     with (
         scratch_cluster(settings, "bench") as (in_force, broker),
@@ -101,22 +90,3 @@ def loads_of(given: str) -> tuple[float, ...]:
     if not loads or min(loads) <= 0:
         raise click.BadParameter(f"{given!r}: name per cents above zero, such as 10,50,80,95")
     return loads
-
-
-def texts_of(file: Path, settings: Settings) -> list[str]:
-    """Texts of a file as they were written.
-
-    Raises:
-        InputFileError: the file holds none.
-    """
-    with opened(file) as lines:
-        read = read_lines(
-            lines,
-            format_of(file),
-            max_bytes=settings.max_message_bytes,
-            mapping=MessageMapping.of(settings),
-        )
-        texts = [line.message.text for line in islice(read, MOST_TEXTS) if isinstance(line, Line)]
-    if not texts:
-        raise InputFileError(f"{file}: no messages in it: emotion-stream classify {file} says why")
-    return texts

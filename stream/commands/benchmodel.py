@@ -3,31 +3,19 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 import orjson
 from rich.console import Console
 
+from stream.commands.benchtexts import no_texts, texts_of, texts_option
 from stream.commands.options import SettingsCommand, settings_options
-from stream.errors import InputFileError
-from stream.mapping import MessageMapping
-from stream.reading import Line, format_of, opened, read_lines
 from stream.settings import Settings
 from stream.text import text_to_read
 
-SHIPPED_TEXTS: Final = Path(__file__).parent.parent / "demo" / "messages.jsonl"
-
 
 @click.command(cls=SettingsCommand)
-@click.option(
-    "--texts",
-    "file",
-    type=click.Path(path_type=Path),
-    default=SHIPPED_TEXTS,
-    show_default="messages that ship",
-    help="Your messages: JSON lines, CSV or plain text.",
-)
+@texts_option
 @click.option(
     "--messages", type=click.IntRange(1), default=300, show_default=True, help="Of the file, at most."
 )
@@ -59,7 +47,7 @@ def model(
     for key in keys:
         if key not in TITLES:
             raise click.BadParameter(f"{key!r}: there are {', '.join(TITLES)}", param_hint="--engine")
-    texts = texts_of(file, messages, settings)
+    texts = some_texts(file, messages, settings)
     engines = [
         engine(key, model=settings.model, device=settings.device, threads=settings.threads)
         for key in dict.fromkeys(keys or DEFAULT)
@@ -76,26 +64,16 @@ def model(
         raise click.exceptions.Exit(1)
 
 
-def texts_of(file: Path, most: int, settings: Settings) -> list[str]:
+def some_texts(file: Path, most: int, settings: Settings) -> list[str]:
     """Different texts of a file as the model reads them, at most ``most``, drawn by chance, always the same.
 
     Raises:
         InputFileError: the file holds none.
     """
-    with opened(file) as lines:
-        read = [
-            text_to_read(line.message.text, settings.text_parts)
-            for line in read_lines(
-                lines,
-                format_of(file),
-                max_bytes=settings.max_message_bytes,
-                mapping=MessageMapping.of(settings),
-            )
-            if isinstance(line, Line)
-        ]
+    read = [text_to_read(text, settings.text_parts) for text in texts_of(file, settings)]
     texts = list(dict.fromkeys(text for text in read if text))
     if not texts:
-        raise InputFileError(f"{file}: no messages in it: emotion-stream classify {file} says why")
+        raise no_texts(file)
     return random.Random(0).sample(texts, min(most, len(texts)))
 
 
