@@ -33,18 +33,25 @@ class GraphedStep:
     The loss that a call returns holds until the next call.
     """
 
-    def __init__(self, step: Step, batch_size: int) -> None:
-        self._step, self._batch_size = step, batch_size
+    def __init__(self, step: Step, batch_size: int, device: str) -> None:
+        """``device`` is torch's name of the GPU that the step runs on."""
+        self._step, self._batch_size, self._device = step, batch_size, device
         self._captured: dict[tuple[int, ...], _Captured] = {}
         self._pool: Any = None
         self._calls = 0
 
     def __call__(self, *inputs: "Tensor") -> "Tensor":
         """One step; ``inputs`` are as ``Step`` says, on any device."""
+        import torch
+
+        with torch.cuda.device(self._device):
+            return self._call(inputs)
+
+    def _call(self, inputs: "tuple[Tensor, ...]") -> "Tensor":
         self._calls += 1
         shape = tuple(inputs[0].shape)
         if self._calls <= WARM_UP_STEPS or shape[0] != self._batch_size:
-            return self._step(*(tensor.to("cuda") for tensor in inputs))
+            return self._step(*(tensor.to(self._device) for tensor in inputs))
         captured = self._captured.get(shape)
         if captured is None:
             captured = self._captured[shape] = self._capture(inputs)
@@ -57,7 +64,7 @@ class GraphedStep:
         """Record a step on inputs of these shapes, without taking it."""
         import torch
 
-        kept = tuple(tensor.to("cuda", copy=True) for tensor in inputs)
+        kept = tuple(tensor.to(self._device, copy=True) for tensor in inputs)
         graph: Any = torch.cuda.CUDAGraph()
         # Graphs run one after the other and leave nothing behind but the loss: they can share memory.
         with torch.cuda.graph(graph, pool=self._pool):

@@ -33,7 +33,7 @@ from training.errors import TrainingError
 from training.fit.batches import encode, training_batches
 from training.fit.device import Device
 from training.fit.dropout import share_dropout_along_sequence
-from training.fit.graphs import GraphedStep
+from training.fit.graphs import GraphedStep, Step
 from training.fit.losses import Wanted, class_weights, loss
 from training.fit.optimizer import WeightAverage, optimizer_of, rate_factor
 from training.fit.recipes import Recipe
@@ -117,7 +117,7 @@ class Fit:
         self.model: HfModel = _with_adapters(model, recipe) if recipe.lora_rank else model
         self.model.to(device.name)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
-        self.optimizer = optimizer_of(self.model, recipe, in_graphs=device.is_cuda)
+        self.optimizer = optimizer_of(self.model, recipe, device.name if device.is_cuda else None)
         self.steps_an_epoch = math.ceil(len(self._drawn(0)) / recipe.batch_size)
         self.steps = self.steps_an_epoch * recipe.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -132,9 +132,9 @@ class Fit:
         self._own = tuple(self._placed(part) for part in (own.shares, own.present, own.known, own.distress))
         said = _said(teacher, own, recipe) if teacher and recipe.distil else ()
         self._soft = tuple(self._placed(part) for part in said)
-        self._take_step = (
-            GraphedStep(self._train_step, recipe.batch_size) if device.is_cuda else self._train_step
-        )
+        self._take_step: Step = self._train_step
+        if device.is_cuda:
+            self._take_step = GraphedStep(self._train_step, recipe.batch_size, device.name)
         self._step = 0
         self.log = RunLog(out)
 
@@ -205,9 +205,8 @@ class Fit:
         """Forward, backward and the optimizer's step on one batch; its loss."""
         import torch
 
-        self.optimizer.zero_grad(
-            set_to_none=not self.device.is_cuda
-        )  # a graph finds gradients in their place
+        # A graph finds gradients in their place.
+        self.optimizer.zero_grad(set_to_none=not self.device.is_cuda)
         times = 2 if self.recipe.r_drop else 1
         passes = [forward(self.model, input_ids, attention_mask, self.device) for _ in range(times)]
         step_loss = loss(passes, self._wanted(indices), self.recipe, self._class_weights)

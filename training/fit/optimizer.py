@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 AVERAGE_EVERY: Final = 4
 
 
-def optimizer_of(model: HfModel, recipe: Recipe, *, in_graphs: bool = False) -> "Optimizer":
+def optimizer_of(model: HfModel, recipe: Recipe, graphs_on: str | None = None) -> "Optimizer":
     """AdamW; lower layers learn slower, and neither embeddings nor biases and norms decay.
 
-    ``in_graphs``: its steps are to be captured in CUDA graphs, which read learning rates from the device.
+    ``graphs_on``: the GPU on which its steps are to be captured in CUDA graphs, which read learning rates
+    there.
     """
     layers = model.config.num_hidden_layers
     groups: dict[tuple[int, bool], list[Any]] = {}
@@ -31,16 +32,16 @@ def optimizer_of(model: HfModel, recipe: Recipe, *, in_graphs: bool = False) -> 
     settings = [
         {
             "params": parameters,
-            "lr": _rate(recipe.learning_rate * recipe.layer_decay ** (layers + 1 - depth), in_graphs),
+            "lr": _rate(recipe.learning_rate * recipe.layer_decay ** (layers + 1 - depth), graphs_on),
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
         for (depth, decays), parameters in groups.items()
     ]
-    return torch.optim.AdamW(settings, lr=recipe.learning_rate, fused=True, capturable=in_graphs)
+    return torch.optim.AdamW(settings, lr=recipe.learning_rate, fused=True, capturable=graphs_on is not None)
 
 
-def _rate(rate: float, in_graphs: bool) -> "float | Tensor":
-    return torch.tensor(rate, device="cuda") if in_graphs else rate
+def _rate(rate: float, graphs_on: str | None) -> "float | Tensor":
+    return rate if graphs_on is None else torch.tensor(rate, device=graphs_on)
 
 
 def rate_factor(step: int, steps: int, warmup: float) -> float:
