@@ -112,7 +112,7 @@ def _quantise_products(graph: Any) -> None:
             nodes += _product_in_parts(graph, node, matrix)
             continue
         if node.input[0] not in inputs:
-            made, inputs[node.input[0]] = _bytes_by_token(graph, node.input[0], one_sided=False)
+            made, inputs[node.input[0]] = _bytes_by_token(graph, node.input[0])
             nodes += made
         nodes += _product(graph, node, matrix, *inputs[node.input[0]])
     del graph.node[:]
@@ -127,41 +127,77 @@ def _product_in_parts(graph: Any, node: Any, weights: Floats) -> list[Any]:
     """``node`` as a sum of products over a few input features each, quantised by token and part."""
     from onnx import helper
 
-    source, count = node.input[0], PARTS if len(weights) % PARTS == 0 else 1
-    parts = [f"{source}.part{index}" for index in range(count)] if count > 1 else [source]
-    sums = [f"{node.output[0]}.part{index}" for index in range(count)]
-    nodes = [helper.make_node("Split", [source], parts, axis=-1)] if count > 1 else []
-    for index, (part, total, rows) in enumerate(zip(parts, sums, np.split(weights, count), strict=True)):
-        made, (near, ranges) = _bytes_by_token(graph, part, one_sided=True)
+    source, output = node.input[0], node.output[0]
+    count = PARTS if len(weights) % PARTS == 0 else 1
+    nodes = _bytes_by_part(graph, source, count, len(weights) // count)
+    for index, rows in enumerate(np.split(weights, count)):
         weight = f"{node.input[1]}.part{index}"
-        piece = helper.make_node("MatMul", [part, weight], [total], name=f"{node.name}/{index}")
-        nodes += [*made, *_product(graph, piece, rows, near, ranges)]
-    return [*nodes, helper.make_node("Sum", sums, list(node.output))]
+        near, name = f"{source}.near{index}", f"{node.name}/{index}"
+        piece = helper.make_node("MatMul", [near, weight], [f"{output}.part{index}"], name=name)
+        nodes += _product(graph, piece, rows, near, f"{source}.range{index}")
+    return [*nodes, helper.make_node("Sum", [f"{output}.part{index}" for index in range(count)], [output])]
 
 
-def _bytes_by_token(graph: Any, source: str, one_sided: bool) -> tuple[list[Any], tuple[str, str]]:
+def _bytes_by_part(graph: Any, source: str, count: int, width: int) -> list[Any]:
+    """The nodes that quantise ``source`` (batch, tokens, count x width) by token and part, one-sided; they
+    make ``source.near0`` and so on, with ``source.range0``.
+
+    The parts of all tokens are the rows of one matrix with a step a row: one pass over the input, while a
+    range for each part alone took three passes over it.
+    """
+    from onnx import helper
+
+    zero, step = _ONE_SIDED_STEP
+    constants = {
+        "cells": np.array([0, 0, count, width]),
+        "matrix": np.array([-1, width]),
+        "vector": np.array([-1]),
+        "least": np.float32(_ONE_SIDED_LEAST),
+        "step": np.float32(step),
+        "zero": np.uint8(zero),
+    }
+    _constants(graph, {part: f"{source}.{part}" for part in constants}, **constants)
+
+    def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> Any:
+        read, written = ([f"{source}.{name}" for name in side.split()] for side in (inputs, outputs))
+        return helper.make_node(operator, read, written, **attributes)
+
+    parts = range(count)
+    return [
+        helper.make_node("Reshape", [source, f"{source}.cells"], [f"{source}.by_part"]),
+        helper.make_node("Reshape", [source, f"{source}.matrix"], [f"{source}.rows"]),
+        helper.make_node("Shape", [source], [f"{source}.shape"]),
+        node("ReduceMax", "by_part", "high", axes=[-1], keepdims=0),
+        node("Max", "high least", "range"),
+        node("Reshape", "range vector", "ranges"),
+        node("Mul", "ranges step", "steps"),
+        node("Shape", "steps", "count"),
+        node("Expand", "zero count", "zeros"),
+        node("QuantizeLinear", "rows steps zeros", "quantised", axis=0),
+        node("Reshape", "quantised shape", "bytes"),
+        node("Split", "bytes", " ".join(f"bytes{part}" for part in parts), axis=-1),
+        node("Split", "range", " ".join(f"range{part}" for part in parts), axis=-1),
+        *(node("DequantizeLinear", f"bytes{part} step zero", f"near{part}") for part in parts),
+    ]
+
+
+def _bytes_by_token(graph: Any, source: str) -> tuple[list[Any], tuple[str, str]]:
     """The nodes that quantise ``source`` by token, and the names of the result and of the ranges."""
     from onnx import helper
 
-    zero, step = _ONE_SIDED_STEP if one_sided else _TWO_SIDED_STEP
-    least = _ONE_SIDED_LEAST if one_sided else _TWO_SIDED_LEAST
+    zero, step = _TWO_SIDED_STEP
     names = {
         part: f"{source}.{part}"
         for part in ("high", "low", "down", "range", "unit", "bytes", "near", "least", "step", "zero")
     }
-    _constants(graph, names, least=np.float32(least), step=np.float32(step), zero=np.uint8(zero))
-    ranges = [helper.make_node("ReduceMax", [source], [names["high"]], axes=[-1], keepdims=1)]
-    bounds = [names["high"], names["least"]]
-    if not one_sided:
-        ranges += [
-            helper.make_node("ReduceMin", [source], [names["low"]], axes=[-1], keepdims=1),
-            helper.make_node("Neg", [names["low"]], [names["down"]]),
-        ]
-        bounds.insert(1, names["down"])
+    least = np.float32(_TWO_SIDED_LEAST)
+    _constants(graph, names, least=least, step=np.float32(step), zero=np.uint8(zero))
     grid = [names["step"], names["zero"]]
     return [
-        *ranges,
-        helper.make_node("Max", bounds, [names["range"]]),
+        helper.make_node("ReduceMax", [source], [names["high"]], axes=[-1], keepdims=1),
+        helper.make_node("ReduceMin", [source], [names["low"]], axes=[-1], keepdims=1),
+        helper.make_node("Neg", [names["low"]], [names["down"]]),
+        helper.make_node("Max", [names["high"], names["down"], names["least"]], [names["range"]]),
         helper.make_node("Div", [source, names["range"]], [names["unit"]]),
         helper.make_node("QuantizeLinear", [names["unit"], *grid], [names["bytes"]]),
         helper.make_node("DequantizeLinear", [names["bytes"], *grid], [names["near"]]),
