@@ -7,12 +7,15 @@ disturbed round does not decide.
 import json
 import statistics
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 WARM_UP_TEXTS: Final = 8
+SETTLE_S: Final = 0.5
+"""Before each pass: the threads of the engine before go on spinning (OpenMP's by default for 200 ms)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def measure(
             for entry in measured:
                 if entry.failure is None:
                     tell(f"round {number + 1} of {rounds}: {entry.engine.title}")
+                    time.sleep(SETTLE_S)
                     _attempt(entry, processes[entry.engine.key], texts)
     return measured
 
