@@ -129,6 +129,29 @@ def base(
 
 
 @app.command()
+def probe(
+    folder: Annotated[
+        Path, typer.Option("--out", help="Where the probe goes; ``fit --teacher`` reads it.")
+    ] = Path("runs/probe"),
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Fit regressions on a frozen sentence encoder, for presence and distress in English: a teacher."""
+    from training.bases.sentences import SentenceEncoder
+    from training.fit.device import Device
+    from training.fit.probe import TAUGHT_BY, fit_probe
+    from training.fit.recipes import ENGLISH
+    from training.fit.sources import training_data
+
+    hardware = Device.named(device)
+    taught = replace(ENGLISH, distil=0.0, sources=dict.fromkeys(TAUGHT_BY))
+    rows = training_data(taught, data).train
+    fitted = fit_probe(rows, SentenceEncoder(hardware.name, bf16=hardware.bf16))
+    fitted.save(folder)
+    out.print(f"{folder}: from {len(rows):,} rows")
+
+
+@app.command()
 def audit(data: Data = None) -> None:
     """Count what is wrong with dair-ai/emotion: duplicates, contradictions, overlap, HTML debris."""
     from training.data.leakage import audit as audit_splits

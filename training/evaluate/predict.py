@@ -15,8 +15,11 @@ from model.classifier import EmotionClassifier
 from model.decide import logistic
 from model.folder import SAFETENSORS_FILE, revision_of
 from model.labels import LABEL2ID
+from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.errors import TrainingError
+from training.fit.device import Device
+from training.fit.probe import PROBE_FILE, Probe
 from training.fit.targets import SoftTargets
 from training.metrics import Floats, softmax
 from training.runs import RUN_FILE
@@ -73,7 +76,8 @@ def soft_labels(
             raise TrainingError(
                 f"teacher {folder} has {outputs.shape[1] - taught.distress} labels, {labels} are needed"
             )
-        (shares if taught.presence else ranked).add(known, softmax(outputs[:, :labels]))
+        if taught.ranks:
+            (shares if taught.presence else ranked).add(known, softmax(outputs[:, :labels]))
         if taught.presence:
             present.add(known, logistic(outputs[:, :labels]))
         if taught.distress:
@@ -86,19 +90,21 @@ def soft_labels(
 
 
 class _Mean:
-    """A mean over those rows that somebody said something of; NaN for the others."""
+    """A mean over what was said; NaN where nobody said anything."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self._total, self._times = np.zeros(shape), np.zeros((shape[0],) + (1,) * (len(shape) - 1))
+        self._total, self._times = np.zeros(shape), np.zeros(shape)
 
     def add(self, rows: Sequence[int], values: Floats) -> None:
-        self._total[rows] += values
-        self._times[rows] += 1
+        """``values`` hold NaN for what this teacher does not know."""
+        self._total[rows] += np.nan_to_num(values)
+        self._times[rows] += ~np.isnan(values)
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """Whether somebody said something of each row, shape (N,)."""
-        return self._times.reshape(len(self._times)) > 0
+        known: npt.NDArray[np.bool_] = self._times.reshape(len(self._times), -1).max(axis=1) > 0
+        return known
 
     def value(self) -> Floats:
         return np.where(self._times > 0, self._total / np.maximum(self._times, 1), np.nan)
@@ -106,12 +112,13 @@ class _Mean:
 
 @dataclass(frozen=True, slots=True)
 class _Taught:
-    """What a teacher was trained on (all languages where none is named), and whether its sigmoids and its
-    distress output mean something.
+    """What a teacher is asked of (all languages where none is named), and whether its softmax, its sigmoids
+    and its distress output mean something.
     """
 
     sources: frozenset[str]
     languages: frozenset[str]
+    ranks: bool
     presence: bool
     distress: bool
 
@@ -124,10 +131,11 @@ def _taught(teacher: Path) -> _Taught:
     if not file.is_file():
         raise TrainingError(f"teacher {teacher} is no run: emotion-train fit --out {teacher} makes one")
     run = json.loads(file.read_text(encoding="utf-8"))
-    recipe = run.get("recipe", {})
+    recipe, sources = run.get("recipe", {}), frozenset(run["train_rows"])
     return _Taught(
-        frozenset(run["train_rows"]),
+        sources | frozenset(recipe.get("asked", ())),
         frozenset(recipe.get("languages", ())),
+        not sources <= frozenset(recipe.get("unranked", ())),
         bool(recipe.get("presence")),
         bool(recipe.get("distress")),
     )
@@ -135,8 +143,8 @@ def _taught(teacher: Path) -> _Taught:
 
 def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision: str) -> Floats:
     """Outputs of each text (``row_outputs``); only texts that the teacher was never asked of are read."""
-    classifier = open_classifier(folder, device=device, precision=precision)
-    weights = revision_of(folder / SAFETENSORS_FILE)
+    is_probe = (folder / PROBE_FILE).is_file()
+    weights = revision_of(folder / (PROBE_FILE if is_probe else SAFETENSORS_FILE))
     file = folder / f"soft-{weights}-{precision}.npz"
     keys = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
     known: dict[str, Floats] = {}
@@ -145,7 +153,14 @@ def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision:
             known = dict(zip(kept["keys"].tolist(), kept["outputs"], strict=True))
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if new:
-        known |= zip(new, row_outputs(classifier, [Row(text, "", "") for text in new.values()]), strict=True)
+        if is_probe:
+            hardware = Device.named(device, precision)
+            encoder = SentenceEncoder(hardware.name, bf16=hardware.bf16)
+            outputs = Probe.open(folder).outputs(encoder.embed(list(new.values())))
+        else:
+            classifier = open_classifier(folder, device=device, precision=precision)
+            outputs = row_outputs(classifier, [Row(text, "", "") for text in new.values()])
+        known |= zip(new, outputs, strict=True)
         partial = file.with_suffix(".partial.npz")
         np.savez(partial, keys=list(known), outputs=np.array(list(known.values())))
         partial.replace(file)

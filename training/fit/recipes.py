@@ -50,6 +50,7 @@ class Recipe:
     - ``unranked``: sources whose rows say which emotions a text carries, but neither which one stands first
       nor how little of them still counts as neutral: they teach the sigmoids of the emotions alone.
     - ``languages``: BCP 47 tags of those whose rows are taken, of each source; all where it is empty.
+    - ``asked``: sources whose rows the run is asked of as a teacher, beside those that it was trained on.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Recipe:
     max_tokens: int = 128
     unranked: tuple[Source, ...] = ()
     languages: tuple[str, ...] = ()
+    asked: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -145,24 +147,44 @@ POLISH: Final = replace(
     augmentation=Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03),
 )
 
-# A third stage for a run of ``polish``: several feelings a text and an output for distress, towards what runs
-# of ``multilingual-teacher`` say of these; which label stands first is still said by the run that it begins
-# from.
+# A third stage for a run of ``polish``: several feelings a text and an output for distress, towards what
+# bigger models say of these (``brighter-teacher`` and ``emotion-train probe``); which label stands first is
+# still said by the run that it begins from.
 ENGLISH: Final = replace(
     POLISH,
     name="english",
     base="runs/polish-1",
-    sources=POLISH.sources | {"goemotions": 16_000, "brighter_en": None, "distress": None, "xed": 6_000},
-    repeats={"brighter_en": 3, "distress": 3},
+    sources=POLISH.sources
+    | {"goemotions": 6_000, "written": 1_500, "brighter_en": None, "distress": None, "xed": 4_000},
+    repeats={"brighter_en": 2, "distress": 3},
     unranked=("brighter_en", "xed"),
     languages=("en",),
-    epochs=5,
-    patience=5,
+    epochs=3,
+    patience=3,
     batch_size=64,
     learning_rate=1.5e-4,
     frozen_embeddings=True,
     presence=1.0,
     distress=0.5,
+)
+
+# A bigger model that learnt from BRIGHTER's English alone which emotions a text carries. It is asked of
+# GoEmotions' comments too: they are of the same kind, and nobody has labelled them in that way.
+BRIGHTER_TEACHER: Final = replace(
+    TEACHER,
+    name="brighter-teacher",
+    sources={"brighter_en": None},
+    unranked=("brighter_en",),
+    languages=("en",),
+    asked=("goemotions", "messages"),
+    epochs=6,
+    patience=6,
+    batch_size=16,
+    learning_rate=5e-5,
+    label_smoothing=0.0,
+    presence=1.0,
+    ema_decay=0.99,
+    augmentation=Augmentation(typos=0.06, emoji=0.04, handle=0.02, shout=0.02, elongate=0.03),
 )
 
 # Many languages on a base of its own (``emotion-train base``), with several feelings a text and an output for
@@ -241,6 +263,7 @@ ALL: Final = (
     TEACHER,
     POLISH,
     ENGLISH,
+    BRIGHTER_TEACHER,
     MULTILINGUAL_TEACHER,
     MULTILINGUAL,
     MULTILINGUAL_POLISH,
