@@ -37,7 +37,7 @@ DeviceName = Annotated[str, typer.Option(envvar="EMOTION_DEVICE", help="auto, cp
 @app.command()
 def fit(
     recipe: Annotated[
-        str, typer.Option(help="report, lora, decoder, best, teacher, polish, or debug (seconds).")
+        str, typer.Option(help="By its name in training/fit/recipes.py; debug takes seconds.")
     ] = "best",
     base: Annotated[
         str | None, typer.Option(help="minilm or mpnet (no hub), a folder, or a name on the hub.")

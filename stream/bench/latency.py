@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.admin import create_topics
-from stream.bench.openloop import Wire, burst, due_times, offered
+from stream.bench.openloop import Wire, burst, due_times, offered, sustained
 from stream.errors import StreamError
 from stream.kafka import connection
 from stream.processes import Beside, beside
@@ -23,6 +23,8 @@ from stream.settings import Settings
 
 QUIET_S: Final = 120.0
 BURST_ROUNDS: Final = 2
+SUSTAINED_BURSTS: Final = 5
+"""As many messages as so many bursts have come one by one before the capacity is told."""
 LEAST_MESSAGES: Final = 200
 """At each load: fewer say nothing of a 99th percentile."""
 
@@ -90,7 +92,9 @@ async def measure(
     burst_messages: int,
     tell: Callable[[str], None],
 ) -> Curve:
-    """Find the capacity with messages that all wait, then offer each load (of the capacity) for a while.
+    """Find the capacity, then offer each load (of the capacity) for a while.
+
+    What messages that all wait are labelled at is offered one by one, and what comes out is the capacity.
 
     Raises:
         BenchError: labels did not come.
@@ -102,7 +106,8 @@ async def measure(
             tell("first label")
             await burst(wire, 1, QUIET_S)
             tell("capacity")
-            capacity = max([await burst(wire, burst_messages, QUIET_S) for _ in range(BURST_ROUNDS)])
+            most = max([await burst(wire, burst_messages, QUIET_S) for _ in range(BURST_ROUNDS)])
+            capacity = await sustained(wire, most, SUSTAINED_BURSTS * burst_messages, QUIET_S)
             points = []
             for number, load in enumerate(loads):
                 tell(f"{load:.0%} of {capacity:,.0f} messages/s")

@@ -99,6 +99,17 @@ async def burst(wire: Wire, count: int, quiet_s: float) -> float:
     return len(later) / (times[-1] - times[0]) if later else float(count)
 
 
+async def sustained(wire: Wire, rate: float, count: int, quiet_s: float) -> float:
+    """Labels a second while ``count`` messages come one by one at ``rate``: as much as can be done, or more.
+
+    Less than ``burst``: the sender, the broker and the reader work at the same time, on the same cores where
+    they are on this machine.
+    """
+    due = due_times(rate, count, seed=0)
+    latencies = await offered(wire, due, quiet_s)
+    return len(due) / max(moment + latency for moment, latency in zip(due, latencies, strict=True))
+
+
 async def offered(wire: Wire, due: Sequence[float], quiet_s: float) -> list[float]:
     """Latencies in seconds of messages that are due at these times from now, in their order."""
     started = time.monotonic()

@@ -32,7 +32,7 @@ MOST_TEXTS: Final = 100_000
     type=click.IntRange(min=10),
     default=1000,
     show_default=True,
-    help="Messages that wait at once, to measure the capacity.",
+    help="Messages that wait at once: what they are labelled at is offered to measure the capacity.",
 )
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Draw the curve into this file (SVG, PNG, PDF)."

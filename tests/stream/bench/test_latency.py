@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from stream.bench.latency import Point, Work
-from stream.bench.openloop import Wire, due_times, offered
+from stream.bench.openloop import Wire, due_times, offered, sustained
 from tests.stream.commands import run
 
 STALL_S = 0.3
@@ -37,6 +37,20 @@ async def test_a_message_that_is_sent_late_counts_from_when_it_was_due() -> None
     assert latencies[0] >= STALL_S
     assert latencies[1] >= STALL_S * 2 / 3 - 0.01
     assert latencies[2] >= STALL_S / 3 - 0.01
+
+
+async def test_the_capacity_is_what_comes_out_when_more_is_offered() -> None:
+    class OneAtATime(Stalling):
+        free_at = 0.0
+
+        async def send(self, _topic: str, value: bytes, **_where: Any) -> None:
+            assert self.wire is not None
+            self.free_at = max(self.free_at, time.monotonic()) + 0.01
+            self.wire.labelled_at[orjson.loads(value)["id"]] = self.free_at
+
+    producer: Any = OneAtATime()
+    wire = producer.wire = Wire(producer, None, "messages", 4, ["a text"])
+    assert await sustained(wire, rate=1000.0, count=60, quiet_s=5.0) == pytest.approx(100.0, rel=0.1)
 
 
 async def test_labels_that_do_not_come_end_the_measurement() -> None:
