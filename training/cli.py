@@ -133,20 +133,24 @@ def probe(
     folder: Annotated[
         Path, typer.Option("--out", help="Where the probe goes; ``fit --teacher`` reads it.")
     ] = Path("runs/probe"),
+    base: Annotated[
+        str, typer.Option(help="mpnet for English, or a folder that emotion-train base made.")
+    ] = "mpnet",
     data: Data = None,
     device: DeviceName = "auto",
 ) -> None:
-    """Fit regressions on a frozen sentence encoder, for presence and distress in English: a teacher."""
+    """Fit regressions on a frozen sentence encoder, for presence and distress: a teacher."""
     from training.bases.sentences import SentenceEncoder
     from training.fit.device import Device
-    from training.fit.probe import TAUGHT_BY, fit_probe
-    from training.fit.recipes import ENGLISH
+    from training.fit.probe import fit_probe, languages_of, sources_of
+    from training.fit.recipes import MULTILINGUAL_TEACHER
     from training.fit.sources import training_data
 
     hardware = Device.named(device)
-    taught = replace(ENGLISH, distil=0.0, sources=dict.fromkeys(TAUGHT_BY))
+    sources: dict[Any, int | None] = dict.fromkeys(sources_of(base))
+    taught = replace(MULTILINGUAL_TEACHER, sources=sources, languages=languages_of(base))
     rows = training_data(taught, data).train
-    fitted = fit_probe(rows, SentenceEncoder(hardware.name, bf16=hardware.bf16))
+    fitted = fit_probe(rows, base, SentenceEncoder(base, hardware.name, bf16=hardware.bf16))
     fitted.save(folder)
     out.print(f"{folder}: from {len(rows):,} rows")
 

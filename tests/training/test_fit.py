@@ -1,9 +1,7 @@
 """A fit learns, keeps its best epoch, stops early, and resumes as if it had not been broken off."""
 
 import csv
-import hashlib
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from model.folder import SAFETENSORS_FILE, revision_of
 from model.labels import LABELS
+from tests.training.runs import taught
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits, soft_labels
@@ -145,22 +143,10 @@ def test_distillation_needs_a_teacher_and_takes_a_run_as_one(
         soft_labels([debug_run], rows.train, 6)
 
 
-def _teacher(run: Path, folder: Path, row: Row, outputs: list[float], **recipe: object) -> Path:
-    """A copy of ``run`` as if trained by ``recipe``, which was asked of ``row`` before."""
-    shutil.copytree(run, folder)
-    facts = json.loads((folder / "run.json").read_text())
-    facts["recipe"] |= recipe
-    (folder / "run.json").write_text(json.dumps(facts))
-    key = hashlib.sha256(row.text.encode()).hexdigest()[:16]
-    revision = revision_of(folder / SAFETENSORS_FILE)
-    np.savez(folder / f"soft-{revision}-fp32.npz", keys=[key], outputs=np.array([outputs]))
-    return folder
-
-
 def test_those_who_learnt_nothing_else_say_which_label_stands_first(debug_run: Path, tmp_path: Path) -> None:
     row = Row("never read", "love", "emotion")
-    ranks = _teacher(debug_run, tmp_path / "ranks", row, [9.0, 0, 0, 0, 0, 0, 0])
-    marks = _teacher(debug_run, tmp_path / "marks", row, [-9.0, 9, 9, -9, -9, -9, -9], presence=1.0)
+    ranks = taught(debug_run, tmp_path / "ranks", row, [9.0, 0, 0, 0, 0, 0, 0])
+    marks = taught(debug_run, tmp_path / "marks", row, [-9.0, 9, 9, -9, -9, -9, -9], presence=1.0)
     said = soft_labels([ranks, marks], [row], 7)
     assert said.shares[0].argmax() == 0
     assert (said.present[0] > 0.5).tolist() == [False, True, True, False, False, False, False]
@@ -170,8 +156,29 @@ def test_those_who_learnt_nothing_else_say_which_label_stands_first(debug_run: P
 
 def test_a_teacher_is_not_asked_in_a_language_that_it_never_learnt(debug_run: Path, tmp_path: Path) -> None:
     row = Row("nie gelesen", "love", "emotion", language="de")
-    english = _teacher(debug_run, tmp_path / "en", row, [9.0, 0, 0, 0, 0, 0, 0], languages=["en"])
+    english = taught(debug_run, tmp_path / "en", row, [9.0, 0, 0, 0, 0, 0, 0], languages=["en"])
     assert soft_labels([english], [row], 7).shares[0].argmax() == LABELS.index("love")
+
+
+def test_a_teacher_is_asked_of_the_sources_that_its_recipe_names(debug_run: Path, tmp_path: Path) -> None:
+    row = Row("never read", "love", "elsewhere")
+    asked = taught(debug_run, tmp_path / "asked", row, [9.0, 0, 0, 0, 0, 0, 0], asked=["elsewhere"])
+    assert soft_labels([asked], [row], 7).shares[0].argmax() == 0
+
+
+def test_a_teacher_whose_rows_ranked_nothing_says_only_what_is_there(debug_run: Path, tmp_path: Path) -> None:
+    row = Row("never read", "love", "emotion")
+    marks = taught(
+        debug_run,
+        tmp_path / "marks",
+        row,
+        [9.0, -9, -9, -9, -9, -9, -9],
+        presence=1.0,
+        unranked=["emotion", "written"],
+    )
+    said = soft_labels([marks], [row], 7)
+    assert said.shares[0].argmax() == LABELS.index("love")
+    assert said.present[0].argmax() == 0
 
 
 def test_a_recipe_of_one_language_takes_no_other(data_folder: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.labels import EMOTIONS, LABELS
+from tests.training.runs import taught
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.evaluate.predict import soft_labels
@@ -19,7 +20,7 @@ NOT_ASKED = ("love",)
 def encoder(debug_run: Path, monkeypatch: pytest.MonkeyPatch) -> SentenceEncoder:
     """The small network of the debug run in place of the big one, which comes from five packages."""
     monkeypatch.setattr("training.bases.sentences.mpnet_folder", lambda: debug_run)
-    return SentenceEncoder("cpu", bf16=False)
+    return SentenceEncoder("mpnet", "cpu", bf16=False)
 
 
 def rows() -> list[Row]:
@@ -38,7 +39,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture
 def probe(encoder: SentenceEncoder, tmp_path: Path) -> Path:
-    fit_probe(rows(), encoder).save(tmp_path)
+    fit_probe(rows(), "mpnet", encoder).save(tmp_path)
     return tmp_path
 
 
@@ -77,3 +78,14 @@ def test_it_is_asked_of_comments_and_messages_alone(probe: Path) -> None:
     soft = soft_labels([probe], [Row("never read", "joy", "xed")], len(LABELS))
     assert np.isnan(soft.present).all()
     assert np.isnan(soft.distress).all()
+
+
+def test_where_it_knows_a_row_distress_is_for_it_alone_to_say(
+    probe: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    comment = Row(ANGRY, "joy", "goemotions")
+    sure = [0.0] * len(LABELS) + [9.0]
+    network = taught(debug_run, tmp_path / "network", comment, sure, distress=1.0, asked=["goemotions"])
+    alone, beside = (soft_labels(teachers, [comment], 7).distress for teachers in ([probe], [probe, network]))
+    assert beside[0] == alone[0] < 0.9
+    assert soft_labels([network], [comment], 7).distress[0] > 0.9

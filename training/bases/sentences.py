@@ -1,37 +1,45 @@
-"""Sentence embeddings of all-mpnet-base-v2, as it is: what a probe stands on.
+"""Sentence embeddings of a base as it is: what a probe stands on.
 
-A text's embedding is the mean over its tokens, of length one, as the model was trained to give it (Reimers
-and Gurevych, "Sentence-BERT", 2019; model card of all-mpnet-base-v2).
+A text's embedding is the mean over its tokens, of length one, as these models were trained to give it
+(Reimers and Gurevych, "Sentence-BERT", 2019; Wang et al., "Multilingual E5", 2024).
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from training.bases.base import MPNET
 from training.bases.mpnet import mpnet_folder
 from training.metrics import Floats
 
 MAX_TOKENS: Final = 128
 BATCH: Final = 32
+E5_PREFIX: Final = "query: "
+"""What E5 was trained to find before a text that is not looked up."""
 
 
 class SentenceEncoder:
-    """all-mpnet-base-v2 on a device; in bfloat16 where that is asked for."""
+    """``mpnet`` (all-mpnet-base-v2), or the folder of a base that ``emotion-train base`` made of E5.
 
-    def __init__(self, device: str, *, bf16: bool) -> None:
-        """Raises ``BaseModelError`` where the packages of the base are missing."""
+    On a device; in bfloat16 where that is asked for.
+    """
+
+    def __init__(self, base: str, device: str, *, bf16: bool) -> None:
+        """Raises ``BaseModelError`` where the packages of ``mpnet`` are missing."""
         import torch
         from transformers import AutoModel, AutoTokenizer
 
-        folder = mpnet_folder()
+        folder = mpnet_folder() if base == MPNET else Path(base)
+        self._prefix = "" if base == MPNET else E5_PREFIX
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         loaded = AutoModel.from_pretrained(folder, dtype=torch.bfloat16 if bf16 else torch.float32)
         self._model = loaded.eval().to(device)
 
     def embed(self, texts: Sequence[str]) -> Floats:
-        """Embeddings, shape (N, 768), in the order of the texts; computed in the order of their lengths."""
+        """Embeddings, shape (N, width), in the order of the texts; computed in the order of their lengths."""
         import torch
 
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -39,11 +47,12 @@ class SentenceEncoder:
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
             batch = self._tokenizer(
-                [texts[i] for i in places],
+                [self._prefix + texts[i] for i in places],
                 padding=True,
                 truncation=True,
                 max_length=MAX_TOKENS,
                 return_tensors="pt",
+                return_token_type_ids=False,
             ).to(self._device)
             with torch.inference_mode():
                 hidden = self._model(**batch).last_hidden_state.float()

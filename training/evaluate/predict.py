@@ -61,11 +61,11 @@ def soft_labels(
     Each teacher reads the texts with its own tokenizer, and only rows of the sources and languages that it
     was trained on; a row that none of them knows keeps its own label. What a teacher said of a text stays in
     its folder, so that other runs need not ask again. Which label stands first is left to those teachers that
-    learnt nothing else, where there are some. (Hinton et al., "Distilling the Knowledge in a Neural Network",
-    2015.)
+    learnt nothing else, where there are some, and distress to the probes. (Hinton et al., "Distilling the
+    Knowledge in a Neural Network", 2015.)
     """
     ranked, shares, present = (_Mean((len(rows), labels)) for _ in range(3))
-    distress = _Mean((len(rows),))
+    distress, probed = (_Mean((len(rows),)) for _ in range(2))
     for folder in teachers:
         taught = _taught(folder)
         known = [i for i, row in enumerate(rows) if taught.knows(row)]
@@ -81,12 +81,13 @@ def soft_labels(
         if taught.presence:
             present.add(known, logistic(outputs[:, :labels]))
         if taught.distress:
-            distress.add(known, logistic(outputs[:, -1]))
+            (probed if taught.probe else distress).add(known, logistic(outputs[:, -1]))
     mean = np.where(ranked.known[:, None], ranked.value(), shares.value())
     for i in np.flatnonzero(np.isnan(mean[:, 0])).tolist():
         mean[i] = 0.0
         mean[i, [LABEL2ID[label] for label in rows[i].labels]] = 1 / len(rows[i].labels)
-    return SoftTargets(mean, present.value(), distress.value())
+    said = np.where(probed.known, probed.value(), distress.value())
+    return SoftTargets(mean, present.value(), said)
 
 
 class _Mean:
@@ -112,8 +113,8 @@ class _Mean:
 
 @dataclass(frozen=True, slots=True)
 class _Taught:
-    """What a teacher is asked of (all languages where none is named), and whether its softmax, its sigmoids
-    and its distress output mean something.
+    """What a teacher is asked of (all languages where none is named), whether its softmax, its sigmoids and
+    its distress output mean something, and whether it is a probe.
     """
 
     sources: frozenset[str]
@@ -121,6 +122,7 @@ class _Taught:
     ranks: bool
     presence: bool
     distress: bool
+    probe: bool
 
     def knows(self, row: Row) -> bool:
         return row.source in self.sources and (not self.languages or row.language in self.languages)
@@ -138,6 +140,7 @@ def _taught(teacher: Path) -> _Taught:
         not sources <= frozenset(recipe.get("unranked", ())),
         bool(recipe.get("presence")),
         bool(recipe.get("distress")),
+        (teacher / PROBE_FILE).is_file(),
     )
 
 
@@ -154,9 +157,9 @@ def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision:
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if new:
         if is_probe:
-            hardware = Device.named(device, precision)
-            encoder = SentenceEncoder(hardware.name, bf16=hardware.bf16)
-            outputs = Probe.open(folder).outputs(encoder.embed(list(new.values())))
+            probe, hardware = Probe.open(folder), Device.named(device, precision)
+            encoder = SentenceEncoder(probe.base, hardware.name, bf16=hardware.bf16)
+            outputs = probe.outputs(encoder.embed(list(new.values())))
         else:
             classifier = open_classifier(folder, device=device, precision=precision)
             outputs = row_outputs(classifier, [Row(text, "", "") for text in new.values()])

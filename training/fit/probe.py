@@ -4,7 +4,9 @@
 
 It learns which emotions a text carries from BRIGHTER's English, and distress from the graded messages and,
 as its least grade, from calm ones. As a teacher it is asked of texts that nobody labelled in that way
-(``ASKED``). The folder of a probe holds ``probe.npz``, and a ``run.json`` as runs have it.
+(``ASKED_TOO``). An English encoder learns both; a multilingual one distress alone, since networks that are
+trained in these languages know the emotions better. The folder of a probe holds ``probe.npz``, and a
+``run.json`` as runs have it.
 """
 
 import json
@@ -12,11 +14,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from model.labels import EMOTIONS, LABELS
+from training.bases.base import MPNET
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.fit.recipes import Source
@@ -25,23 +28,30 @@ from training.metrics import Floats
 from training.runs import RUN_FILE
 
 PROBE_FILE: Final = "probe.npz"
-ASKED: Final = ("brighter_en", "distress", "goemotions", "messages")
-"""Sources whose rows a probe is asked of."""
-TAUGHT_BY: Final[dict[Source, str]] = {
+Output = Literal["presence", "distress"]
+ENGLISH_SOURCES: Final[dict[Source, Output]] = {
     "brighter_en": "presence",
     "distress": "distress",
     "messages": "distress",
 }
+"""What the rows of each source teach; so for many languages below."""
+MULTILINGUAL_SOURCES: Final[dict[Source, Output]] = {
+    "distress": "distress",
+    "messages": "distress",
+    "languages": "distress",
+}
+ASKED_TOO: Final[tuple[Source, ...]] = ("goemotions", "brighter", "brighter_en")
 PENALTY: Final = 1.0
 """Inverse strength of the L2 penalty (C of scikit-learn), chosen on validation rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """``weights`` (768, 8) and ``biases`` (8,): the six emotions, neutral (which it does not know: NaN), and
-    distress.
+    """``weights`` (width, 8) and ``biases`` (8,), on the embeddings of ``base`` (``SentenceEncoder``): of the
+    six emotions, neutral and distress; NaN for what it does not know.
     """
 
+    base: str
     weights: Floats
     biases: Floats
 
@@ -51,32 +61,46 @@ class Probe:
         return said
 
     def save(self, folder: Path) -> None:
+        """Write the folder that ``open`` reads, and ``fit --teacher``."""
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(folder / PROBE_FILE, weights=self.weights, biases=self.biases)
+        np.savez(folder / PROBE_FILE, base=self.base, weights=self.weights, biases=self.biases)
+        sources = sources_of(self.base)
         run = {
             "command": " ".join(["emotion-train", *sys.argv[1:]]),
             "recipe": {
                 "name": "probe",
-                "presence": 1.0,
+                "presence": float("presence" in sources.values()),
                 "distress": 1.0,
-                "unranked": tuple(TAUGHT_BY),
-                "languages": ("en",),
-                "asked": ASKED,
+                "unranked": tuple(sources),
+                "languages": languages_of(self.base),
+                "asked": ASKED_TOO,
             },
-            "train_rows": {source: {} for source in TAUGHT_BY},
+            "train_rows": {source: {} for source in sources},
         }
         (folder / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def open(cls, folder: Path) -> "Probe":
+        """The probe in a folder."""
         with np.load(folder / PROBE_FILE) as saved:
-            return cls(saved["weights"], saved["biases"])
+            return cls(str(saved["base"]), saved["weights"], saved["biases"])
 
 
-def fit_probe(rows: Sequence[Row], encoder: SentenceEncoder) -> Probe:
-    """The probe of ``rows``; each teaches what ``TAUGHT_BY`` has for its source."""
+def sources_of(base: str) -> dict[Source, Output]:
+    """Whose rows teach a probe on that base, and what."""
+    return ENGLISH_SOURCES if base == MPNET else MULTILINGUAL_SOURCES
+
+
+def languages_of(base: str) -> tuple[str, ...]:
+    """The languages that it reads; all where none is named."""
+    return ("en",) if base == MPNET else ()
+
+
+def fit_probe(rows: Sequence[Row], base: str, encoder: SentenceEncoder) -> Probe:
+    """The probe of ``rows`` on ``base``, which is that of ``encoder``."""
     own = targets(rows, LABELS)
-    kinds = np.array([TAUGHT_BY.get(row.source) for row in rows])  # type: ignore[call-overload]
+    sources = sources_of(base)
+    kinds = np.array([sources.get(row.source) for row in rows])  # type: ignore[call-overload]
     of_presence, of_distress = kinds == "presence", (kinds == "distress") & ~np.isnan(own.distress)
     taught = np.flatnonzero(of_presence | of_distress)
     embeddings = encoder.embed([rows[i].text for i in taught.tolist()])
@@ -88,11 +112,11 @@ def fit_probe(rows: Sequence[Row], encoder: SentenceEncoder) -> Probe:
             weights[:, k], biases[k] = _regress(embeddings[known], own.present[taught[known], k])
     graded = of_distress[taught]
     weights[:, -1], biases[-1] = _regress(embeddings[graded], own.distress[taught[graded]])
-    return Probe(weights, biases)
+    return Probe(base, weights, biases)
 
 
 def _regress(inputs: Floats, shares: Floats) -> tuple[Floats, float]:
-    """Weights (768,) and bias of a logistic regression towards shares from 0 to 1: each row counts as both
+    """Weights (width,) and bias of a logistic regression towards shares from 0 to 1: each row counts as both
     answers, with its share of either.
     """
     from sklearn.linear_model import LogisticRegression

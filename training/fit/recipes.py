@@ -147,25 +147,37 @@ POLISH: Final = replace(
     augmentation=Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03),
 )
 
-# A third stage for a run of ``polish``: several feelings a text and an output for distress, towards what
-# bigger models say of these (``brighter-teacher`` and ``emotion-train probe``); which label stands first is
-# still said by the run that it begins from.
+# A third stage for a run of ``polish``: several feelings a text and an output for distress, towards what runs
+# of ``multilingual-teacher`` say of these; which label stands first is still said by the run that it begins
+# from.
 ENGLISH: Final = replace(
     POLISH,
     name="english",
     base="runs/polish-1",
-    sources=POLISH.sources
-    | {"goemotions": 6_000, "written": 1_500, "brighter_en": None, "distress": None, "xed": 4_000},
-    repeats={"brighter_en": 2, "distress": 3},
+    sources=POLISH.sources | {"goemotions": 16_000, "brighter_en": None, "distress": None, "xed": 6_000},
+    repeats={"brighter_en": 3, "distress": 3},
     unranked=("brighter_en", "xed"),
     languages=("en",),
-    epochs=3,
-    patience=3,
+    epochs=5,
+    patience=5,
     batch_size=64,
     learning_rate=1.5e-4,
     frozen_embeddings=True,
     presence=1.0,
     distress=0.5,
+)
+
+# A fourth stage, towards what bigger models say of several feelings and distress (``brighter-teacher`` and
+# ``emotion-train probe``), also of texts that nobody has labelled in that way.
+ENGLISH_POLISH: Final = replace(
+    ENGLISH,
+    name="english-polish",
+    base="runs/english-2",
+    sources=ENGLISH.sources | {"goemotions": 9_000, "written": 1_500, "xed": 6_000},
+    repeats={"brighter_en": 2, "distress": 3},
+    epochs=2,
+    patience=2,
+    distress=2.0,
 )
 
 # A bigger model that learnt from BRIGHTER's English alone which emotions a text carries. It is asked of
@@ -243,6 +255,16 @@ MULTILINGUAL_POLISH: Final = replace(
     max_tokens=64,
 )
 
+# Once more for distress: a probe of the base knows more of it than networks that learnt it beside all else.
+MULTILINGUAL_DISTRESS: Final = replace(
+    MULTILINGUAL_POLISH,
+    name="multilingual-distress",
+    base="runs/multilingual-polish-0",
+    repeats={"distress": 3},
+    batch_size=64,
+    distress=2.0,
+)
+
 # Seconds on a CPU: what the tests run.
 DEBUG: Final = replace(
     BEST,
@@ -263,10 +285,12 @@ ALL: Final = (
     TEACHER,
     POLISH,
     ENGLISH,
+    ENGLISH_POLISH,
     BRIGHTER_TEACHER,
     MULTILINGUAL_TEACHER,
     MULTILINGUAL,
     MULTILINGUAL_POLISH,
+    MULTILINGUAL_DISTRESS,
     DEBUG,
 )
 RECIPES: Final = {recipe.name: recipe for recipe in ALL}
