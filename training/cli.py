@@ -156,6 +156,28 @@ def probe(
 
 
 @app.command()
+def average(
+    runs: Annotated[list[str], typer.Argument(help="RUN=SHARE: a run's folder and its share of the mean.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where the mean goes.")],
+) -> None:
+    """Write the mean of several runs' weights, which began from the same ones: one network, one cost."""
+    from training.fit.average import average_runs
+
+    average_runs(dict(map(_share, runs)), folder)
+    out.print(f"{folder}: the mean of {', '.join(runs)}")
+
+
+def _share(given: str) -> tuple[Path, float]:
+    run, _, share = given.rpartition("=")
+    try:
+        if run and float(share) > 0:
+            return Path(run), float(share)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"{given!r}: write RUN=SHARE, such as runs/english-0=0.5")
+
+
+@app.command()
 def audit(data: Data = None) -> None:
     """Count what is wrong with dair-ai/emotion: duplicates, contradictions, overlap, HTML debris."""
     from training.data.leakage import audit as audit_splits

@@ -88,15 +88,15 @@ class AuthorRule(BaseRule):
 
     kind: Literal["author"]
     measure: Literal["sustained", "escalation"] = "sustained"
-    enter: Unit = 0.6
-    leave: Unit = 0.45
+    enter: Unit = 0.5
+    leave: Unit = 0.35
     span_messages: AtLeastOne = 5
     min_messages: Annotated[int, Field(ge=2)] = Field(5, description="Two at least: one never alerts.")
     above_baseline: Unit = 0.2
     baseline_messages: AtLeastOne = 50
     baseline_prior: Unit = Field(0.15, description="Distress score that an unknown author is taken to have.")
     span_s: Annotated[float, Field(gt=0.0)] = HOUR_S
-    floor: Unit = 0.4
+    floor: Unit = 0.5
     reset_after_s: Annotated[float, Field(gt=0.0)] = Field(
         7 * DAY_S, description="Silence after which counting messages begins anew."
     )

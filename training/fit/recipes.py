@@ -167,14 +167,23 @@ ENGLISH: Final = replace(
     distress=0.5,
 )
 
-# A fourth stage, towards what bigger models say of several feelings and distress (``brighter-teacher`` and
+# The same stage towards what bigger models say of several feelings and distress (``brighter-teacher`` and
 # ``emotion-train probe``), also of texts that nobody has labelled in that way.
-ENGLISH_POLISH: Final = replace(
+ENGLISH_ANEW: Final = replace(
     ENGLISH,
+    name="english-anew",
+    sources=ENGLISH.sources | {"goemotions": 6_000, "written": 1_500, "xed": 4_000},
+    repeats={"brighter_en": 2, "distress": 3},
+    epochs=3,
+    patience=3,
+)
+
+# A fourth stage towards the same teachers.
+ENGLISH_POLISH: Final = replace(
+    ENGLISH_ANEW,
     name="english-polish",
     base="runs/english-2",
-    sources=ENGLISH.sources | {"goemotions": 9_000, "written": 1_500, "xed": 6_000},
-    repeats={"brighter_en": 2, "distress": 3},
+    sources=ENGLISH.sources | {"goemotions": 9_000, "written": 1_500},
     epochs=2,
     patience=2,
     distress=2.0,
@@ -285,6 +294,7 @@ ALL: Final = (
     TEACHER,
     POLISH,
     ENGLISH,
+    ENGLISH_ANEW,
     ENGLISH_POLISH,
     BRIGHTER_TEACHER,
     MULTILINGUAL_TEACHER,

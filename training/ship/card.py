@@ -234,8 +234,7 @@ def _training(facts: dict[str, Any], calibration: Calibration) -> str:
 
 {_stages(facts)}
 
-The best of {len(facts["history"])} epochs on validation: {facts["best_epoch"]}. {facts["seconds"]:.0f} s on \
-{facts["device"]}.
+{_length(facts)}
 
 {rows}
 
@@ -243,6 +242,14 @@ Rows that equal or nearly equal (word-3-gram Jaccard of 0.8 or more) a validatio
 the sets were left out of training. Temperature, thresholds and levels were chosen on validation rows. The
 distress score {_distress(calibration, recipe)}; its levels begin at {_listed(calibration.distress_levels)}.
 """
+
+
+def _length(facts: dict[str, Any]) -> str:
+    if averaged := facts.get("averaged"):
+        shares = ", ".join(f"{Path(run).name} {share:.1f}" for run, share in averaged.items())
+        return f"The mean of the weights of these runs, each with its share: {shares}."
+    best = f"The best of {len(facts['history'])} epochs on validation: {facts['best_epoch']}."
+    return f"{best} {facts['seconds']:.0f} s on {facts['device']}."
 
 
 def _distress(calibration: Calibration, recipe: dict[str, Any]) -> str:
@@ -257,12 +264,15 @@ def _listed(numbers: DistressWeights | DistressLevels) -> str:
 
 
 def _stages(facts: dict[str, Any]) -> str:
-    """The commands that made the weights, in order; a run may have begun from another one."""
-    commands = [facts["command"]]
-    while (earlier := Path(facts["recipe"]["base"]) / RUN_FILE).is_file():
-        facts = json.loads(earlier.read_text(encoding="utf-8"))
-        commands.insert(0, facts["command"])
-    return "\n".join(["```", *commands, "```"])
+    """The commands that made the weights, in order."""
+    return "\n".join(["```", *dict.fromkeys(_commands(facts)), "```"])
+
+
+def _commands(facts: dict[str, Any]) -> list[str]:
+    """The run's own command behind those of the runs that it began from, or is the mean of."""
+    earlier = [Path(run) / RUN_FILE for run in facts.get("averaged", [facts["recipe"]["base"]])]
+    known = [json.loads(file.read_text(encoding="utf-8")) for file in earlier if file.is_file()]
+    return [command for one in known for command in _commands(one)] + [facts["command"]]
 
 
 def _base_name(facts: dict[str, Any]) -> str:

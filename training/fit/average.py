@@ -1,0 +1,53 @@
+"""The mean of several runs' weights, as one network that costs what each of them does.
+
+Runs that begin from the same weights stay near enough to each other for the mean of their weights to be a
+network as good as they are, which often has what each of them is best at (Wortsman et al., "Model soups",
+ICML 2022).
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from model.folder import SAFETENSORS_FILE
+from training.errors import TrainingError
+from training.runs import RUN_FILE
+
+KEPT = ("config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def average_runs(shares: Mapping[Path, float], out: Path) -> None:
+    """Write the mean of the runs' weights, each with its share of the sum, to the folder ``out``.
+
+    Tokenizer, configuration and recipe are those of the first; ``averaged`` in ``run.json`` names all.
+
+    Raises:
+        TrainingError: one is no run, or they are not of one shape or vocabulary.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    total, mean = sum(shares.values()), dict[str, torch.Tensor]()
+    first, *_ = shares
+    for run, share in shares.items():
+        if not (run / RUN_FILE).is_file():
+            raise TrainingError(f"{run} is no run: emotion-train fit --out {run} makes one")
+        weights = load_file(run / SAFETENSORS_FILE)
+        if mean and {name: one.shape for name, one in weights.items()} != {
+            name: one.shape for name, one in mean.items()
+        }:
+            raise TrainingError(f"{run} and {first} differ in shape: average runs that began from one base")
+        if (run / KEPT[1]).read_bytes() != (first / KEPT[1]).read_bytes():
+            raise TrainingError(f"{run} and {first} differ in their tokenizer")
+        for name, tensor in weights.items():
+            mean[name] = mean.get(name, 0.0) + share / total * tensor.float()
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(mean, out / SAFETENSORS_FILE, metadata={"format": "pt"})
+    for name in KEPT:
+        shutil.copyfile(first / name, out / name)
+    facts = json.loads((first / RUN_FILE).read_text(encoding="utf-8"))
+    facts["command"] = " ".join(["emotion-train", *sys.argv[1:]])
+    facts["averaged"] = {str(run): share / total for run, share in shares.items()}
+    (out / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
