@@ -167,23 +167,14 @@ ENGLISH: Final = replace(
     distress=0.5,
 )
 
-# The same stage towards what bigger models say of several feelings and distress (``brighter-teacher`` and
+# A fourth stage, towards what bigger models say of several feelings and distress (``brighter-teacher`` and
 # ``emotion-train probe``), also of texts that nobody has labelled in that way.
-ENGLISH_ANEW: Final = replace(
-    ENGLISH,
-    name="english-anew",
-    sources=ENGLISH.sources | {"goemotions": 6_000, "written": 1_500, "xed": 4_000},
-    repeats={"brighter_en": 2, "distress": 3},
-    epochs=3,
-    patience=3,
-)
-
-# A fourth stage towards the same teachers.
 ENGLISH_POLISH: Final = replace(
-    ENGLISH_ANEW,
+    ENGLISH,
     name="english-polish",
     base="runs/english-2",
     sources=ENGLISH.sources | {"goemotions": 9_000, "written": 1_500},
+    repeats={"brighter_en": 2, "distress": 3},
     epochs=2,
     patience=2,
     distress=2.0,
@@ -264,16 +255,6 @@ MULTILINGUAL_POLISH: Final = replace(
     max_tokens=64,
 )
 
-# Once more for distress: a probe of the base knows more of it than networks that learnt it beside all else.
-MULTILINGUAL_DISTRESS: Final = replace(
-    MULTILINGUAL_POLISH,
-    name="multilingual-distress",
-    base="runs/multilingual-polish-0",
-    repeats={"distress": 3},
-    batch_size=64,
-    distress=2.0,
-)
-
 # Seconds on a CPU: what the tests run.
 DEBUG: Final = replace(
     BEST,
@@ -294,13 +275,11 @@ ALL: Final = (
     TEACHER,
     POLISH,
     ENGLISH,
-    ENGLISH_ANEW,
     ENGLISH_POLISH,
     BRIGHTER_TEACHER,
     MULTILINGUAL_TEACHER,
     MULTILINGUAL,
     MULTILINGUAL_POLISH,
-    MULTILINGUAL_DISTRESS,
     DEBUG,
 )
 RECIPES: Final = {recipe.name: recipe for recipe in ALL}
