@@ -16,7 +16,7 @@ from model.calibration import Calibration
 from model.classifier import EmotionClassifier
 from model.decide import DecisionRule
 from model.folder import ModelFolder
-from model.labels import LABEL2ID, LABELS
+from model.labels import EMOTIONS, LABEL2ID, LABELS
 from training.data.brighter import load_brighter
 from training.data.languages import BRIGHTER
 from training.data.messages import load_distress, load_languages, load_messages, load_replies
@@ -26,7 +26,7 @@ from training.evaluate.behaviour import Outcome, pass_rates, run_cases
 from training.evaluate.benchmark import Benchmark, benchmark, own_temperature
 from training.evaluate.distress import distress_scores
 from training.evaluate.predict import open_classifier, row_logits
-from training.evaluate.several import by_language, carried
+from training.evaluate.several import Carried, by_language, carried
 from training.metrics import (
     Floats,
     Indices,
@@ -176,7 +176,8 @@ def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Pat
     accuracy on the written messages by language. Without a folder that holds the sets, the messages alone.
 
     BRIGHTER's threshold is cross-validated on the dev rows, one for all emotions; on XED each emotion has the
-    shipped one. ``ece`` is of BRIGHTER's English rows: a label counts as right where it is one of theirs.
+    shipped one. Of BRIGHTER's English rows, ``labels`` is of what an event says, and ``ece`` takes a label
+    for right where it is one of theirs.
     """
     scores: dict[str, float] = {}
     if data is not None and (data / "brighter").is_dir():
@@ -188,6 +189,9 @@ def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Pat
         scores["brighter_claimed_mean"] = float(np.mean([f1[tag] for tag in claimed if tag in f1] or [0.0]))
         english = [i for i, row in enumerate(rows) if row.language == "en"]
         scores["brighter_en_ece"] = _any_label_ece(rule, logits[english], [rows[i] for i in english])
+        scores["brighter_en_labels"] = _published_score(
+            rule, carried([rows[i] for i in english], logits[english]), logits[english]
+        )
     if data is not None and (data / "xed").is_dir():
         scores["xed_en"] = _xed_score(classifier, rule, data)
     test = load_languages().test
@@ -198,6 +202,16 @@ def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Pat
             place = [i for i, row in enumerate(test) if row.language == tag]
             scores[f"messages_{tag}"] = float(right[place].mean())
     return scores
+
+
+def _published_score(rule: DecisionRule, every: Carried, logits: Floats) -> float:
+    """Macro-F1 of ``labels`` as an event has them: at the shipped thresholds, none where it is neutral."""
+    chosen = rule.choose(rule.probabilities(logits.astype(np.float32)))
+    said = rule.carried(every.logits)
+    emotional = np.flatnonzero(chosen < len(EMOTIONS))
+    said[chosen >= len(EMOTIONS)] = False
+    said[emotional, chosen[emotional]] = True
+    return presence_f1(said, every.present, every.known)
 
 
 def _any_label_ece(rule: DecisionRule, logits: Floats, rows: Sequence[Row]) -> float:

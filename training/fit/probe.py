@@ -1,12 +1,11 @@
 """A probe: logistic regressions on a frozen sentence encoder, where labels are too few to train a network.
 
-    rows ──embed──► (N, 768) ──a regression an output──► six emotions' presence, distress
+    rows ──embed──► (N, width) ──a regression an output──► six emotions' presence, distress
 
-It learns which emotions a text carries from BRIGHTER's English, and distress from the graded messages and,
-as its least grade, from calm ones. As a teacher it is asked of texts that nobody labelled in that way
-(``ASKED_TOO``). An English encoder learns both; a multilingual one distress alone, since networks that are
-trained in these languages know the emotions better. The folder of a probe holds ``probe.npz``, and a
-``run.json`` as runs have it.
+It learns which emotions a text carries from BRIGHTER's English, and distress from the graded messages. As a
+teacher it is asked of texts that nobody labelled in that way (``ASKED_TOO``). An English encoder learns both;
+a multilingual one distress alone: networks that are trained in these languages know the emotions better. The
+folder of a probe holds ``probe.npz``, and a ``run.json`` as runs have it.
 """
 
 import json
@@ -29,18 +28,12 @@ from training.runs import RUN_FILE
 
 PROBE_FILE: Final = "probe.npz"
 Output = Literal["presence", "distress"]
-ENGLISH_SOURCES: Final[dict[Source, Output]] = {
-    "brighter_en": "presence",
-    "distress": "distress",
-    "messages": "distress",
-}
-"""What the rows of each source teach; so for many languages below."""
-MULTILINGUAL_SOURCES: Final[dict[Source, Output]] = {
-    "distress": "distress",
-    "messages": "distress",
-    "languages": "distress",
-}
-ASKED_TOO: Final[tuple[Source, ...]] = ("goemotions", "brighter", "brighter_en")
+ENGLISH_SOURCES: Final[dict[Source, Output]] = {"brighter_en": "presence", "distress": "distress"}
+MULTILINGUAL_SOURCES: Final[dict[Source, Output]] = {"distress": "distress"}
+"""What the rows of each source teach. Calm messages, which count as the least grade elsewhere, teach nothing
+here: they are so many that a regression would learn to tell calm from not, and little of grades.
+"""
+ASKED_TOO: Final[tuple[Source, ...]] = ("goemotions", "messages", "languages", "brighter", "brighter_en")
 PENALTY: Final = 1.0
 """Inverse strength of the L2 penalty (C of scikit-learn), chosen on validation rows."""
 
