@@ -6,3 +6,4 @@ LOG_FILE: Final = "log.csv"
 """The learning curve, a row an epoch."""
 RUN_FILE: Final = "run.json"
 """Recipe, command, rows and history of the run."""
+TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")

@@ -135,12 +135,12 @@ def _taught(teacher: Path) -> _Taught:
     run = json.loads(file.read_text(encoding="utf-8"))
     recipe, sources = run.get("recipe", {}), frozenset(run["train_rows"])
     return _Taught(
-        sources | frozenset(recipe.get("asked", ())),
-        frozenset(recipe.get("languages", ())),
-        not sources <= frozenset(recipe.get("unranked", ())),
-        bool(recipe.get("presence")),
-        bool(recipe.get("distress")),
-        (teacher / PROBE_FILE).is_file(),
+        sources=sources | frozenset(recipe.get("asked", ())),
+        languages=frozenset(recipe.get("languages", ())),
+        ranks=not sources <= frozenset(recipe.get("unranked", ())),
+        presence=bool(recipe.get("presence")),
+        distress=bool(recipe.get("distress")),
+        probe=(teacher / PROBE_FILE).is_file(),
     )
 
 

@@ -26,7 +26,7 @@ from training.evaluate.behaviour import Outcome, pass_rates, run_cases
 from training.evaluate.benchmark import Benchmark, benchmark, own_temperature
 from training.evaluate.distress import distress_scores
 from training.evaluate.predict import open_classifier, row_logits
-from training.evaluate.several import Carried, by_language, carried
+from training.evaluate.several import by_language, carried
 from training.metrics import (
     Floats,
     Indices,
@@ -189,9 +189,7 @@ def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Pat
         scores["brighter_claimed_mean"] = float(np.mean([f1[tag] for tag in claimed if tag in f1] or [0.0]))
         english = [i for i, row in enumerate(rows) if row.language == "en"]
         scores["brighter_en_ece"] = _any_label_ece(rule, logits[english], [rows[i] for i in english])
-        scores["brighter_en_labels"] = _published_score(
-            rule, carried([rows[i] for i in english], logits[english]), logits[english]
-        )
+        scores["brighter_en_labels"] = _published_score(rule, logits[english], [rows[i] for i in english])
     if data is not None and (data / "xed").is_dir():
         scores["xed_en"] = _xed_score(classifier, rule, data)
     test = load_languages().test
@@ -204,13 +202,12 @@ def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Pat
     return scores
 
 
-def _published_score(rule: DecisionRule, every: Carried, logits: Floats) -> float:
+def _published_score(rule: DecisionRule, logits: Floats, rows: Sequence[Row]) -> float:
     """Macro-F1 of ``labels`` as an event has them: at the shipped thresholds, none where it is neutral."""
-    chosen = rule.choose(rule.probabilities(logits.astype(np.float32)))
-    said = rule.carried(every.logits)
-    emotional = np.flatnonzero(chosen < len(EMOTIONS))
-    said[chosen >= len(EMOTIONS)] = False
-    said[emotional, chosen[emotional]] = True
+    single = logits.astype(np.float32)
+    published = rule.labels(rule.choose(rule.probabilities(single)), rule.presences(single))
+    said = np.array([[emotion in labels for emotion in EMOTIONS] for labels in published])
+    every = carried(rows, logits)
     return presence_f1(said, every.present, every.known)
 
 

@@ -11,11 +11,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.folder import SAFETENSORS_FILE
+from model.folder import CONFIG_FILE, SAFETENSORS_FILE
 from training.errors import TrainingError
-from training.runs import RUN_FILE
-
-KEPT = ("config.json", "tokenizer.json", "tokenizer_config.json")
+from training.runs import RUN_FILE, TOKENIZER_FILES
 
 
 def average_runs(shares: Mapping[Path, float], out: Path) -> None:
@@ -34,18 +32,18 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
     for run, share in shares.items():
         if not (run / RUN_FILE).is_file():
             raise TrainingError(f"{run} is no run: emotion-train fit --out {run} makes one")
-        weights = load_file(run / SAFETENSORS_FILE)
-        if mean and {name: one.shape for name, one in weights.items()} != {
-            name: one.shape for name, one in mean.items()
-        }:
-            raise TrainingError(f"{run} and {first} differ in shape: average runs that began from one base")
-        if (run / KEPT[1]).read_bytes() != (first / KEPT[1]).read_bytes():
+        tokenizers = [(one / TOKENIZER_FILES[0]).read_bytes() for one in (run, first)]
+        if tokenizers[0] != tokenizers[1]:
             raise TrainingError(f"{run} and {first} differ in their tokenizer")
+        weights = load_file(run / SAFETENSORS_FILE)
+        shapes = [{name: one.shape for name, one in tensors.items()} for tensors in (weights, mean)]
+        if mean and shapes[0] != shapes[1]:
+            raise TrainingError(f"{run} and {first} differ in shape: average runs that began from one base")
         for name, tensor in weights.items():
             mean[name] = mean.get(name, 0.0) + share / total * tensor.float()
     out.mkdir(parents=True, exist_ok=True)
     save_file(mean, out / SAFETENSORS_FILE, metadata={"format": "pt"})
-    for name in KEPT:
+    for name in (CONFIG_FILE, *TOKENIZER_FILES):
         shutil.copyfile(first / name, out / name)
     facts = json.loads((first / RUN_FILE).read_text(encoding="utf-8"))
     facts["command"] = " ".join(["emotion-train", *sys.argv[1:]])

@@ -95,6 +95,9 @@ class Recipe:
         return asdict(self)
 
 
+SLIGHT: Final = Augmentation(typos=0.06, emoji=0.04, handle=0.02, shout=0.02, elongate=0.03)
+"""For rows that come in forms of their own already."""
+
 # The report's own setup: full fine-tuning on six labels, class-weighted, stopped early.
 REPORT: Final = Recipe(name="report", base=DISTILBERT, class_weights="balanced")
 
@@ -196,7 +199,7 @@ BRIGHTER_TEACHER: Final = replace(
     label_smoothing=0.0,
     presence=1.0,
     ema_decay=0.99,
-    augmentation=Augmentation(typos=0.06, emoji=0.04, handle=0.02, shout=0.02, elongate=0.03),
+    augmentation=SLIGHT,
 )
 
 # Many languages on a base of its own (``emotion-train base``), with several feelings a text and an output for
@@ -225,7 +228,7 @@ MULTILINGUAL_TEACHER: Final = replace(
     layer_decay=0.95,
     presence=1.0,
     distress=0.5,
-    augmentation=Augmentation(typos=0.06, emoji=0.04, handle=0.02, shout=0.02, elongate=0.03),
+    augmentation=SLIGHT,
 )
 
 # Half the layers, towards what several such teachers, and one that knows English alone, say of every row.

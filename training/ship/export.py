@@ -20,13 +20,13 @@ from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
 from model.runtimes.distress import distress_row, narrow_for_saving, widen
 from training.errors import TrainingError
+from training.runs import TOKENIZER_FILES
 from training.ship import int8
 from training.ship.firsttoken import read_first_token_alone
 
 OPSET: Final = 17
 MAX_BYTES: Final = 120_000_000
 # Every file of the folder; nothing else is copied into it.
-TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 CARD_FILE: Final = "README.md"
 
 
