@@ -8,7 +8,8 @@ before.
 
     KIND.jsonl, test.jsonl                           {"text": ..., "label": "joy"}
     languages/LANG.jsonl, languages/LANG_test.jsonl  the same, with "labels": every feeling, and "distress"
-    distress.jsonl, distress_test.jsonl              {"text": ..., "lang": "en", "distress": 0 to 3}
+    distress.jsonl, distress_test.jsonl              {"text": ..., "lang": "en", "distress": 0 to 3}, of
+                                                     those in English most with "label" and "labels" too
     conversations_test.jsonl                         {"context": [..., newest], "text": ..., "label": ...}
 """
 
@@ -63,7 +64,7 @@ def load_languages(folder: Path = FOLDER) -> Splits:
 
 
 def load_distress(folder: Path = FOLDER) -> Splits:
-    """The messages graded by distress alone. Raises ``DataError``."""
+    """The messages written to be graded by distress. Raises ``DataError``."""
     files = ("distress.jsonl", "distress_test.jsonl")
     train, test = (_read(folder / name, "distress") for name in files)
     return _split(train, test=test)
@@ -100,13 +101,12 @@ def _read(file: Path, source: str, language: str = "en") -> list[Row]:
 
 
 def _row(record: dict[str, Any], source: str, language: str) -> Row:
-    text, grade = record["text"], record.get("distress")
+    text, grade, language = record["text"], record.get("distress"), record.get("lang", language)
     if not text.strip() or grade not in GRADES:
         raise ValueError(record)
     if "label" not in record:  # graded alone: nobody said what it feels
         if grade is None:
             raise ValueError(record)
-        language = record.get("lang", language)
         return Row(text, NEUTRAL, source, unknown=LABELS, language=language, distress=grade)
     label, labels = record["label"], record.get("labels", [])
     if not {label, *labels} <= set(LABELS):
