@@ -11,6 +11,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.helpers import create_ssl_context
 
 from stream.batches import read_every_batch
+from stream.connections import close_every_connection
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
 from stream.unpacking import bound_unpacking
@@ -19,6 +20,7 @@ _log = structlog.get_logger(__name__)
 
 read_every_batch()
 bound_unpacking()
+close_every_connection()
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types for it

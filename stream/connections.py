@@ -1,0 +1,64 @@
+"""Connections that aiokafka 0.14 forgets, and how they are closed all the same.
+
+- A client that is cancelled while it asks the first broker about the cluster drops the connection it asks on.
+- A connection that comes about while its client is being closed is kept in a client that nobody closes again.
+
+Nothing closes either before the garbage is collected: file descriptors here, and at the broker places among
+``max.connections.per.ip``.
+"""
+
+from contextvars import ContextVar
+from typing import Any, Final
+
+from aiokafka import client as of_clients
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
+
+_opened: Final[ContextVar[list[AIOKafkaConnection] | None]] = ContextVar("opened", default=None)
+"""What the bootstrap that runs has opened."""
+
+_connect: Final = of_clients.create_conn
+_bootstrap: Final = AIOKafkaClient.bootstrap
+_connection_of: Final = AIOKafkaClient._get_conn
+_close: Final = AIOKafkaClient.close
+
+
+def close_every_connection() -> None:
+    """From now on, all clients of this process close what they have opened."""
+    of_clients.create_conn = _connected
+    AIOKafkaClient.bootstrap = _bootstrapped
+    AIOKafkaClient._get_conn = _connection_while_open
+    AIOKafkaClient.close = _closed
+
+
+async def _connected(*place: Any, **arguments: Any) -> AIOKafkaConnection:
+    connection = await _connect(*place, **arguments)
+    if (opened := _opened.get()) is not None:
+        opened.append(connection)
+    return connection
+
+
+async def _bootstrapped(client: AIOKafkaClient) -> None:
+    opened: list[AIOKafkaConnection] = []
+    token = _opened.set(opened)
+    try:
+        await _bootstrap(client)
+    except BaseException:
+        for connection in opened:
+            connection.close()
+        raise
+    finally:
+        _opened.reset(token)
+
+
+async def _connection_while_open(client: AIOKafkaClient, *node: Any, **options: Any) -> Any:
+    connection = await _connection_of(client, *node, **options)
+    if connection is not None and getattr(client, "_is_closed", False):
+        connection.close()
+        return None
+    return connection
+
+
+async def _closed(client: AIOKafkaClient) -> None:
+    client._is_closed = True
+    await _close(client)
