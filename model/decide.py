@@ -3,7 +3,7 @@
     logits ──probabilities──► (windows, 7) ──aggregate──► (texts, 7) ──choose, distress_scores──► Emotion
 
 Pure numpy, whole batches at a time. Shapes: W windows, T texts, K labels of the model, and the 7 labels
-in the order of ``model.labels.LABELS``. A model with an output of its own for distress has K + 1 logits.
+in the order of ``model.labels.LABELS``. What logits there are beside the K: ``model.outputs``.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from model.calibration import Calibration, Presence
 from model.contract import Distress, DistressLevel, Emotion, Encoded, Logits
 from model.errors import ModelError
 from model.labels import EMOTIONS, LABEL2ID, LABELS, NEUTRAL
+from model.outputs import beside, presence
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -141,16 +142,19 @@ class DecisionRule:
         by_label = logits[:, : len(self.columns)]
         return probabilities(by_label, self.temperatures(by_label), self.columns)
 
-    def has_distress_output(self, logits: Logits) -> bool:
-        """Whether the last logit is distress and no label."""
-        return bool(logits.shape[1] == len(self.columns) + 1)
-
     def presences(self, logits: Logits) -> Floats:
         """The probability that each window carries each of the six emotions, shape (W, 6)."""
+        scale, bias, _ = self._presences
+        if place := presence(len(self.columns), logits.shape[1]):
+            return logistic(logits[:, place] * scale + bias)
         placed = np.full((len(logits), len(LABELS)), -np.inf)
         placed[:, list(self.columns)] = logits[:, : len(self.columns)]
-        scale, bias, _ = self._presences
         return logistic(placed[:, : len(EMOTIONS)] * scale + bias)
+
+    def distress_outputs(self, logits: Logits) -> Floats | None:
+        """The logistic function of each window's output for distress, (W, 1); None without such an output."""
+        place = beside(len(self.columns), logits.shape[1]).get("distress")
+        return None if place is None else logistic(logits[:, place].astype(np.float64))
 
     def carried(self, logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
         """Whether each emotion reaches its threshold, of logits (W, 6) in the order of ``EMOTIONS``."""
@@ -225,9 +229,8 @@ class DecisionRule:
         by_text = np.round(aggregate(self.probabilities(logits), batch), DECIMALS)
         chosen = self.choose(by_text)
         carried = aggregate(self.presences(logits), batch)
-        distress = None
-        if self.has_distress_output(logits):
-            distress = aggregate(logistic(logits[:, -1:].astype(np.float64)), batch)[:, 0]
+        by_window = self.distress_outputs(logits)
+        distress = None if by_window is None else aggregate(by_window, batch)[:, 0]
         scores = np.round(self.distress_scores(by_text, distress), DECIMALS)
         names = [LABELS[label] for label in chosen.tolist()]
         confidences = np.round(self.confidences(by_text, chosen), DECIMALS).tolist()

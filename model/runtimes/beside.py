@@ -1,64 +1,81 @@
-"""A classifier with an output of its own for distress: one more row of the last layer, kept beside it.
+"""A classifier with outputs beside its labels (``model.outputs``): more rows of the last layer, kept apart.
 
-In the file of weights the row stands apart from the labels' (``distress.weight``, ``distress.bias``), so that
-``transformers`` opens the folder as the plain classifier of the labels that it is, and leaves the row out.
-Loaded here, the last layer has it as its last row: logits of shape (windows, labels + 1).
+In the file of weights these rows stand apart from the labels' (``presence.weight``, ``distress.bias`` and so
+on), so that ``transformers`` opens the folder as the plain classifier of the labels that it is, and leaves
+them out. Loaded here, the last layer has them as its last rows: logits of shape (windows, labels + beside).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from model.errors import ModelError
+from model.outputs import SIZES, Beside, beside
 
 if TYPE_CHECKING:
     import torch
 
-PREFIX: Final = "distress"
+    Rows = Mapping[Beside, tuple[torch.Tensor, torch.Tensor]]
+    """Of each output beside the labels its rows (size, width) and their biases (size,)."""
 
 
-def distress_row(weights: Path) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """The row (1, width) and its bias (1,) in a safetensors file; None where there is none."""
+def rows_beside(weights: Path) -> Rows:
+    """The rows in a safetensors file; empty where there are none."""
     from safetensors import safe_open
 
     with safe_open(str(weights), framework="pt") as file:
         names = set(file.keys())
-        if f"{PREFIX}.weight" not in names:
-            return None
-        return file.get_tensor(f"{PREFIX}.weight"), file.get_tensor(f"{PREFIX}.bias")
+        return {
+            name: (file.get_tensor(f"{name}.weight"), file.get_tensor(f"{name}.bias"))
+            for name in SIZES
+            if f"{name}.weight" in names
+        }
 
 
-def widen(network: Any, row: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """Give ``network``, a ``transformers`` sequence classifier, the row as its last logit.
+def widen(network: Any, rows: Rows) -> None:
+    """Give ``network``, a ``transformers`` sequence classifier, the rows as its last logits.
 
     Raises:
-        ModelError: its last layer is no ``classifier`` of the row's width.
+        ModelError: its last layer is no ``classifier`` of the rows' width.
     """
     import torch
 
-    weight, bias = row
-    narrow = getattr(network, "classifier", None)
-    if not isinstance(narrow, torch.nn.Linear) or narrow.in_features != weight.shape[1]:
-        raise ModelError("the weights' distress row does not fit their classifier: export the model again")
-    wide = torch.nn.Linear(narrow.in_features, narrow.out_features + 1)
+    if not rows:
+        return
+    narrow: Any = getattr(network, "classifier", None)
+    parts = [rows[name] for name in SIZES if name in rows]
+    shapes = {(SIZES[name], narrow.in_features) for name in rows} if _is_linear(narrow) else set()
+    if {tuple(weight.shape) for weight, _ in parts} != shapes:
+        names = " and ".join(rows)
+        raise ModelError(f"the weights' rows of {names} do not fit their classifier: export the model again")
+    wide = torch.nn.Linear(narrow.in_features, narrow.out_features + sum(len(bias) for _, bias in parts))
     with torch.no_grad():
-        wide.weight.copy_(torch.cat([narrow.weight, weight.to(narrow.weight)]))
-        wide.bias.copy_(torch.cat([narrow.bias, bias.to(narrow.bias)]))
+        wide.weight.copy_(torch.cat([narrow.weight, *(weight.to(narrow.weight) for weight, _ in parts)]))
+        wide.bias.copy_(torch.cat([narrow.bias, *(bias.to(narrow.bias) for _, bias in parts)]))
     network.classifier = wide.to(narrow.weight)
 
 
 def narrow_for_saving(network: Any) -> None:
-    """The reverse of ``widen``, in place: ``save_pretrained`` then writes the row apart."""
+    """The reverse of ``widen``, in place: ``save_pretrained`` then writes the rows apart."""
+    wide, labels = network.classifier, int(network.config.num_labels)
+    for name, place in beside(labels, wide.out_features).items():
+        network.add_module(name, _part(wide, place))
+    network.classifier = _part(wide, slice(0, labels))
+
+
+def _part(layer: Any, rows: slice) -> Any:
     import torch
 
-    wide = network.classifier
-    narrow = torch.nn.Linear(wide.in_features, wide.out_features - 1)
-    row = torch.nn.Linear(wide.in_features, 1)
+    part = torch.nn.Linear(layer.in_features, rows.stop - rows.start)
     with torch.no_grad():
-        narrow.weight.copy_(wide.weight[:-1])
-        narrow.bias.copy_(wide.bias[:-1])
-        row.weight.copy_(wide.weight[-1:])
-        row.bias.copy_(wide.bias[-1:])
-    network.classifier = narrow.to(wide.weight)
-    network.add_module(PREFIX, row.to(wide.weight))
+        part.weight.copy_(layer.weight[rows])
+        part.bias.copy_(layer.bias[rows])
+    return part.to(layer.weight)
+
+
+def _is_linear(layer: Any) -> bool:
+    import torch
+
+    return isinstance(layer, torch.nn.Linear)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from model.contract import Logits
 from model.errors import MissingExtraError, ModelError
 from model.folder import SAFETENSORS_FILE
-from model.runtimes.distress import distress_row, widen
+from model.outputs import SIZES
+from model.runtimes.beside import rows_beside, widen
 
 if TYPE_CHECKING:
     import torch
@@ -72,14 +73,14 @@ class TorchRuntime:
         place = _device(device)
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
         network = load_network(folder)
-        has_distress = distress_row(folder / SAFETENSORS_FILE) is not None
+        rows = rows_beside(folder / SAFETENSORS_FILE)
+        outputs = int(network.config.num_labels) + sum(SIZES[name] for name in rows)
         try:
             packed = None if layout == "padded" else _packed(network, place, dtype)
             if packed is None and layout == "packed":
                 raise ModelError(
                     f"{folder} cannot be packed on {device} in {precision}: use the padded layout"
                 )
-            outputs = int(network.config.num_labels) + has_distress
             self._runner = packed or _padded(network, place, dtype, pad_token_id, outputs)
         except torch.OutOfMemoryError as error:
             raise ModelError(
@@ -166,8 +167,7 @@ def load_network(folder: Path) -> Any:
         raise ModelError(f"{folder} cannot be loaded, copy it again ({first_line})") from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{folder} lacks weights ({missing[0]}): name a fine-tuned classifier")
-    if row := distress_row(folder / SAFETENSORS_FILE):
-        widen(network, row)
+    widen(network, rows_beside(folder / SAFETENSORS_FILE))
     return network.eval()
 
 

@@ -241,3 +241,37 @@ class TestDistressOutput:
         batch = [encoded(5)] * len(logits)
         for plain, other in zip(rule.decide(batch, logits), rule.decide(batch, wider), strict=True):
             assert (plain.label, plain.scores, plain.labels) == (other.label, other.scores, other.labels)
+
+
+class TestPresenceOutputs:
+    """Which emotions are there is another question than which stands first, and has outputs of its own."""
+
+    def decide(self, labels: dict[str, float], presence: dict[str, float], distress: float = 0.0) -> Emotion:
+        row = [labels.get(label, -8.0) for label in LABELS]
+        row += [presence.get(emotion, -8.0) for emotion in EMOTIONS]
+        logits = np.array([[*row, distress]], dtype=np.float32)
+        (emotion,) = DecisionRule(SEVERAL).decide([encoded(5)], logits)
+        return emotion
+
+    def test_they_name_what_the_labels_logits_would_not(self) -> None:
+        emotion = self.decide({"sadness": 3.0, "anger": -5.0}, {"anger": 2.0, "joy": -2.0})
+        assert emotion.labels == ("sadness", "anger")
+
+    def test_the_label_and_its_confidence_are_the_softmaxs(self) -> None:
+        emotion = self.decide({"joy": 3.0}, {"sadness": 5.0, "anger": 5.0})
+        assert emotion.label == "joy"
+        assert emotion.labels[0] == "joy"
+        assert emotion.confidence > 0.99
+
+    def test_a_neutral_text_carries_none(self) -> None:
+        assert self.decide({"neutral": 5.0}, {"sadness": 5.0}).labels == ()
+
+    def test_distress_stands_behind_them(self) -> None:
+        calm, upset = (self.decide({"joy": 3.0}, {"joy": 3.0}, output) for output in (-9.0, 9.0))
+        assert (calm.distress.level, upset.distress.level) == ("none", "high")
+
+    @pytest.mark.parametrize("beside", [2, 5, 8])
+    def test_a_number_of_outputs_that_nobody_knows_is_refused(self, beside: int) -> None:
+        logits = np.zeros((1, len(LABELS) + beside), dtype=np.float32)
+        with pytest.raises(ModelError, match="export it again"):
+            DecisionRule(SEVERAL).decide([encoded(5)], logits)

@@ -16,8 +16,8 @@ from transformers import (
 
 from model import Logits, ModelError
 from model.labels import ID2LABEL, LABEL2ID
+from model.runtimes.beside import widen
 from model.runtimes.distilbert import PackedDistilBert, attention_by_length, varlen_attention
-from model.runtimes.distress import widen
 from model.runtimes.eager import PackedRunner, PaddedRunner
 from model.runtimes.packing import SHORT, Budget, Pack, packs
 from model.runtimes.pytorch import TorchRuntime, load_network
@@ -125,7 +125,7 @@ def test_what_a_budget_leaves_free_counts_for_nothing(
 
 def test_an_output_for_distress_is_the_last_logit(tiny_folder: Path) -> None:
     wide = load_network(tiny_folder)
-    widen(wide, (torch.linspace(-1, 1, 32)[None], torch.tensor([0.5])))
+    widen(wide, {"distress": (torch.linspace(-1, 1, 32)[None], torch.tensor([0.5]))})
     windows = [[2, 9, 10, 3], [2, 12, 3], [2, 30, 31, 32, 33, 3]]
     expected = PaddedRunner(wide, device=CPU, pad_token_id=0, outputs=8).forward(windows)
     packed = PackedDistilBert(wide, device=CPU, dtype=torch.float32, attention=attention_by_length)

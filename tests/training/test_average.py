@@ -48,6 +48,19 @@ def test_the_mean_is_a_run_that_names_those_that_it_is_of(
     assert len(classifier.classify(["a text"])) == 1
 
 
+def test_a_run_without_outputs_of_presence_lends_those_of_its_labels(
+    debug_run: Path, tripled: Path, tmp_path: Path
+) -> None:
+    weights = load_file(tripled / SAFETENSORS_FILE)
+    width = weights["classifier.weight"].shape[1]
+    weights |= {"presence.weight": torch.zeros(6, width), "presence.bias": torch.ones(6)}
+    save_file(weights, tripled / SAFETENSORS_FILE, {"format": "pt"})
+    average_runs({tripled: 0.5, debug_run: 0.5}, tmp_path / "mean")
+    before, mean = (load_file(run / SAFETENSORS_FILE) for run in (debug_run, tmp_path / "mean"))
+    torch.testing.assert_close(mean["presence.weight"], before["classifier.weight"][:6] / 2)
+    torch.testing.assert_close(mean["presence.bias"], (before["classifier.bias"][:6] + 1) / 2)
+
+
 def test_what_is_no_run_and_what_does_not_fit_are_one_line_each(
     debug_run: Path, tripled: Path, tmp_path: Path
 ) -> None:

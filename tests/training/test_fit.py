@@ -166,6 +166,22 @@ def test_a_teacher_is_asked_of_the_sources_that_its_recipe_names(debug_run: Path
     assert soft_labels([asked], [row], 7).shares[0].argmax() == 0
 
 
+def test_of_sources_that_are_left_untaught_no_teacher_speaks(debug_run: Path, tmp_path: Path) -> None:
+    row = Row("never read", "love", "emotion")
+    ranks = taught(debug_run, tmp_path / "ranks", row, [9.0, 0, 0, 0, 0, 0, 0], presence=1.0)
+    said = soft_labels([ranks], [row], 7, untaught=("emotion",))
+    assert said.shares[0].tolist() == [0, 0, 1, 0, 0, 0, 0]
+    assert np.isnan(said.present).all()
+
+
+def test_outputs_of_presence_speak_for_the_emotions(debug_run: Path, tmp_path: Path) -> None:
+    row = Row("never read", "love", "emotion")
+    outputs = [9.0, 0, 0, 0, 0, 0, -9, *(-9, 9, -9, -9, -9, 9)]
+    marks = taught(debug_run, tmp_path / "marks", row, outputs, presence=1.0, presence_output=True)
+    said = soft_labels([marks], [row], 7)
+    assert (said.present[0] > 0.5).tolist() == [False, True, False, False, False, True, False]
+
+
 def test_a_teacher_whose_rows_ranked_nothing_says_only_what_is_there(debug_run: Path, tmp_path: Path) -> None:
     row = Row("never read", "love", "emotion")
     marks = taught(

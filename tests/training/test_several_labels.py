@@ -1,6 +1,7 @@
 """Texts with several feelings: how the sets are read, what is learnt from them, when one counts as there."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from training.errors import DataError
 from training.evaluate.distress import distress_scores
 from training.evaluate.several import by_language, carried, cross_validated_f1, fit_presences
 from training.fit.losses import Wanted, loss
-from training.fit.recipes import MULTILINGUAL_POLISH
+from training.fit.recipes import MULTILINGUAL_MESSAGES, MULTILINGUAL_POLISH
 from training.fit.targets import targets
 
 
@@ -137,13 +138,10 @@ class TestLearning:
 
     def outcome(self, rows: list[Row], outputs: torch.Tensor, *soft: torch.Tensor) -> torch.Tensor:
         own = targets(rows, LABELS)
-        parts = (
-            torch.from_numpy(part).float() for part in (own.shares, own.present, own.known, own.distress)
-        )
+        numbers = (own.shares, own.present, own.known, own.distress, own.grade_weight)
+        parts = (torch.from_numpy(part).float() for part in numbers)
         labels = torch.tensor([LABELS.index(row.label) for row in rows])
-        shares, present, known, distress = parts
-        recipe = MULTILINGUAL_POLISH
-        return loss([outputs], Wanted(labels, shares, present, known, distress, *soft), recipe, None)
+        return loss([outputs], Wanted(labels, *parts, *soft), MULTILINGUAL_POLISH, None)
 
     def test_an_unknown_label_does_not_move_its_logit_by_the_sigmoids(self) -> None:
         row = Row("x", "anger", "brighter", unknown=("anger", "love"))
@@ -152,6 +150,28 @@ class TestLearning:
         known, unknown = gradient[0, LABELS.index("joy")], gradient[0, LABELS.index("anger")]
         assert known > 0.4
         assert abs(unknown) < 0.05  # label smoothing alone
+
+    def test_outputs_of_their_own_learn_which_emotions_are_there_and_leave_the_softmax_alone(self) -> None:
+        row = Row("x", "anger", "xed", also=("fear",))
+        outputs = torch.zeros(1, len(LABELS) + len(EMOTIONS) + 1, requires_grad=True)
+        own = targets([row], LABELS, unranked=("xed",))
+        numbers = (own.shares, own.present, own.known, own.distress, own.grade_weight)
+        wanted = Wanted(torch.tensor([3]), *(torch.from_numpy(part).float() for part in numbers))
+        outcome = loss([outputs], wanted, replace(MULTILINGUAL_MESSAGES, label_smoothing=0.0), None)
+        (gradient,) = torch.autograd.grad(outcome, outputs)
+        labels, emotions = gradient[0, : len(LABELS)], gradient[0, len(LABELS) : -1]
+        assert labels.tolist() == [0.0] * len(LABELS)
+        assert {EMOTIONS[k] for k in np.flatnonzero(emotions < 0)} == {"anger", "fear"}
+        assert (emotions != 0).all()
+
+    def test_a_grade_counts_more_than_a_calm_text(self) -> None:
+        graded, suffering = Row("x", "joy", "distress", distress=0), Row("x", "fear", "languages", distress=2)
+        ordinary, calm = Row("x", "joy", "languages", distress=0), Row("x", "joy", "emotion")
+        unsaid = Row("x", "sadness", "emotion")
+        weights = targets([graded, suffering, ordinary, calm, unsaid], LABELS).grade_weight
+        assert weights[:2].tolist() == [1.0, 1.0]
+        assert 0 < weights[2] == weights[3] < 0.5
+        assert weights[4] == 0.0
 
     def test_distress_learns_from_graded_rows_alone(self) -> None:
         graded = Row("x", "sadness", "languages", distress=3)

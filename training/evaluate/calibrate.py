@@ -31,7 +31,7 @@ from training.data.rows import Row, load_emotion, load_goemotions
 from training.data.xed import load_xed
 from training.errors import TrainingError
 from training.evaluate.distress import wanted
-from training.evaluate.predict import open_classifier, row_logits, row_outputs
+from training.evaluate.predict import open_classifier, row_logits, row_outputs, row_presences
 from training.evaluate.several import by_language, carried, fit_presences
 from training.metrics import Floats, Indices, macro_f1, softmax
 from training.runs import RUN_FILE
@@ -105,7 +105,7 @@ def _with_presences(
     languages = next((known[source] for source in known if source in sources), ())
     brighter = load_brighter(data, languages).validation
     sets = [rows for rows in (brighter, load_xed(data).validation if "xed" in sources else ()) if rows]
-    logits = [row_logits(classifier, rows) for rows in sets]
+    logits = [row_presences(classifier, rows) for rows in sets]
     presence = fit_presences([carried(rows, part) for rows, part in zip(sets, logits, strict=True)])
     scores = by_language(brighter, logits[0]) if brighter else {}
     return calibration.model_copy(

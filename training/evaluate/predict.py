@@ -4,7 +4,7 @@ runs.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from model.classifier import EmotionClassifier
 from model.decide import logistic
 from model.folder import SAFETENSORS_FILE, revision_of
 from model.labels import LABEL2ID
+from model.outputs import SIZES
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.fit.device import Device
 from training.fit.probe import PROBE_FILE, Probe
 from training.fit.targets import SoftTargets
+from training.fit.validation import presence_logits
 from training.metrics import Floats, softmax
 from training.runs import RUN_FILE
 
@@ -38,7 +40,7 @@ def row_logits(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
 
 
 def row_outputs(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
-    """What ``row_logits`` gives, and after it distress where the model has an output for it."""
+    """What ``row_logits`` gives, and after it what the model says beside its labels (``model.outputs``)."""
     batch = classifier.tokenize([row.text for row in rows])
     by_window = classifier.forward(batch)
     weights = np.array([len(window) for encoded in batch for window in encoded.windows], dtype=np.float64)
@@ -48,6 +50,11 @@ def row_outputs(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
     return logits
 
 
+def row_presences(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
+    """Of what ``row_outputs`` gives, the logits whose sigmoids say whether each label is there, (N, K)."""
+    return presence_logits(row_outputs(classifier, rows), len(classifier.columns))
+
+
 def soft_labels(
     teachers: Sequence[Path],
     rows: Sequence[Row],
@@ -55,8 +62,10 @@ def soft_labels(
     *,
     device: str = "auto",
     precision: str = "fp32",
+    untaught: Collection[str] = (),
 ) -> SoftTargets:
-    """The mean of what the runs in ``teachers`` say of each row: what is distilled.
+    """The mean of what the runs in ``teachers`` say of each row: what is distilled. Of rows of the sources
+    ``untaught`` nobody is asked.
 
     Each teacher reads the texts with its own tokenizer, and only rows of the sources and languages that it
     was trained on; a row that none of them knows keeps its own label. What a teacher said of a text stays in
@@ -68,18 +77,18 @@ def soft_labels(
     distress, probed = (_Mean((len(rows),)) for _ in range(2))
     for folder in teachers:
         taught = _taught(folder)
-        known = [i for i, row in enumerate(rows) if taught.knows(row)]
+        known = [i for i, row in enumerate(rows) if row.source not in untaught and taught.knows(row)]
         if not known:
             continue
         outputs = _teacher_outputs(folder, [rows[i].text for i in known], device, precision)
-        if outputs.shape[1] - taught.distress != labels:
+        if outputs.shape[1] - taught.beside != labels:
             raise TrainingError(
-                f"teacher {folder} has {outputs.shape[1] - taught.distress} labels, {labels} are needed"
+                f"teacher {folder} has {outputs.shape[1] - taught.beside} labels, {labels} are needed"
             )
         if taught.ranks:
             (shares if taught.presence else ranked).add(known, softmax(outputs[:, :labels]))
         if taught.presence:
-            present.add(known, logistic(outputs[:, :labels]))
+            present.add(known, logistic(presence_logits(outputs, labels)))
         if taught.distress:
             (probed if taught.probe else distress).add(known, logistic(outputs[:, -1]))
     mean = np.where(ranked.known[:, None], ranked.value(), shares.value())
@@ -121,8 +130,14 @@ class _Taught:
     languages: frozenset[str]
     ranks: bool
     presence: bool
+    presence_output: bool
     distress: bool
     probe: bool
+
+    @property
+    def beside(self) -> int:
+        """How many outputs it has beside the labels."""
+        return SIZES["presence"] * self.presence_output + SIZES["distress"] * self.distress
 
     def knows(self, row: Row) -> bool:
         return row.source in self.sources and (not self.languages or row.language in self.languages)
@@ -139,6 +154,7 @@ def _taught(teacher: Path) -> _Taught:
         languages=frozenset(recipe.get("languages", ())),
         ranks=not sources <= frozenset(recipe.get("unranked", ())),
         presence=bool(recipe.get("presence")),
+        presence_output=bool(recipe.get("presence_output")),
         distress=bool(recipe.get("distress")),
         probe=(teacher / PROBE_FILE).is_file(),
     )

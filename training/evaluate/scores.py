@@ -25,8 +25,9 @@ from training.data.xed import load_xed
 from training.evaluate.behaviour import Outcome, pass_rates, run_cases
 from training.evaluate.benchmark import Benchmark, benchmark, own_temperature
 from training.evaluate.distress import distress_scores
-from training.evaluate.predict import open_classifier, row_logits
+from training.evaluate.predict import open_classifier, row_logits, row_outputs, row_presences
 from training.evaluate.several import by_language, carried
+from training.fit.validation import presence_logits
 from training.metrics import (
     Floats,
     Indices,
@@ -182,14 +183,14 @@ def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Pat
     scores: dict[str, float] = {}
     if data is not None and (data / "brighter").is_dir():
         rows = load_brighter(data, BRIGHTER).validation
-        logits = row_logits(classifier, rows)
-        f1 = by_language(rows, logits)
+        outputs = row_outputs(classifier, rows)
+        f1 = by_language(rows, presence_logits(outputs, len(classifier.columns)))
         claimed = set(rule.calibration.measured_languages)
         scores |= {f"brighter_{tag}": score for tag, score in f1.items()}
         scores["brighter_claimed_mean"] = float(np.mean([f1[tag] for tag in claimed if tag in f1] or [0.0]))
         english = [i for i, row in enumerate(rows) if row.language == "en"]
-        scores["brighter_en_ece"] = _any_label_ece(rule, logits[english], [rows[i] for i in english])
-        scores["brighter_en_labels"] = _published_score(rule, logits[english], [rows[i] for i in english])
+        scores["brighter_en_ece"] = _any_label_ece(rule, outputs[english], [rows[i] for i in english])
+        scores["brighter_en_labels"] = _published_score(rule, outputs[english], [rows[i] for i in english])
     if data is not None and (data / "xed").is_dir():
         scores["xed_en"] = _xed_score(classifier, rule, data)
     test = load_languages().test
@@ -202,18 +203,18 @@ def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Pat
     return scores
 
 
-def _published_score(rule: DecisionRule, logits: Floats, rows: Sequence[Row]) -> float:
+def _published_score(rule: DecisionRule, outputs: Floats, rows: Sequence[Row]) -> float:
     """Macro-F1 of ``labels`` as an event has them: at the shipped thresholds, none where it is neutral."""
-    single = logits.astype(np.float32)
+    single = outputs.astype(np.float32)
     published = rule.labels(rule.choose(rule.probabilities(single)), rule.presences(single))
     said = np.array([[emotion in labels for emotion in EMOTIONS] for labels in published])
-    every = carried(rows, logits)
+    every = carried(rows, outputs)
     return presence_f1(said, every.present, every.known)
 
 
-def _any_label_ece(rule: DecisionRule, logits: Floats, rows: Sequence[Row]) -> float:
+def _any_label_ece(rule: DecisionRule, outputs: Floats, rows: Sequence[Row]) -> float:
     """ECE where any label of a text is right, so that a text of two feelings does not make a model wrong."""
-    probabilities = rule.probabilities(logits.astype(np.float32))
+    probabilities = rule.probabilities(outputs.astype(np.float32))
     chosen = probabilities.argmax(axis=1)
     hit = [LABELS[label] in row.labels for label, row in zip(chosen.tolist(), rows, strict=True)]
     return ece(probabilities, np.where(hit, chosen, (chosen + 1) % len(LABELS)))
@@ -221,7 +222,7 @@ def _any_label_ece(rule: DecisionRule, logits: Floats, rows: Sequence[Row]) -> f
 
 def _xed_score(classifier: EmotionClassifier, rule: DecisionRule, data: Path) -> float:
     rows = load_xed(data).test
-    every = carried(rows, row_logits(classifier, rows))
+    every = carried(rows, row_presences(classifier, rows))
     said = rule.carried(every.logits)
     return presence_f1(said, every.present, every.known)
 

@@ -10,16 +10,24 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from model.folder import CONFIG_FILE, SAFETENSORS_FILE
+from model.folder import CONFIG_FILE, SAFETENSORS_FILE, ModelFolder
+from model.labels import EMOTIONS, LABEL2ID
 from training.errors import TrainingError
 from training.runs import RUN_FILE, TOKENIZER_FILES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PRESENCE: Final = "presence.weight"
 
 
 def average_runs(shares: Mapping[Path, float], out: Path) -> None:
     """Write the mean of the runs' weights, each with its share of the sum, to the folder ``out``.
 
-    Tokenizer, configuration and recipe are those of the first; ``averaged`` in ``run.json`` names all.
+    Tokenizer, configuration and recipe are those of the first; ``averaged`` in ``run.json`` names all. Where
+    the first has outputs of presence and another has none, the other's labels say the same.
 
     Raises:
         TrainingError: one is no run, or they are not of one shape or vocabulary.
@@ -36,6 +44,8 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
         if tokenizers[0] != tokenizers[1]:
             raise TrainingError(f"{run} and {first} differ in their tokenizer")
         weights = load_file(run / SAFETENSORS_FILE)
+        if PRESENCE in mean and PRESENCE not in weights:
+            weights |= _presence_of_labels(run, weights)
         shapes = [{name: one.shape for name, one in tensors.items()} for tensors in (weights, mean)]
         if mean and shapes[0] != shapes[1]:
             raise TrainingError(f"{run} and {first} differ in shape: average runs that began from one base")
@@ -49,3 +59,10 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
     facts["command"] = " ".join(["emotion-train", *sys.argv[1:]])
     facts["averaged"] = {str(run): share / total for run, share in shares.items()}
     (out / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _presence_of_labels(run: Path, weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """The rows of presence (``model.outputs``) that say what the emotions' labels say."""
+    columns = ModelFolder.open(run).columns
+    rows = [columns.index(LABEL2ID[emotion]) for emotion in EMOTIONS]
+    return {f"presence.{part}": weights[f"classifier.{part}"][rows] for part in ("weight", "bias")}

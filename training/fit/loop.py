@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from model.folder import SAFETENSORS_FILE
-from model.labels import NEUTRAL
-from model.runtimes.distress import distress_row, narrow_for_saving, widen
+from model.labels import EMOTIONS, NEUTRAL
+from model.outputs import SIZES, Beside
+from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from model.tokenizer import Tokenizer
 from training.bases.base import HfModel, load_base
 from training.data.augment import augment
@@ -45,6 +46,8 @@ from training.runs import RUN_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from model.runtimes.beside import Rows
 
 # The attention's projections by the names that DistilBERT, BERT, GPT-2 and GPT-NeoX give them.
 ATTENTION: Final = frozenset(
@@ -108,8 +111,7 @@ class Fit:
             max_tokens=recipe.max_tokens,
             overlap_tokens=recipe.max_tokens // 4,
         )
-        if recipe.distress:
-            _with_distress_output(model, recipe.base)
+        widen(model, _rows_beside(model, recipe))
         if recipe.frozen_embeddings:
             model.get_input_embeddings().requires_grad_(False)
         if recipe.sequence_dropout:
@@ -129,7 +131,8 @@ class Fit:
             [recipe.labels.index(row.label) for row in self.train], device=device.name
         )
         own = targets(self.train, recipe.labels, recipe.unranked)
-        self._own = tuple(self._placed(part) for part in (own.shares, own.present, own.known, own.distress))
+        parts = (own.shares, own.present, own.known, own.distress, own.grade_weight)
+        self._own = tuple(self._placed(part) for part in parts)
         said = _said(teacher, own, recipe) if teacher and recipe.distil else ()
         self._soft = tuple(self._placed(part) for part in said)
         self._take_step: Step = self._train_step
@@ -217,11 +220,11 @@ class Fit:
 
     def _wanted(self, indices: "Tensor") -> Wanted:
         """What these training rows ask for, on the device."""
-        shares, present, known, distress = (part.index_select(0, indices) for part in self._own)
+        shares, *own = (part.index_select(0, indices) for part in self._own)
         soft = [part.index_select(0, indices) for part in self._soft]
         if soft:
             soft[0] = soft[0] * shares.sum(dim=1, keepdim=True)
-        return Wanted(self._label_ids.index_select(0, indices), shares, present, known, distress, *soft)
+        return Wanted(self._label_ids.index_select(0, indices), shares, *own, *soft)
 
     def _placed(self, numbers: Floats) -> "Tensor":
         """A table of a number or more a training row, on the device."""
@@ -243,7 +246,7 @@ class Fit:
         plain = model
         if self.recipe.lora_rank:
             plain = copy.deepcopy(model).merge_and_unload()
-        if self.recipe.distress:
+        if self.recipe.beside:
             plain = copy.deepcopy(model)
             narrow_for_saving(plain)
         plain.save_pretrained(self.out)
@@ -345,11 +348,19 @@ def _with_adapters(model: HfModel, recipe: Recipe) -> Any:
     return get_peft_model(model, config)
 
 
-def _with_distress_output(model: HfModel, base: str) -> None:
-    """Give the model its row for distress: the base's where it is a run that has one, else a new one."""
+def _rows_beside(model: HfModel, recipe: Recipe) -> "Rows":
+    """The recipe's outputs beside the labels: the base's where it is a run that has them, else new ones, of
+    presence those of the emotions' labels.
+    """
     import torch
 
-    weights = Path(base) / SAFETENSORS_FILE
-    known = distress_row(weights) if weights.is_file() else None
-    width = model.classifier.in_features
-    widen(model, known or (torch.zeros(1, width), torch.zeros(1)))
+    def new(name: Beside) -> "tuple[Tensor, Tensor]":
+        last = model.classifier
+        if name == "distress":
+            return torch.zeros(SIZES[name], last.in_features), torch.zeros(SIZES[name])
+        emotions = [recipe.labels.index(emotion) for emotion in EMOTIONS]
+        return last.weight.detach()[emotions], last.bias.detach()[emotions]
+
+    weights = Path(recipe.base) / SAFETENSORS_FILE
+    known = rows_beside(weights) if weights.is_file() else {}
+    return {name: known.get(name) or new(name) for name in recipe.beside}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from model.outputs import presence
 from training.data.rows import Row
 from training.fit.recipes import Recipe
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Wanted:
     """What the rows of a batch ask for.
 
-    ``labels`` (B,); ``shares``, ``present`` and ``known`` (B, K) and ``distress`` (B,) as in
-    ``training.fit.targets``. What the teachers say: ``soft`` (B, K) of the softmax, None without any;
+    ``labels`` (B,); ``shares``, ``present`` and ``known`` (B, K), ``distress`` and ``grade_weight`` (B,) as
+    in ``training.fit.targets``. What the teachers say: ``soft`` (B, K) of the softmax, None without any;
     ``soft_present`` (B, K) and ``soft_distress`` (B,) of the other outputs, NaN where they say nothing.
     """
 
@@ -29,6 +30,7 @@ class Wanted:
     present: "Tensor"
     known: "Tensor"
     distress: "Tensor"
+    grade_weight: "Tensor"
     soft: "Tensor | None" = None
     soft_present: "Tensor | None" = None
     soft_distress: "Tensor | None" = None
@@ -50,8 +52,9 @@ def class_weights(rows: Sequence[Row], recipe: Recipe) -> "Tensor | None":
 def loss(passes: "Sequence[Tensor]", wanted: Wanted, recipe: Recipe, weights: "Tensor | None") -> "Tensor":
     """The loss of one batch, from the logits of one pass, or of two where R-Drop asks for them.
 
-    The softmax learns which label stands first. With ``presence`` the sigmoid of the same logits learns which
-    labels are there at all: a softmax leaves a constant of the logits open, and the sigmoid settles it.
+    The softmax learns which label stands first. With ``presence`` sigmoids learn which labels are there at
+    all: those of the same logits (a softmax leaves a constant of the logits open, and the sigmoid settles
+    it), or, with ``presence_output``, of outputs of their own.
     """
     from torch.nn import functional
 
@@ -71,13 +74,17 @@ def loss(passes: "Sequence[Tensor]", wanted: Wanted, recipe: Recipe, weights: "T
         distance = sum(functional.cross_entropy(logits, wanted.soft) for logits in passes) / len(passes)
         total = (1 - recipe.distil) * total + recipe.distil * distance
     if several:
+        place = presence(labels, outputs[0].shape[1]) or slice(0, labels)
         present, weight = _taught(wanted.present, wanted.known, wanted.soft_present, recipe.distil)
-        distance = sum(_presence_loss(logits, present, weight) for logits in passes) / len(passes)
+        # Outputs of their own are the emotions', and these are the first of the labels.
+        asked = slice(0, place.stop - place.start)
+        distance = sum(
+            _presence_loss(output[:, place], present[:, asked], weight[:, asked]) for output in outputs
+        ) / len(outputs)
         total = total + recipe.presence * distance
     if recipe.distress:
-        graded = (~wanted.distress.isnan()).float()
-        grades, weight = _taught(wanted.distress.nan_to_num(), graded, wanted.soft_distress, recipe.distil)
-        total = total + recipe.distress * _distress_loss(outputs[0][:, labels], grades, weight)
+        grades, weight = _taught(wanted.distress, wanted.grade_weight, wanted.soft_distress, recipe.distil)
+        total = total + recipe.distress * _distress_loss(outputs[0][:, -1], grades, weight)
     if recipe.r_drop:
         first, second = (logits.log_softmax(dim=1) for logits in passes)
         divergence = functional.kl_div(first, second, log_target=True, reduction="batchmean")

@@ -22,20 +22,23 @@ from training.bases.base import MPNET
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.fit.recipes import Source
-from training.fit.targets import targets
+from training.fit.targets import GRADED, targets
 from training.metrics import Floats
 from training.runs import RUN_FILE
 
 PROBE_FILE: Final = "probe.npz"
 Output = Literal["presence", "distress"]
 ENGLISH_SOURCES: Final[dict[Source, Output]] = {"brighter_en": "presence", "distress": "distress"}
-MULTILINGUAL_SOURCES: Final[dict[Source, Output]] = {"distress": "distress"}
-"""What the rows of each source teach. Calm messages, which count as the least grade elsewhere, teach nothing
-here: they are so many that a regression would learn to tell calm from not, and little of grades.
+MULTILINGUAL_SOURCES: Final[dict[Source, Output]] = {"distress": "distress", "languages": "distress"}
+"""What the rows of each source teach. Calm messages without a grade, which count as the least one elsewhere,
+teach nothing here: so many of them would teach a regression to tell calm from not, and little of grades.
 """
 ASKED_TOO: Final[tuple[Source, ...]] = ("goemotions", "messages", "languages", "brighter", "brighter_en")
-PENALTY: Final = 1.0
+ENGLISH_PENALTY: Final = 1.0
+MULTILINGUAL_PENALTY: Final = 10.0
 """Inverse strength of the L2 penalty (C of scikit-learn), chosen on validation rows."""
+ORDINARY_WEIGHT: Final = 0.05
+"""Of a 0 among messages of all kinds beside other grades, chosen there too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +97,34 @@ def fit_probe(rows: Sequence[Row], base: str, encoder: SentenceEncoder) -> Probe
     own = targets(rows, LABELS)
     sources = sources_of(base)
     kinds = np.array([sources.get(row.source) for row in rows])  # type: ignore[call-overload]
-    of_presence, of_distress = kinds == "presence", (kinds == "distress") & ~np.isnan(own.distress)
+    of_presence, of_distress = kinds == "presence", (kinds == "distress") & (own.grade_weight > 0)
     taught = np.flatnonzero(of_presence | of_distress)
+    penalty = ENGLISH_PENALTY if base == MPNET else MULTILINGUAL_PENALTY
+    ordinary = np.array([row.distress == 0 and row.source != GRADED for row in rows])
     embeddings = encoder.embed([rows[i].text for i in taught.tolist()])
     weights = np.full((embeddings.shape[1], len(LABELS) + 1), np.nan)
     biases = np.full(len(LABELS) + 1, np.nan)
     for k in range(len(EMOTIONS)):
         known = of_presence[taught] & (own.known[taught, k] > 0)
         if own.present[taught[known], k].any():
-            weights[:, k], biases[k] = _regress(embeddings[known], own.present[taught[known], k])
+            asked = taught[known]
+            weights[:, k], biases[k] = _regress(
+                embeddings[known], own.present[asked, k], np.ones(len(asked)), penalty
+            )
     graded = of_distress[taught]
-    weights[:, -1], biases[-1] = _regress(embeddings[graded], own.distress[taught[graded]])
+    asked = taught[graded]
+    counted = np.where(ordinary[asked], ORDINARY_WEIGHT, 1.0)
+    weights[:, -1], biases[-1] = _regress(embeddings[graded], own.distress[asked], counted, penalty)
     return Probe(base, weights, biases)
 
 
-def _regress(inputs: Floats, shares: Floats) -> tuple[Floats, float]:
+def _regress(inputs: Floats, shares: Floats, counted: Floats, penalty: float) -> tuple[Floats, float]:
     """Weights (width,) and bias of a logistic regression towards shares from 0 to 1: each row counts as both
-    answers, with its share of either.
+    answers, with its share of either, as much as ``counted`` says.
     """
     from sklearn.linear_model import LogisticRegression
 
     answers = np.repeat([1, 0], len(inputs))
-    counted = np.concatenate([shares, 1 - shares])
-    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(np.tile(inputs, (2, 1)), answers, counted)
+    both = np.concatenate([shares * counted, (1 - shares) * counted])
+    fitted = LogisticRegression(C=penalty, max_iter=1000).fit(np.tile(inputs, (2, 1)), answers, both)
     return fitted.coef_[0], float(fitted.intercept_[0])

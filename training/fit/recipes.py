@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from model.labels import EMOTIONS, LABELS
+from model.outputs import Beside
 from training.bases.base import DISTILBERT, MINILM, MPNET, RANDOM
 from training.data.augment import Augmentation
 from training.errors import TrainingError
@@ -41,6 +42,8 @@ class Recipe:
       them, and their gradient, its norm and their update are dense.
     - ``presence``: weight of the loss of the sigmoids, which say of each label whether the text carries it; 0
       trains a softmax alone, on one label a text.
+    - ``presence_output``: give the sigmoids outputs of their own (``model.outputs``), one an emotion, rather
+      than the softmax's logits.
     - ``distress``: weight of the loss of an output of its own for distress; 0 trains none.
     - ``r_drop``: weight of the symmetric KL divergence between two passes (Wu et al., R-Drop, 2021); 0 is
       off.
@@ -50,6 +53,7 @@ class Recipe:
     - ``unranked``: sources whose rows say which emotions a text carries, but neither which one stands first
       nor how little of them still counts as neutral: they teach the sigmoids of the emotions alone.
     - ``languages``: BCP 47 tags of those whose rows are taken, of each source; all where it is empty.
+    - ``untaught``: sources of whose rows no teacher is asked: what they say themselves stands.
     - ``asked``: sources whose rows the run is asked of as a teacher, beside those that it was trained on.
     """
 
@@ -73,6 +77,7 @@ class Recipe:
     class_weights: ClassWeights = "none"
     label_smoothing: float = 0.0
     presence: float = 0.0
+    presence_output: bool = False
     distress: float = 0.0
     r_drop: float = 0.0
     ema_decay: float = 0.0
@@ -82,6 +87,7 @@ class Recipe:
     max_tokens: int = 128
     unranked: tuple[Source, ...] = ()
     languages: tuple[str, ...] = ()
+    untaught: tuple[Source, ...] = ()
     asked: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
@@ -89,6 +95,14 @@ class Recipe:
             raise TrainingError(f"recipe {self.name}: epochs and batch size must be 1 or more")
         if not 0.0 <= self.label_smoothing < 1.0 or not 0.0 <= self.distil <= 1.0:
             raise TrainingError(f"recipe {self.name}: label smoothing and distil are fractions")
+        if self.presence_output and (not self.presence or self.labels[: len(EMOTIONS)] != EMOTIONS):
+            raise TrainingError(f"recipe {self.name}: outputs of presence need its loss, and all emotions")
+
+    @property
+    def beside(self) -> tuple[Beside, ...]:
+        """The outputs beside the labels that it trains."""
+        asked: dict[Beside, bool] = {"presence": self.presence_output, "distress": self.distress > 0}
+        return tuple(name for name in asked if asked[name])
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as JSON can hold it."""
@@ -258,6 +272,20 @@ MULTILINGUAL_POLISH: Final = replace(
     max_tokens=64,
 )
 
+# A third stage for a run of ``multilingual-polish``, with outputs of their own for presence: the messages
+# written in each language, as their labels say, the rest towards what the run said itself, distress towards a
+# probe (``emotion-train probe --base``).
+MULTILINGUAL_MESSAGES: Final = replace(
+    MULTILINGUAL_POLISH,
+    name="multilingual-messages",
+    base="runs/multilingual-polish-0",
+    repeats={"languages": 2, "distress": 2},
+    batch_size=64,
+    presence_output=True,
+    distress=2.0,
+    untaught=("languages",),
+)
+
 # Seconds on a CPU: what the tests run.
 DEBUG: Final = replace(
     BEST,
@@ -283,6 +311,7 @@ ALL: Final = (
     MULTILINGUAL_TEACHER,
     MULTILINGUAL,
     MULTILINGUAL_POLISH,
+    MULTILINGUAL_MESSAGES,
     DEBUG,
 )
 RECIPES: Final = {recipe.name: recipe for recipe in ALL}

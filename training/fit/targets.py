@@ -12,6 +12,12 @@ from training.metrics import Floats
 
 HIGHEST_GRADE: Final = 3
 CALM: Final = frozenset({"joy", "love", "surprise", NEUTRAL})
+GRADED: Final = "distress"
+"""The source whose texts were written to be graded: its 0s look like more."""
+CALM_WEIGHT: Final = 0.2
+"""Of a calm text, and of a 0 among messages of all kinds, beside a graded one, as far as distress goes. They
+are so many that a network would learn to tell calm from not, and little of grades.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +28,15 @@ class Targets:
     - ``known``: 1 where somebody said whether it does, shape (N, K).
     - ``shares``: what the softmax should be, shape (N, K): the text's labels in equal shares; all zero where
       one of them is not known.
-    - ``distress``: from 0 to 1, shape (N,); NaN where nobody said.
+    - ``distress``: from 0 to 1, shape (N,).
+    - ``grade_weight``: how much that counts, shape (N,); 0 where nobody said.
     """
 
     present: Floats
     known: Floats
     shares: Floats
     distress: Floats
+    grade_weight: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +65,17 @@ def targets(rows: Sequence[Row], labels: Sequence[str], unranked: Collection[str
     ranked = np.array([row.source not in unranked or row.label == NEUTRAL for row in rows])
     settled = (np.all(present <= known, axis=1) & ranked)[:, None]
     shares = np.where(settled, present / present.sum(axis=1, keepdims=True), 0.0)
-    return Targets(present, known, shares, np.array([_distress(row) for row in rows]))
+    distress = [_distress(row) for row in rows]
+    return Targets(present, known, shares, *(np.array(part) for part in zip(*distress, strict=True)))
 
 
-def _distress(row: Row) -> float:
-    """The row's grade as a share of the highest; 0 where its feelings are known, and all of them calm."""
+def _distress(row: Row) -> tuple[float, float]:
+    """The row's grade as a share of the highest, and its weight; 0 where its feelings are known, and all of
+    them calm.
+    """
+    if row.distress or (row.distress is not None and row.source == GRADED):
+        return row.distress / HIGHEST_GRADE, 1.0
     if row.distress is not None:
-        return row.distress / HIGHEST_GRADE
+        return 0.0, CALM_WEIGHT
     calm = not row.unknown and all(label in CALM for label in row.labels)
-    return 0.0 if calm else float("nan")
+    return 0.0, CALM_WEIGHT * calm

@@ -18,7 +18,7 @@ from model import manifest
 from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
-from model.runtimes.distress import distress_row, narrow_for_saving, widen
+from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from training.errors import TrainingError
 from training.runs import TOKENIZER_FILES
 from training.ship import int8
@@ -72,9 +72,8 @@ def _write_torch(run: Path, folder: Path) -> str:
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(run, dtype=torch.float16)
-    if row := distress_row(run / SAFETENSORS_FILE):
-        widen(model, row)
-        narrow_for_saving(model)
+    widen(model, rows_beside(run / SAFETENSORS_FILE))
+    narrow_for_saving(model)
     model.save_pretrained(folder)
     for file in TOKENIZER_FILES:
         shutil.copyfile(run / file, folder / file)
@@ -126,8 +125,7 @@ def write_onnx(folder: Path, file: Path, *, every_token: bool = False) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
-    if row := distress_row(folder / SAFETENSORS_FILE):
-        widen(model, row)
+    widen(model, rows_beside(folder / SAFETENSORS_FILE))
     example = torch.ones((2, 9), dtype=torch.long)
     sizes = {0: "batch", 1: "sequence"}
     _quietly(
