@@ -86,7 +86,12 @@ def fit(
         soft = None
         if teacher:
             soft = soft_labels(
-                teacher, rows.train, len(chosen.labels), device=hardware.name, precision=hardware.precision
+                teacher,
+                rows.train,
+                len(chosen.labels),
+                device=hardware.name,
+                precision=hardware.precision,
+                untaught=chosen.untaught,
             )
         run = Fit(
             chosen,
@@ -165,6 +170,41 @@ def average(
 
     average_runs(dict(map(_share, runs)), folder)
     out.print(f"{folder}: the mean of {', '.join(runs)}")
+
+
+@app.command()
+def refit(
+    run: Annotated[Path, typer.Argument(help="A run's folder, such as a mean of others.")], data: Data = None
+) -> None:
+    """Fit a run's output for distress anew on the graded messages; all else in it stays as it is."""
+    from model.labels import LABELS
+    from training.fit.recipes import Recipe
+    from training.fit.refit import languages_of, refit_distress
+    from training.fit.sources import training_data
+
+    graded = Recipe(
+        name="graded",
+        base=str(run),
+        sources={"distress": None, "languages": None, "messages": None},
+        languages=languages_of(run),
+    )
+    rows = training_data(graded, data).train
+    refit_distress(run, rows, LABELS)
+    out.print(f"{run}: its output for distress, from {len(rows):,} rows")
+
+
+@app.command()
+def reopen(
+    model: Annotated[Path, typer.Argument(help="A folder that emotion-train export made.")],
+    recipe: Annotated[str, typer.Option(help="The recipe that it was trained with.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
+) -> None:
+    """Read the weights for torch back from an int8 file, to train on: of a folder for CPUs alone, say."""
+    from training.fit.recipes import recipe_named
+    from training.ship.reopen import reopen as reopen_folder
+
+    reopen_folder(model, folder, recipe_named(recipe))
+    out.print(f"{folder}: the weights of {model}")
 
 
 def _share(given: str) -> tuple[Path, float]:

@@ -269,10 +269,11 @@ def _stages(facts: dict[str, Any]) -> str:
 
 
 def _commands(facts: dict[str, Any]) -> list[str]:
-    """The run's own command behind those of the runs that it began from, or is the mean of."""
+    """The run's own commands behind those of the runs that it began from, or is the mean of."""
     earlier = [Path(run) / RUN_FILE for run in facts.get("averaged", [facts["recipe"]["base"]])]
     known = [json.loads(file.read_text(encoding="utf-8")) for file in earlier if file.is_file()]
-    return [command for one in known for command in _commands(one)] + [facts["command"]]
+    own = [facts["command"], *([facts["refitted"]] if "refitted" in facts else [])]
+    return [command for one in known for command in _commands(one)] + own
 
 
 def _base_name(facts: dict[str, Any]) -> str:

@@ -1,0 +1,72 @@
+"""The output for distress is fitted anew, and nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model.folder import SAFETENSORS_FILE
+from model.labels import LABELS
+from training.data.rows import Row
+from training.errors import TrainingError
+from training.evaluate.predict import open_classifier, row_outputs
+from training.fit.refit import languages_of, refit_distress
+from training.runs import RUN_FILE
+
+GRADED = (("night v house", 3), ("v v again", 3), ("dinner at work", 0), ("maybe today", 0))
+
+
+@pytest.fixture
+def graded_run(debug_run: Path, tmp_path: Path) -> Path:
+    """The debug run with a row for distress that says nothing."""
+    run: Path = shutil.copytree(debug_run, tmp_path / "run")
+    weights = load_file(run / SAFETENSORS_FILE)
+    width = weights["classifier.weight"].shape[1]
+    weights |= {"distress.weight": torch.zeros(1, width), "distress.bias": torch.zeros(1)}
+    save_file(weights, run / SAFETENSORS_FILE, {"format": "pt"})
+    return run
+
+
+def rows() -> list[Row]:
+    return [Row(text, "neutral", "distress", unknown=LABELS, distress=grade) for text, grade in GRADED * 10]
+
+
+def test_it_orders_the_grades_that_it_was_given(graded_run: Path) -> None:
+    refit_distress(graded_run, rows(), LABELS)
+    said = row_outputs(open_classifier(graded_run, device="cpu"), rows()[:4])[:, -1]
+    assert min(said[:2]) > max(said[2:])
+
+
+def test_messages_without_a_grade_are_read_as_before(graded_run: Path) -> None:
+    ungraded = [
+        Row("the train at night", "neutral", "messages"),
+        Row("about work x", "anger", "messages"),
+    ] * 40
+    alone, with_others = (shutil.copytree(graded_run, graded_run.with_name(name)) for name in ("a", "b"))
+    refit_distress(alone, rows(), LABELS)
+    refit_distress(with_others, rows() + ungraded, LABELS)
+    said = [
+        row_outputs(open_classifier(run, device="cpu"), ungraded[:2])[:, -1] for run in (alone, with_others)
+    ]
+    assert abs(said[1]).max() < abs(said[0]).max()  # the row before said nothing: 0
+
+
+def test_all_else_stays_as_it_is_and_the_run_says_what_was_done(graded_run: Path) -> None:
+    before = load_file(graded_run / SAFETENSORS_FILE)
+    refit_distress(graded_run, rows(), LABELS)
+    after = load_file(graded_run / SAFETENSORS_FILE)
+    changed = {name for name, weights in before.items() if not torch.equal(weights, after[name])}
+    assert changed == {"distress.weight", "distress.bias"}
+    assert "refitted" in json.loads((graded_run / RUN_FILE).read_text())
+
+
+def test_what_cannot_be_fitted_is_one_line(graded_run: Path, debug_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no output for distress"):
+        refit_distress(debug_run, rows(), LABELS)
+    with pytest.raises(TrainingError, match="no row has a grade"):
+        refit_distress(graded_run, [Row("x", "sadness", "emotion")], LABELS)
+    with pytest.raises(TrainingError, match="is no run"):
+        languages_of(tmp_path)

@@ -1,0 +1,59 @@
+"""Weights that ship can be trained on, also where only their int8 file is left."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.classifier import EmotionClassifier
+from model.labels import EMOTIONS, LABELS
+from model.runtimes.beside import narrow_for_saving, widen
+from training.errors import TrainingError
+from training.fit.recipes import DEBUG
+from training.runs import RUN_FILE
+from training.ship.export import write_int8_onnx
+from training.ship.reopen import reopen
+
+TEXTS = ["so z today", "j!", "a much longer message about dinner, the train and the house at night"]
+
+
+@pytest.fixture(scope="module")
+def for_cpus(debug_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as ``export --cpu-only`` makes it, of a model with outputs beside its labels."""
+    from transformers import AutoModelForSequenceClassification
+
+    folder: Path = shutil.copytree(debug_run, tmp_path_factory.mktemp("cpu") / "weights")
+    network = AutoModelForSequenceClassification.from_pretrained(folder)
+    width = network.classifier.in_features
+    torch.manual_seed(0)
+    widen(
+        network,
+        {
+            "presence": (torch.randn(len(EMOTIONS), width), torch.randn(len(EMOTIONS))),
+            "distress": (torch.randn(1, width), torch.randn(1)),
+        },
+    )
+    narrow_for_saving(network)
+    network.save_pretrained(folder)
+    write_int8_onnx(folder, folder / "model.int8.onnx", "0" * 12)
+    (folder / "model.safetensors").unlink()
+    (folder / RUN_FILE).unlink()
+    return folder
+
+
+def test_a_run_that_is_read_back_from_the_int8_file_gives_its_logits(for_cpus: Path, tmp_path: Path) -> None:
+    reopen(for_cpus, tmp_path / "run", DEBUG)
+    again = EmotionClassifier.load(tmp_path / "run", "cpu", "fp32")
+    int8 = EmotionClassifier.load(for_cpus, "cpu", "int8")
+    batch = again.tokenize(TEXTS)
+    logits = again.forward(batch)
+    assert logits.shape == (len(TEXTS), len(LABELS) + len(EMOTIONS) + 1)
+    assert int8.forward(batch) == pytest.approx(logits, abs=0.05)
+    assert json.loads((tmp_path / "run" / RUN_FILE).read_text())["recipe"]["name"] == DEBUG.name
+
+
+def test_a_folder_without_an_int8_file_is_refused_in_one_line(debug_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"model\.int8\.onnx is missing"):
+        reopen(debug_run, tmp_path / "run", DEBUG)

@@ -1,0 +1,120 @@
+"""The row of distress fitted anew on a network that stays as it is.
+
+    graded messages ──network──► what its last layer reads (N, width) ──a regression──► distress.weight, .bias
+
+The mean of several runs (``training.fit.average``) reads texts as well as they do, but the mean of their rows
+for distress is no row that any of them learnt. A regression on what the last layer reads needs a few hundred
+grades and a minute, and touches nothing else. Messages that were written to be graded are no stream: learnt
+alone, they made every fourth ordinary message one to look at. So of messages that nobody graded, what the row
+before said of them is learnt too.
+"""
+
+import json
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from model.classifier import EmotionClassifier
+from model.decide import logistic
+from model.folder import SAFETENSORS_FILE
+from model.runtimes.pytorch import load_network
+from training.data.rows import Row
+from training.errors import TrainingError
+from training.fit.targets import targets
+from training.metrics import Floats
+from training.runs import RUN_FILE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PENALTY: Final = 0.1
+"""Inverse strength of the L2 penalty (C of scikit-learn) on features of unit variance; by validation rows."""
+KEPT: Final = 5_000
+KEPT_WEIGHT: Final = 0.4
+"""How many messages without a grade are learnt as the row before said; what each counts beside a grade."""
+LEAST_DEVIATION: Final = 1e-6
+BATCH: Final = 64
+
+
+def refit_distress(run: Path, rows: Sequence[Row], labels: Sequence[str]) -> None:
+    """Replace the row of distress in ``run`` by one fitted on the grades of ``rows``, and on what it said so
+    far of those that have none (``KEPT`` of them); ``refitted`` in its ``run.json`` says so.
+
+    Raises:
+        TrainingError: it has no such row, or no row has a grade.
+    """
+    from safetensors.torch import load_file, save_file
+    from sklearn.linear_model import LogisticRegression
+
+    weights = load_file(run / SAFETENSORS_FILE)
+    if "distress.weight" not in weights:
+        raise TrainingError(f"{run} has no output for distress: its recipe trains none")
+    graded = [row for row in rows if row.distress is not None]
+    if not graded:
+        raise TrainingError("no row has a grade of distress")
+    ungraded = [row for row in rows if row.distress is None]
+    kept = random.Random("refit").sample(ungraded, min(KEPT, len(ungraded)))
+    read = _read_by_last_layer(run, [row.text for row in (*graded, *kept)])
+    own, before = targets(graded, labels), _said_by_row(weights, read[len(graded) :])
+    shares = np.concatenate([own.distress, before])
+    counted = np.concatenate([own.grade_weight, np.full(len(kept), KEPT_WEIGHT)])
+    centre, deviation = read.mean(axis=0), np.maximum(read.std(axis=0), LEAST_DEVIATION)
+    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(
+        np.tile((read - centre) / deviation, (2, 1)),
+        np.repeat([1, 0], len(read)),
+        np.concatenate([shares * counted, (1 - shares) * counted]),
+    )
+    row = fitted.coef_[0] / deviation
+    weights["distress.weight"] = _as(weights["distress.weight"], row[None])
+    weights["distress.bias"] = _as(weights["distress.bias"], fitted.intercept_ - row @ centre)
+    save_file(weights, run / SAFETENSORS_FILE, metadata={"format": "pt"})
+    facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    facts["refitted"] = " ".join(["emotion-train", *sys.argv[1:]])
+    (run / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _said_by_row(weights: "Mapping[str, Tensor]", read: Floats) -> Floats:
+    """What the run's row for distress says of what its last layer reads, from 0 to 1."""
+    row, bias = (weights[f"distress.{part}"].double().numpy() for part in ("weight", "bias"))
+    return logistic(read @ row[0] + bias)
+
+
+def languages_of(run: Path) -> tuple[str, ...]:
+    """The languages that the run was trained on; all where none is named. Raises ``TrainingError``."""
+    file = run / RUN_FILE
+    if not file.is_file():
+        raise TrainingError(f"{run} is no run: emotion-train fit --out {run} makes one")
+    return tuple(json.loads(file.read_text(encoding="utf-8"))["recipe"].get("languages", ()))
+
+
+def _as(before: "Tensor", numbers: Floats) -> "Tensor":
+    import torch
+
+    return torch.from_numpy(np.asarray(numbers)).to(before)
+
+
+def _read_by_last_layer(run: Path, texts: Sequence[str]) -> Floats:
+    """What the last layer reads of each text, (N, width); of a text of several windows, of the first."""
+    import torch
+
+    from model.runtimes.padding import pad
+
+    network, classifier = load_network(run), EmotionClassifier.load(run, "cpu", "fp32")
+    seen: list[Tensor] = []
+    network.classifier.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    windows = [encoded.windows[0] for encoded in classifier.tokenize(texts)]
+    order = np.argsort([len(window) for window in windows], kind="stable")
+    with torch.inference_mode():
+        for start in range(0, len(order), BATCH):
+            part = [windows[i] for i in order[start : start + BATCH].tolist()]
+            input_ids, mask = (torch.from_numpy(array) for array in pad(part, network.config.pad_token_id))
+            network(input_ids=input_ids, attention_mask=mask)
+    read = torch.cat(seen).double().numpy()
+    places = np.empty(len(order), dtype=int)
+    places[order] = np.arange(len(order))
+    found: Floats = read[places]
+    return found

@@ -1,0 +1,104 @@
+"""A run to train on again, from a folder that ships: the weights for torch, read back from its int8 file.
+
+    model.int8.onnx ──scales──► float32 ──► model.safetensors, config.json, tokenizer, run.json
+
+A folder for CPUs alone (``export --cpu-only``) holds no weights for torch. What is read back are the numbers
+that the int8 file computes with, so nothing is lost that ships.
+"""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from model.folder import INT8_ONNX_FILE
+from model.outputs import beside
+from model.runtimes.beside import narrow_for_saving, widen
+from training.errors import TrainingError
+from training.fit.recipes import Recipe
+from training.runs import RUN_FILE, TOKENIZER_FILES
+
+Floats = npt.NDArray[np.float32]
+
+_PRODUCT: Final = re.compile(r"layer\.(\d+)/(attention/\w+_lin|ffn/lin\d)/MatMul(?:/(\d+))?$")
+"""The name of a quantised product: block, layer, and part where its inputs are quantised in parts."""
+
+
+def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
+    """Write the run in ``out``; ``recipe`` is the one that it was trained with.
+
+    Raises:
+        TrainingError: the folder holds no int8 file of ``emotion-train export``.
+    """
+    import onnx
+    import torch
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+    file = folder / INT8_ONNX_FILE
+    if not file.is_file():
+        raise TrainingError(f"{file} is missing: name a folder that emotion-train export made")
+    weights = _floats(onnx.load(file).graph)
+    network = DistilBertForSequenceClassification(DistilBertConfig.from_pretrained(folder))
+    last = {part: torch.from_numpy(weights.pop(f"classifier.{part}")) for part in ("weight", "bias")}
+    labels = int(network.config.num_labels)
+    network.load_state_dict(
+        {name: torch.from_numpy(array) for name, array in weights.items()}
+        | {f"classifier.{part}": rows[:labels] for part, rows in last.items()}
+    )
+    places = beside(labels, len(last["bias"]))
+    widen(network, {name: (last["weight"][place], last["bias"][place]) for name, place in places.items()})
+    narrow_for_saving(network)
+    network.save_pretrained(out)
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(folder / name, out / name)
+    run = {
+        "command": " ".join(["emotion-train", *sys.argv[1:]]),
+        "recipe": recipe.as_dict(),
+        "train_rows": {source: {} for source in recipe.sources},
+    }
+    (out / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def _floats(graph: Any) -> dict[str, Floats]:
+    """Every weight of the network by its name in torch, in float32."""
+    from onnx import numpy_helper
+
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = _products(graph, tensors)
+    for name, tensor in tensors.items():
+        plain = name.removeprefix("model.")
+        if plain.endswith(".int8") and "embeddings" in plain:
+            table = plain.removesuffix(".int8")
+            found[table] = tensor.astype(np.float32) * tensors[name.removesuffix("int8") + "scale"]
+        elif plain.endswith((".weight", ".bias")) and tensor.dtype == np.float32:
+            found[plain] = tensor.copy()
+    return found
+
+
+def _products(graph: Any, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, Floats]:
+    """The weights (outputs, inputs) of the blocks' products; small ones are not quantised."""
+    makers = {output: node for node in graph.node for output in node.output}
+    parts: dict[str, dict[int, Floats]] = {}
+    for node in graph.node:
+        found = _PRODUCT.search(node.name) if node.op_type == "MatMul" else None
+        if found is None:
+            continue
+        block, layer, part = found.groups(default="0")
+        name = f"distilbert.transformer.layer.{block}.{layer.replace('/', '.')}.weight"
+        maker = makers.get(node.input[1])
+        if maker is None:
+            weights = tensors[node.input[1]]
+        else:
+            columns, scales = tensors[maker.input[0]], tensors[maker.input[1]]
+            weights = columns.astype(np.float32) * scales
+        parts.setdefault(name, {})[int(part)] = weights
+    return {
+        name: np.ascontiguousarray(np.concatenate([found[k] for k in sorted(found)]).T)
+        for name, found in parts.items()
+    }
