@@ -67,9 +67,9 @@ def demo(
     async def linger(scene: view.Scene) -> None:
         if scene.page is not None and console.is_terminal:
             tell(scene)
-            console.print(f"The page stays up until Ctrl-C: {scene.page}", markup=False, highlight=False)
             told.append(scene)
-            await session.until_stopped()
+            invitation = f"The page stays up until Ctrl-C: {scene.page}"
+            await session.until_stopped(lambda: console.print(invitation, markup=False, highlight=False))
 
     told: list[view.Scene] = []
     settings = settings.model_copy(update={"include_text": True})

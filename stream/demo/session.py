@@ -138,9 +138,10 @@ async def _page(settings: Settings, plan: Plan, around: contextlib.AsyncExitStac
     return address
 
 
-async def until_stopped() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
+async def until_stopped(invite: Callable[[], None]) -> None:
+    """Wait for Ctrl-C or SIGTERM; ``invite``, which asks for it, is called once it is listened for."""
     with _stop_on_signals(asyncio.Event()) as stop:
+        invite()
         await stop.wait()
 
 
