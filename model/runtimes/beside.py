@@ -58,8 +58,14 @@ def widen(network: Any, rows: Rows) -> None:
 
 
 def narrow_for_saving(network: Any) -> None:
-    """The reverse of ``widen``, in place: ``save_pretrained`` then writes the rows apart."""
-    wide, labels = network.classifier, int(network.config.num_labels)
+    """The reverse of ``widen``, in place: ``save_pretrained`` then writes the rows apart.
+
+    A network without outputs beside its labels, of whatever architecture, stays as it is.
+    """
+    wide: Any = getattr(network, "classifier", None)
+    labels = int(network.config.num_labels)
+    if not _is_linear(wide) or wide.out_features == labels:
+        return
     for name, place in beside(labels, wide.out_features).items():
         network.add_module(name, _part(wide, place))
     network.classifier = _part(wide, slice(0, labels))

@@ -16,7 +16,7 @@ from transformers import (
 
 from model import Logits, ModelError
 from model.labels import ID2LABEL, LABEL2ID
-from model.runtimes.beside import widen
+from model.runtimes.beside import narrow_for_saving, widen
 from model.runtimes.distilbert import PackedDistilBert, attention_by_length, varlen_attention
 from model.runtimes.eager import PackedRunner, PaddedRunner
 from model.runtimes.packing import SHORT, Budget, Pack, packs
@@ -131,6 +131,18 @@ def test_an_output_for_distress_is_the_last_logit(tiny_folder: Path) -> None:
     packed = PackedDistilBert(wide, device=CPU, dtype=torch.float32, attention=attention_by_length)
     assert expected.shape == (3, 8)
     np.testing.assert_allclose(PackedRunner(packed).forward(windows), expected, atol=SAME_ARITHMETIC, rtol=0)
+
+
+def test_a_network_without_outputs_beside_its_labels_is_saved_as_it_is(tiny_folder: Path) -> None:
+    plain = load_network(tiny_folder)
+    head = plain.classifier
+    narrow_for_saving(plain)
+    assert plain.classifier is head
+    sizes = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    other = RobertaForSequenceClassification(RobertaConfig(**sizes, num_labels=7))
+    head = other.classifier  # a module of two layers
+    narrow_for_saving(other)
+    assert other.classifier is head
 
 
 def test_torch_packs_a_distilbert(tiny_folder: Path) -> None:

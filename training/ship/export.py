@@ -26,7 +26,6 @@ from training.ship.firsttoken import read_first_token_alone
 
 OPSET: Final = 17
 MAX_BYTES: Final = 120_000_000
-# Every file of the folder; nothing else is copied into it.
 CARD_FILE: Final = "README.md"
 
 
