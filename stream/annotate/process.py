@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import structlog
 
@@ -30,6 +31,11 @@ def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, annotator: Annotator)
         annotator.stop()
 
 
+def _on_stop(stop: Callable[[], None]) -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop)
+
+
 def _described(model: Model) -> dict[str, object]:
     info = model.info
     return {
@@ -44,23 +50,29 @@ def _described(model: Model) -> dict[str, object]:
 async def run(settings: Settings, *, supervised: bool = False) -> None:
     """The process: load and warm the model, label until SIGTERM or SIGINT, then drain.
 
+    Either of them while the model is loaded ends it as soon as that is done: nothing is in work yet.
     SIGHUP loads the model anew and exchanges it while messages flow. ``supervised``: the end of standard
     input is the end of whoever watches over it, and stops it too.
     """
     gc.set_threshold(_GARBAGE_THRESHOLD)
     connection(settings)  # a cluster that is not named is better said before the model is loaded
+    stopped = asyncio.Event()
+    _on_stop(stopped.set)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
+    _log.info("loading model", model=str(settings.model))
     model = await asyncio.to_thread(ready_model, settings)
     _log.info("model loaded", **_described(model))
     shadow = await asyncio.to_thread(ready_shadow, settings)
     if shadow is not None:
         _log.info("shadow model loaded", **_described(shadow))
+    if stopped.is_set():
+        _log.info("stopped before it joined its group")
+        return
     last_resort = LastResort(stop_limit_s(settings.revoke_timeout_s))
     annotator = Annotator(settings, model, shadow=shadow, last_resort=last_resort)
     del model, shadow  # what is exchanged is to be forgotten
+    _on_stop(annotator.stop)
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, annotator.stop)
     loop.add_signal_handler(signal.SIGHUP, annotator.reload_model)
     if supervised:
         loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, loop, annotator)

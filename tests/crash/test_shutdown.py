@@ -29,13 +29,16 @@ async def test_sigterm_finishes_what_is_in_work_and_the_next_one_goes_on(
     await assert_exactly_once(settings, sent)
 
 
-@pytest.mark.parametrize("moment_s", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize(
+    ("said", "moment_s"),
+    [("loading model", 0.0), ("model loaded", 0.0), ("model loaded", 0.2), ("model loaded", 0.5)],
+)
 async def test_sigterm_during_the_start_ends_cleanly(
-    settings: Settings, annotators: Annotators, traffic: Traffic, moment_s: float
+    settings: Settings, annotators: Annotators, traffic: Traffic, said: str, moment_s: float
 ) -> None:
     await send(settings, traffic, 50)
     annotator = annotators.start()
-    await asyncio.to_thread(annotator.wait_until_it_says, "model loaded")
+    await asyncio.to_thread(annotator.wait_until_it_says, said)
     time.sleep(moment_s)  # noqa: ASYNC251 - nothing else is to run
     code = await asyncio.to_thread(annotator.terminate)
     assert code == 0, annotator.tail()
