@@ -27,7 +27,7 @@ FOLDER: Final = Path(__file__).parent.parent / "messages"
 KINDS: Final = (
     "support", "complaints", "mentions", "reviews", "community", "posts", "comments", "debate", "young",
     "everyday", "dialogue", "family", "short", "learners", "situations", "contrasts", "wellbeing", "work",
-    "bulletins",
+    "bulletins", "irony", "idioms", "time", "narratives",
 )  # fmt: skip
 GRADES: Final = (None, 0, 1, 2, 3)
 """None; an ordinary message; a hard time; suffering to look at today; despair or danger.

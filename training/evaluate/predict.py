@@ -14,7 +14,7 @@ import numpy.typing as npt
 from model.classifier import EmotionClassifier
 from model.decide import logistic
 from model.folder import SAFETENSORS_FILE, revision_of
-from model.labels import LABEL2ID
+from model.labels import LABEL2ID, NEUTRAL
 from model.outputs import SIZES
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
@@ -88,7 +88,7 @@ def soft_labels(
         if taught.ranks:
             (shares if taught.presence else ranked).add(known, softmax(outputs[:, :labels]))
         if taught.presence:
-            present.add(known, logistic(presence_logits(outputs, labels)))
+            present.add(known, _presences(outputs, labels, taught))
         if taught.distress:
             (probed if taught.probe else distress).add(known, logistic(outputs[:, -1]))
     mean = np.where(ranked.known[:, None], ranked.value(), shares.value())
@@ -97,6 +97,14 @@ def soft_labels(
         mean[i, [LABEL2ID[label] for label in rows[i].labels]] = 1 / len(rows[i].labels)
     said = np.where(probed.known, probed.value(), distress.value())
     return SoftTargets(mean, present.value(), said)
+
+
+def _presences(outputs: Floats, labels: int, taught: "_Taught") -> Floats:
+    """How likely each label is there, shape (N, labels); NaN for neutral where that has no output."""
+    likely = logistic(presence_logits(outputs, labels))
+    if taught.presence_output:
+        likely[:, LABEL2ID[NEUTRAL]] = np.nan
+    return likely
 
 
 class _Mean:

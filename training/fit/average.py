@@ -7,7 +7,6 @@ ICML 2022).
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from model.folder import CONFIG_FILE, SAFETENSORS_FILE, ModelFolder
 from model.labels import EMOTIONS, LABEL2ID
 from training.errors import TrainingError
-from training.runs import RUN_FILE, TOKENIZER_FILES
+from training.runs import RUN_FILE, TOKENIZER_FILES, command_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +55,7 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
     for name in (CONFIG_FILE, *TOKENIZER_FILES):
         shutil.copyfile(first / name, out / name)
     facts = json.loads((first / RUN_FILE).read_text(encoding="utf-8"))
-    facts["command"] = " ".join(["emotion-train", *sys.argv[1:]])
+    facts["command"] = command_line()
     facts["averaged"] = {str(run): share / total for run, share in shares.items()}
     (out / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 

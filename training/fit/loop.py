@@ -42,7 +42,7 @@ from training.fit.runlog import RunLog
 from training.fit.targets import SoftTargets, Targets, targets
 from training.fit.validation import forward, predict, validation_score
 from training.metrics import Floats
-from training.runs import RUN_FILE
+from training.runs import RUN_FILE, command_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,7 +119,9 @@ class Fit:
         self.model: HfModel = _with_adapters(model, recipe) if recipe.lora_rank else model
         self.model.to(device.name)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
-        self.optimizer = optimizer_of(self.model, recipe, device.name if device.is_cuda else None)
+        # Other networks than DistilBERT may move something to the device in a step, which no graph can hold.
+        self._graphs_on = device.name if device.is_cuda and model.config.model_type == "distilbert" else None
+        self.optimizer = optimizer_of(self.model, recipe, self._graphs_on)
         self.steps_an_epoch = math.ceil(len(self._drawn(0)) / recipe.batch_size)
         self.steps = self.steps_an_epoch * recipe.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -136,7 +138,7 @@ class Fit:
         said = _said(teacher, own, recipe) if teacher and recipe.distil else ()
         self._soft = tuple(self._placed(part) for part in said)
         self._take_step: Step = self._train_step
-        if device.is_cuda:
+        if self._graphs_on:
             self._take_step = GraphedStep(self._train_step, recipe.batch_size, device.name)
         self._step = 0
         self.log = RunLog(out)
@@ -208,8 +210,11 @@ class Fit:
         """Forward, backward and the optimizer's step on one batch; its loss."""
         import torch
 
+        input_ids, attention_mask, indices = (
+            part.to(self.device.name) for part in (input_ids, attention_mask, indices)
+        )
         # A graph finds gradients in their place.
-        self.optimizer.zero_grad(set_to_none=not self.device.is_cuda)
+        self.optimizer.zero_grad(set_to_none=self._graphs_on is None)
         times = 2 if self.recipe.r_drop else 1
         passes = [forward(self.model, input_ids, attention_mask, self.device) for _ in range(times)]
         step_loss = loss(passes, self._wanted(indices), self.recipe, self._class_weights)
@@ -292,7 +297,7 @@ class Fit:
 
     def _write_run_file(self) -> None:
         run = {
-            "command": " ".join(["emotion-train", *sys.argv[1:]]),
+            "command": command_line(),
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
             "device": self.device.name,

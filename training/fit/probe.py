@@ -9,7 +9,6 @@ folder of a probe holds ``probe.npz``, and a ``run.json`` as runs have it.
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from training.data.rows import Row
 from training.fit.recipes import Source
 from training.fit.targets import GRADED, targets
 from training.metrics import Floats
-from training.runs import RUN_FILE
+from training.runs import RUN_FILE, command_line
 
 PROBE_FILE: Final = "probe.npz"
 Output = Literal["presence", "distress"]
@@ -62,7 +61,7 @@ class Probe:
         np.savez(folder / PROBE_FILE, base=self.base, weights=self.weights, biases=self.biases)
         sources = sources_of(self.base)
         run = {
-            "command": " ".join(["emotion-train", *sys.argv[1:]]),
+            "command": command_line(),
             "recipe": {
                 "name": "probe",
                 "presence": float("presence" in sources.values()),

@@ -216,6 +216,32 @@ BRIGHTER_TEACHER: Final = replace(
     augmentation=SLIGHT,
 )
 
+# A bigger model that says which label stands first, of everything in English that ranks its labels.
+ENGLISH_TEACHER: Final = replace(
+    TEACHER,
+    name="english-teacher",
+    sources=TEACHER.sources | {"goemotions": None},
+    asked=("distress",),
+    epochs=3,
+    patience=3,
+)
+
+# All of English in one stage, long enough to come near its teachers: ``english-teacher`` says which label
+# stands first, ``brighter-teacher`` and a probe which emotions are there, the probe how much distress.
+ENGLISH_STUDENT: Final = replace(
+    ENGLISH_POLISH,
+    name="english-student",
+    base="runs/english-mean",
+    sources=ENGLISH_POLISH.sources | {"goemotions": None, "written": 3_000},
+    repeats={"brighter_en": 3, "distress": 3},
+    epochs=10,
+    patience=10,
+    learning_rate=2e-4,
+    frozen_embeddings=False,
+    presence_output=True,
+    distil=0.7,
+)
+
 # Many languages on a base of its own (``emotion-train base``), with several feelings a text and an output for
 # distress. BRIGHTER's English is a source of its own, so that it can be shown more often than the others.
 MULTILINGUAL_TEACHER: Final = replace(
@@ -286,6 +312,20 @@ MULTILINGUAL_MESSAGES: Final = replace(
     untaught=("languages",),
 )
 
+# All languages in one stage on a GPU, towards bigger models that learnt the same.
+MULTILINGUAL_STUDENT: Final = replace(
+    MULTILINGUAL,
+    name="multilingual-student",
+    base="runs/multilingual-mean",
+    repeats={"brighter_en": 2, "languages": 2, "distress": 2},
+    epochs=8,
+    patience=8,
+    learning_rate=2e-4,
+    frozen_embeddings=False,
+    presence_output=True,
+    distress=2.0,
+)
+
 # Seconds on a CPU: what the tests run.
 DEBUG: Final = replace(
     BEST,
@@ -308,10 +348,13 @@ ALL: Final = (
     ENGLISH,
     ENGLISH_POLISH,
     BRIGHTER_TEACHER,
+    ENGLISH_TEACHER,
+    ENGLISH_STUDENT,
     MULTILINGUAL_TEACHER,
     MULTILINGUAL,
     MULTILINGUAL_POLISH,
     MULTILINGUAL_MESSAGES,
+    MULTILINGUAL_STUDENT,
     DEBUG,
 )
 RECIPES: Final = {recipe.name: recipe for recipe in ALL}

@@ -11,7 +11,6 @@ before said of them is learnt too.
 
 import json
 import random
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,7 +25,7 @@ from training.data.rows import Row
 from training.errors import TrainingError
 from training.fit.targets import targets
 from training.metrics import Floats
-from training.runs import RUN_FILE
+from training.runs import RUN_FILE, command_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +72,7 @@ def refit_distress(run: Path, rows: Sequence[Row], labels: Sequence[str]) -> Non
     weights["distress.bias"] = _as(weights["distress.bias"], fitted.intercept_ - row @ centre)
     save_file(weights, run / SAFETENSORS_FILE, metadata={"format": "pt"})
     facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-    facts["refitted"] = " ".join(["emotion-train", *sys.argv[1:]])
+    facts["refitted"] = command_line()
     (run / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 

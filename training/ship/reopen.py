@@ -9,7 +9,6 @@ that the int8 file computes with, so nothing is lost that ships.
 import json
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +21,7 @@ from model.outputs import beside
 from model.runtimes.beside import narrow_for_saving, widen
 from training.errors import TrainingError
 from training.fit.recipes import Recipe
-from training.runs import RUN_FILE, TOKENIZER_FILES
+from training.runs import RUN_FILE, TOKENIZER_FILES, command_line
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,7 +57,7 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
     for name in TOKENIZER_FILES:
         shutil.copyfile(folder / name, out / name)
     run = {
-        "command": " ".join(["emotion-train", *sys.argv[1:]]),
+        "command": command_line(),
         "recipe": recipe.as_dict(),
         "train_rows": {source: {} for source in recipe.sources},
     }
