@@ -224,6 +224,8 @@ ENGLISH_TEACHER: Final = replace(
     asked=("distress",),
     epochs=3,
     patience=3,
+    batch_size=64,
+    learning_rate=8e-5,
 )
 
 # All of English in one stage, long enough to come near its teachers: ``english-teacher`` says which label
