@@ -180,6 +180,7 @@ def test_outputs_of_presence_speak_for_the_emotions(debug_run: Path, tmp_path: P
     marks = taught(debug_run, tmp_path / "marks", row, outputs, presence=1.0, presence_output=True)
     said = soft_labels([marks], [row], 7)
     assert (said.present[0] > 0.5).tolist() == [False, True, False, False, False, True, False]
+    assert np.isnan(said.present[0, LABELS.index("neutral")])  # nobody taught that
 
 
 def test_a_teacher_whose_rows_ranked_nothing_says_only_what_is_there(debug_run: Path, tmp_path: Path) -> None:
@@ -242,6 +243,14 @@ def test_validation_judges_only_by_the_labels_a_set_can_have() -> None:
     logits = np.array([[0, 1, 0, 0, 0, 0, 9.0], [0, 0, 0, 0, 2, 0, 9.0]])
     labels = ("sadness", "joy", "love", "anger", "fear", "surprise", "neutral")
     assert validation_score(logits, rows, labels)["accuracy"] == 1.0
+
+
+def test_validation_judges_by_the_label_that_stands_first_where_the_rows_rank_theirs() -> None:
+    logits = np.array([[-3.0, -1, -9, -9, -9, -9, -2], [-9, -9, -9, -1, -2, -9, -3]])
+    ranked = [Row("", "joy", "x", also=("sadness",)), Row("", "fear", "x", also=("anger",))]
+    assert validation_score(logits, ranked, LABELS)["accuracy"] == 0.5
+    asked = [replace(row, unknown=("love",)) for row in ranked]
+    assert validation_score(logits, asked, LABELS)["accuracy"] == 1.0
 
 
 def test_the_log_knows_its_best_epoch(tmp_path: Path) -> None:

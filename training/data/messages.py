@@ -6,8 +6,9 @@ validation, chosen by the texts' hashes: a message stays on its side when others
 holds is never trained on. The last messages of ``conversations_test`` are labelled in the light of the ones
 before.
 
-    KIND.jsonl, test.jsonl                           {"text": ..., "label": "joy"}
-    languages/LANG.jsonl, languages/LANG_test.jsonl  the same, with "labels": every feeling, and "distress"
+    KIND.jsonl, test.jsonl                           {"text": ..., "label": "joy"}, of some kinds with
+                                                     "labels", every feeling, and "distress"
+    languages/LANG.jsonl, languages/LANG_test.jsonl  the same, all with "labels" and "distress"
     distress.jsonl, distress_test.jsonl              {"text": ..., "lang": "en", "distress": 0 to 3}, of
                                                      those in English most with "label" and "labels" too
     conversations_test.jsonl                         {"context": [..., newest], "text": ..., "label": ...}

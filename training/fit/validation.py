@@ -56,10 +56,11 @@ def presence_logits(outputs: Floats, labels: int) -> Floats:
 def validation_score(outputs: Floats, rows: Sequence[Row], labels: Sequence[str]) -> dict[str, float]:
     """Accuracy and macro-F1, over the labels that the rows can have: dair-ai/emotion has no neutral.
 
-    Of rows that carry several labels, accuracy is the share whose most probable label is one of theirs, and
-    macro-F1 is of the emotions that are more likely there than not, a mean over the languages.
+    Where nobody was asked for some label, as in BRIGHTER, none of a row's labels stands first: accuracy is
+    the share whose most probable label is one of theirs, and macro-F1 is of the emotions that are more likely
+    there than not, a mean over the languages.
     """
-    if any(row.also or row.unknown for row in rows):
+    if any(row.unknown for row in rows):
         return _several_labels_score(outputs, rows, labels)
     names = sorted({row.label for row in rows}, key=list(labels).index)
     columns = [list(labels).index(name) for name in names]
