@@ -174,7 +174,11 @@ def average(
 
 @app.command()
 def refit(
-    run: Annotated[Path, typer.Argument(help="A run's folder, such as a mean of others.")], data: Data = None
+    run: Annotated[Path, typer.Argument(help="A run's folder, such as a mean of others.")],
+    like: Annotated[
+        Path | None, typer.Option(help="The run whose word on ungraded messages is kept; without it its own.")
+    ] = None,
+    data: Data = None,
 ) -> None:
     """Fit a run's output for distress anew on the graded messages; all else in it stays as it is."""
     from model.labels import LABELS
@@ -189,7 +193,7 @@ def refit(
         languages=languages_of(run),
     )
     rows = training_data(graded, data).train
-    refit_distress(run, rows, LABELS)
+    refit_distress(run, rows, LABELS, like=like)
     out.print(f"{run}: its output for distress, from {len(rows):,} rows")
 
 

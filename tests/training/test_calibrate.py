@@ -136,7 +136,7 @@ def test_few_graded_messages_give_a_map_without_steps() -> None:
     rng = np.random.default_rng(3)
     distressed = rng.random(80) < 0.4
     output = rng.normal(np.where(distressed, 1.5, -1.5), 2.0)
-    knots, levels = fit_distress_output(output, distressed)
+    knots, levels = fit_distress_output(output, distressed, np.array([]))
     rises = [after[1] > before[1] for before, after in pairwise(knots)]
     assert all(rises)
     xs, ys = (np.array(side) for side in zip(*knots, strict=True))
@@ -145,3 +145,14 @@ def test_few_graded_messages_give_a_map_without_steps() -> None:
     for level, precision in OUTPUT_LEVEL_PRECISION.items():
         reached = score >= getattr(levels, level)
         assert not reached.any() or distressed[reached].mean() >= precision
+
+
+def test_no_more_than_a_tenth_of_ordinary_messages_reach_the_lowest_level() -> None:
+    rng = np.random.default_rng(3)
+    distressed = rng.random(200) < 0.5
+    output = rng.normal(np.where(distressed, 1.0, -1.0), 2.0)
+    ordinary = rng.normal(0.5, 1.5, size=1000)
+    knots, levels = fit_distress_output(output, distressed, ordinary)
+    score = np.interp(logistic(ordinary), *zip(*knots, strict=True))
+    assert 0.05 < (score >= levels.watch).mean() <= 0.11
+    assert fit_distress_output(output, distressed, np.array([]))[1].watch < levels.watch

@@ -54,6 +54,19 @@ def test_messages_without_a_grade_are_read_as_before(graded_run: Path) -> None:
     assert abs(said[1]).max() < abs(said[0]).max()  # the row before said nothing: 0
 
 
+def test_messages_without_a_grade_are_read_as_another_run_reads_them(graded_run: Path) -> None:
+    ungraded = [Row("the train at night", "neutral", "messages")] * 80
+    alike, calm = (shutil.copytree(graded_run, graded_run.with_name(name)) for name in ("alike", "calm"))
+    weights = load_file(calm / SAFETENSORS_FILE)
+    save_file(weights | {"distress.bias": torch.full((1,), -9.0)}, calm / SAFETENSORS_FILE, {"format": "pt"})
+    refit_distress(graded_run, rows() + ungraded, LABELS)
+    refit_distress(alike, rows() + ungraded, LABELS, like=calm)
+    before, after = (
+        row_outputs(open_classifier(run, device="cpu"), ungraded[:1])[0, -1] for run in (graded_run, alike)
+    )
+    assert after < before - 1
+
+
 def test_all_else_stays_as_it_is_and_the_run_says_what_was_done(graded_run: Path) -> None:
     before = load_file(graded_run / SAFETENSORS_FILE)
     refit_distress(graded_run, rows(), LABELS)

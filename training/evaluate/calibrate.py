@@ -47,6 +47,8 @@ LEVEL_PRECISION: Final = {"watch": 0.7, "elevated": 0.85, "high": 0.95}
 # The same of an output of its own: the share that a person would want to see. Lower, since whom the lowest
 # level misses, nobody looks at.
 OUTPUT_LEVEL_PRECISION: Final = {"watch": 0.65, "elevated": 0.8, "high": 0.95}
+# The largest share of ordinary messages at or above the lowest level: of more, nobody looks at all.
+ORDINARY_AT_WATCH: Final = 0.1
 # What a neutral threshold has to gain in macro-F1: it calls texts neutral that the model finds anything but.
 THRESHOLD_GAIN: Final = 0.005
 NEUTRAL_THRESHOLDS: Final = tuple(float(threshold) for threshold in np.arange(0.0, 0.96, 0.025).round(3))
@@ -120,7 +122,9 @@ def _with_distress_output(calibration: Calibration, classifier: EmotionClassifie
         for row in splits.validation
         if row.distress is not None and calibration.reads(row.language)
     ]
-    knots, levels = fit_distress_output(row_outputs(classifier, rows)[:, -1], wanted(rows))
+    ordinary = [row for row in load_messages().validation if not row.distress]
+    output, calm = (row_outputs(classifier, part)[:, -1] for part in (rows, ordinary))
+    knots, levels = fit_distress_output(output, wanted(rows), calm)
     return calibration.model_copy(update={"distress_map": knots, "distress_levels": levels})
 
 
@@ -223,10 +227,10 @@ def fit_distress_map(raw: Floats, truth: Floats) -> tuple[tuple[tuple[float, flo
 
 
 def fit_distress_output(
-    output: Floats, distressed: npt.NDArray[np.bool_]
+    output: Floats, distressed: npt.NDArray[np.bool_], ordinary: Floats
 ) -> tuple[tuple[tuple[float, float], ...], DistressLevels]:
     """A map from the logistic of ``output`` to the share of truly distressed messages, and where each level
-    begins; both of shape (N,).
+    begins; both of shape (N,). ``ordinary`` is the output of messages as they come, shape (M,).
 
     Graded messages are few, and isotonic regression makes steps of them. Two numbers do not (Platt,
     "Probabilistic Outputs for Support Vector Machines", 1999).
@@ -238,16 +242,19 @@ def fit_distress_output(
     places = np.linspace(-OUTPUT_RANGE, OUTPUT_RANGE, MAP_KNOTS)
     knots = _thinned(logistic(places), logistic(places * scale + bias))
     xs, ys = zip(*knots, strict=True)
-    score = np.interp(logistic(output), xs, ys)
-    return knots, DistressLevels(**_level_starts(score, distressed, OUTPUT_LEVEL_PRECISION))
+    score, ordinary_score = (np.interp(logistic(part), xs, ys) for part in (output, ordinary))
+    least = float(np.quantile(ordinary_score, 1 - ORDINARY_AT_WATCH)) if len(ordinary) else 0.0
+    return knots, DistressLevels(**_level_starts(score, distressed, OUTPUT_LEVEL_PRECISION, least))
 
 
 def _level_starts(
-    score: Floats, distressed: npt.NDArray[np.bool_], precisions: dict[str, float]
+    score: Floats, distressed: npt.NDArray[np.bool_], precisions: dict[str, float], least: float = 0.0
 ) -> dict[str, float]:
-    """For each level the least score from which on the wanted share of messages is truly distressed."""
+    """For each level the least score from which on the wanted share of messages is truly distressed; none
+    below ``least``.
+    """
     starts: dict[str, float] = {}
-    least = 0.05
+    least = max(0.05, round(least, 2))
     for level, precision in precisions.items():
         reached = [start for start in np.arange(0.05, 1.0, 0.01) if (score >= start).any()
                    and distressed[score >= start].mean() >= precision]  # fmt: skip

@@ -6,7 +6,7 @@ The mean of several runs (``training.fit.average``) reads texts as well as they 
 for distress is no row that any of them learnt. A regression on what the last layer reads needs a few hundred
 grades and a minute, and touches nothing else. Messages that were written to be graded are no stream: learnt
 alone, they made every fourth ordinary message one to look at. So of messages that nobody graded, what the row
-before said of them is learnt too.
+before, or another run's, said of them is learnt too.
 """
 
 import json
@@ -32,33 +32,38 @@ if TYPE_CHECKING:
 
 PENALTY: Final = 0.1
 """Inverse strength of the L2 penalty (C of scikit-learn) on features of unit variance; by validation rows."""
-KEPT: Final = 5_000
-KEPT_WEIGHT: Final = 0.4
+KEPT: Final = 9_000
+KEPT_WEIGHT: Final = 1.0
 """How many messages without a grade are learnt as the row before said; what each counts beside a grade."""
 LEAST_DEVIATION: Final = 1e-6
 BATCH: Final = 64
 
 
-def refit_distress(run: Path, rows: Sequence[Row], labels: Sequence[str]) -> None:
-    """Replace the row of distress in ``run`` by one fitted on the grades of ``rows``, and on what it said so
-    far of those that have none (``KEPT`` of them); ``refitted`` in its ``run.json`` says so.
+def refit_distress(
+    run: Path, rows: Sequence[Row], labels: Sequence[str], *, like: Path | None = None
+) -> None:
+    """Replace the row of distress in ``run`` by one fitted on the grades of ``rows``, and on what the run
+    ``like`` (by default it itself, so far) says of those that have none (``KEPT`` of them); ``refitted`` in
+    its ``run.json`` says so.
 
     Raises:
-        TrainingError: it has no such row, or no row has a grade.
+        TrainingError: one has no such row, or no row has a grade.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
     from sklearn.linear_model import LogisticRegression
 
-    weights = load_file(run / SAFETENSORS_FILE)
-    if "distress.weight" not in weights:
-        raise TrainingError(f"{run} has no output for distress: its recipe trains none")
+    weights = _with_distress(run)
     graded = [row for row in rows if row.distress is not None]
     if not graded:
         raise TrainingError("no row has a grade of distress")
     ungraded = [row for row in rows if row.distress is None]
     kept = random.Random("refit").sample(ungraded, min(KEPT, len(ungraded)))
     read = _read_by_last_layer(run, [row.text for row in (*graded, *kept)])
-    own, before = targets(graded, labels), _said_by_row(weights, read[len(graded) :])
+    read_before = (
+        read[len(graded) :] if like is None else _read_by_last_layer(like, [row.text for row in kept])
+    )
+    before = _said_by_row(weights if like is None else _with_distress(like), read_before)
+    own = targets(graded, labels)
     shares = np.concatenate([own.distress, before])
     counted = np.concatenate([own.grade_weight, np.full(len(kept), KEPT_WEIGHT)])
     centre, deviation = read.mean(axis=0), np.maximum(read.std(axis=0), LEAST_DEVIATION)
@@ -74,6 +79,15 @@ def refit_distress(run: Path, rows: Sequence[Row], labels: Sequence[str]) -> Non
     facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
     facts["refitted"] = command_line()
     (run / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _with_distress(run: Path) -> "dict[str, Tensor]":
+    from safetensors.torch import load_file
+
+    weights: dict[str, Tensor] = load_file(run / SAFETENSORS_FILE)
+    if "distress.weight" not in weights:
+        raise TrainingError(f"{run} has no output for distress: its recipe trains none")
+    return weights
 
 
 def _said_by_row(weights: "Mapping[str, Tensor]", read: Floats) -> Floats:
