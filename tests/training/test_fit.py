@@ -246,8 +246,8 @@ def test_validation_judges_only_by_the_labels_a_set_can_have() -> None:
 
 
 def test_validation_judges_by_the_label_that_stands_first_where_the_rows_rank_theirs() -> None:
-    logits = np.array([[-3.0, -1, -9, -9, -9, -9, -2], [-9, -9, -9, -1, -2, -9, -3]])
-    ranked = [Row("", "joy", "x", also=("sadness",)), Row("", "fear", "x", also=("anger",))]
+    logits = np.array([[5.0, 1, 0, 0, 0, 0, 0], [5, 1, 0, 0, 0, 0, 0]])
+    ranked = [Row("", "joy", "x", also=("sadness",)), Row("", "sadness", "x", also=("joy",))]
     assert validation_score(logits, ranked, LABELS)["accuracy"] == 0.5
     asked = [replace(row, unknown=("love",)) for row in ranked]
     assert validation_score(logits, asked, LABELS)["accuracy"] == 1.0
