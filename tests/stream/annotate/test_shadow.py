@@ -17,7 +17,7 @@ from stream.language import Language
 from stream.metrics import Metrics
 from stream.settings import Settings
 from tests.conftest import Topics
-from tests.records import produce, read_committed_all
+from tests.records import produce, read_committed_until
 
 SETTINGS = Settings(bootstrap_servers="none:1", model="fake")
 
@@ -76,13 +76,15 @@ async def test_disagreement_is_counted_and_the_published_labels_are_the_first_mo
     async with asyncio.timeout(30):
         while sum(results(annotator.metrics).values()) < len(texts):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
+    records = await read_committed_until(
+        str(settings.bootstrap_servers), settings.topics.emotions, len(texts)
+    )
     annotator.stop()
     await running
 
     assert results(annotator.metrics) == {"agreed": 30, "disagreed": 20}
     pair = {"label": "joy", "shadow_label": "fear"}
     assert annotator.metrics.registry.get_sample_value("emotion_shadow_labels_total", pair) == 20
-    records = await read_committed_all(str(settings.bootstrap_servers), settings.topics.emotions)
     events = [EmotionEvent.model_validate_json(record.value or b"") for record in records]
     assert sorted(event.label for event in events) == ["anger"] * 30 + ["joy"] * 20
 
