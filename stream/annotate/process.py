@@ -5,7 +5,6 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
 
 import structlog
 
@@ -15,6 +14,7 @@ from stream.annotate.models import ready_model, ready_shadow
 from stream.kafka import connection
 from stream.lastresort import LastResort, stop_limit_s
 from stream.settings import Settings
+from stream.stopping import on_stop
 
 _log = structlog.get_logger(__name__)
 
@@ -29,11 +29,6 @@ def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, annotator: Annotator)
         loop.remove_reader(sys.stdin.fileno())
         _log.warning("whoever watched over this worker has gone: it ends too")
         annotator.stop()
-
-
-def _on_stop(stop: Callable[[], None]) -> None:
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop)
 
 
 def _described(model: Model) -> dict[str, object]:
@@ -56,8 +51,13 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
     """
     gc.set_threshold(_GARBAGE_THRESHOLD)
     connection(settings)  # a cluster that is not named is better said before the model is loaded
-    stopped = asyncio.Event()
-    _on_stop(stopped.set)
+    stopped, last_resort = asyncio.Event(), LastResort(stop_limit_s(settings.revoke_timeout_s))
+
+    def stop_loading() -> None:
+        stopped.set()
+        last_resort.begin()
+
+    on_stop(stop_loading)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
     _log.info("loading model", model=str(settings.model))
     model = await asyncio.to_thread(ready_model, settings)
@@ -68,10 +68,9 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
     if stopped.is_set():
         _log.info("stopped before it joined its group")
         return
-    last_resort = LastResort(stop_limit_s(settings.revoke_timeout_s))
     annotator = Annotator(settings, model, shadow=shadow, last_resort=last_resort)
     del model, shadow  # what is exchanged is to be forgotten
-    _on_stop(annotator.stop)
+    on_stop(annotator.stop)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, annotator.reload_model)
     if supervised:

@@ -29,6 +29,7 @@ from stream.errors import RecordError, SettingsError, StreamError, TopicError
 from stream.lastresort import stop_limit_s
 from stream.settings import Settings
 from stream.sources import variable_name
+from stream.stopping import on_stop
 
 _log = structlog.get_logger(__name__)
 
@@ -171,10 +172,8 @@ class Supervisor:
 async def supervise(settings: Settings, shares: Sequence[Share], command: Sequence[str]) -> int:
     """The parent as a process: until all workers have ended; returns the exit code."""
     supervisor = Supervisor(settings, shares, command)
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, supervisor.stop)
-    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    on_stop(supervisor.stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, supervisor.reload)
     return await supervisor.run()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import getpass
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,6 +27,7 @@ from stream.kafka import connection
 from stream.lastresort import LastResort, stop_limit_s
 from stream.serving import IDLE_TIMEOUT_S, Connections
 from stream.settings import Settings
+from stream.stopping import on_stop
 
 PUSH_S: Final = 1.0
 CONNECTIONS: Final = 900
@@ -135,8 +135,7 @@ async def run(settings: Settings, say: Callable[[str], None]) -> None:
         StreamError: it could not start.
     """
     stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    on_stop(stopped.set)
     async with contextlib.AsyncExitStack() as stack:
         started = await stack.enter_async_context(running(settings))
         if settings.http_port is not None:

@@ -1,7 +1,6 @@
 """The monitor, started: with its receivers of alerts and its web server, from nothing but settings."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from stream.monitor.webhook import Webhook
 from stream.serving import serving
 from stream.settings import Settings
 from stream.starting import brokers_answer
+from stream.stopping import on_stop
 
 _log = structlog.get_logger(__name__)
 
@@ -72,9 +72,7 @@ async def run(settings: Settings) -> None:
         StreamError: it could not start, or a part of it failed.
     """
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+    on_stop(stopped.set)
     if not await brokers_answer(settings, stopped):
         return
     async with running(settings) as started:

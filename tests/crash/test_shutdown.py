@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from stream.errors import StreamError
 from stream.settings import Settings
 from tests.crash.annotators import TAKEN_OVER, Annotators
 from tests.crash.outcomes import assert_exactly_once, read_published
@@ -42,3 +43,11 @@ async def test_sigterm_during_the_start_ends_cleanly(
     time.sleep(moment_s)  # noqa: ASYNC251 - nothing else is to run
     code = await asyncio.to_thread(annotator.terminate)
     assert code == 0, annotator.tail()
+
+
+async def test_sigterm_ends_an_annotator_whose_model_never_gets_loaded(annotators: Annotators) -> None:
+    annotator = annotators.start(model="fake?delay_ms=600000", revoke_timeout_s=0.5)
+    await asyncio.to_thread(annotator.wait_until_it_says, "loading model")
+    code = await asyncio.to_thread(annotator.terminate)
+    assert code == StreamError.exit_code, annotator.tail()
+    assert annotator.says("does not end by itself")
