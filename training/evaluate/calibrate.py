@@ -5,7 +5,8 @@ validation logits ─► temperature ─► probabilities ─► neutral thresho
                │                                 └─► distress map and levels ─► calibration.json
                └─► when a text carries each emotion (several) ──────────────────────┘
 
-A model with an output of its own for distress gets its map and levels from the messages graded by distress.
+A model with an output of its own for distress gets its map and levels from the messages graded by distress,
+and from ordinary ones how low the levels may begin.
 """
 
 import json

@@ -21,7 +21,8 @@ from training.bases.base import MPNET
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.fit.recipes import Source
-from training.fit.targets import GRADED, targets
+from training.fit.regression import regress
+from training.fit.targets import targets
 from training.metrics import Floats
 from training.runs import RUN_FILE, command_line
 
@@ -99,7 +100,6 @@ def fit_probe(rows: Sequence[Row], base: str, encoder: SentenceEncoder) -> Probe
     of_presence, of_distress = kinds == "presence", (kinds == "distress") & (own.grade_weight > 0)
     taught = np.flatnonzero(of_presence | of_distress)
     penalty = ENGLISH_PENALTY if base == MPNET else MULTILINGUAL_PENALTY
-    ordinary = np.array([row.distress == 0 and row.source != GRADED for row in rows])
     embeddings = encoder.embed([rows[i].text for i in taught.tolist()])
     weights = np.full((embeddings.shape[1], len(LABELS) + 1), np.nan)
     biases = np.full(len(LABELS) + 1, np.nan)
@@ -107,23 +107,11 @@ def fit_probe(rows: Sequence[Row], base: str, encoder: SentenceEncoder) -> Probe
         known = of_presence[taught] & (own.known[taught, k] > 0)
         if own.present[taught[known], k].any():
             asked = taught[known]
-            weights[:, k], biases[k] = _regress(
+            weights[:, k], biases[k] = regress(
                 embeddings[known], own.present[asked, k], np.ones(len(asked)), penalty
             )
     graded = of_distress[taught]
     asked = taught[graded]
-    counted = np.where(ordinary[asked], ORDINARY_WEIGHT, 1.0)
-    weights[:, -1], biases[-1] = _regress(embeddings[graded], own.distress[asked], counted, penalty)
+    counted = np.where(own.grade_weight[asked] < 1, ORDINARY_WEIGHT, 1.0)
+    weights[:, -1], biases[-1] = regress(embeddings[graded], own.distress[asked], counted, penalty)
     return Probe(base, weights, biases)
-
-
-def _regress(inputs: Floats, shares: Floats, counted: Floats, penalty: float) -> tuple[Floats, float]:
-    """Weights (width,) and bias of a logistic regression towards shares from 0 to 1: each row counts as both
-    answers, with its share of either, as much as ``counted`` says.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    answers = np.repeat([1, 0], len(inputs))
-    both = np.concatenate([shares * counted, (1 - shares) * counted])
-    fitted = LogisticRegression(C=penalty, max_iter=1000).fit(np.tile(inputs, (2, 1)), answers, both)
-    return fitted.coef_[0], float(fitted.intercept_[0])

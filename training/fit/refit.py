@@ -23,6 +23,7 @@ from model.folder import SAFETENSORS_FILE
 from model.runtimes.pytorch import load_network
 from training.data.rows import Row
 from training.errors import TrainingError
+from training.fit.regression import regress
 from training.fit.targets import targets
 from training.metrics import Floats
 from training.runs import RUN_FILE, command_line
@@ -50,7 +51,6 @@ def refit_distress(
         TrainingError: one has no such row, or no row has a grade.
     """
     from safetensors.torch import save_file
-    from sklearn.linear_model import LogisticRegression
 
     weights = _with_distress(run)
     graded = [row for row in rows if row.distress is not None]
@@ -59,22 +59,18 @@ def refit_distress(
     ungraded = [row for row in rows if row.distress is None]
     kept = random.Random("refit").sample(ungraded, min(KEPT, len(ungraded)))
     read = _read_by_last_layer(run, [row.text for row in (*graded, *kept)])
-    read_before = (
-        read[len(graded) :] if like is None else _read_by_last_layer(like, [row.text for row in kept])
-    )
-    before = _said_by_row(weights if like is None else _with_distress(like), read_before)
+    if like is None:
+        before = _said_by_row(weights, read[len(graded) :])
+    else:
+        before = _said_by_row(_with_distress(like), _read_by_last_layer(like, [row.text for row in kept]))
     own = targets(graded, labels)
     shares = np.concatenate([own.distress, before])
     counted = np.concatenate([own.grade_weight, np.full(len(kept), KEPT_WEIGHT)])
     centre, deviation = read.mean(axis=0), np.maximum(read.std(axis=0), LEAST_DEVIATION)
-    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(
-        np.tile((read - centre) / deviation, (2, 1)),
-        np.repeat([1, 0], len(read)),
-        np.concatenate([shares * counted, (1 - shares) * counted]),
-    )
-    row = fitted.coef_[0] / deviation
+    scaled, bias = regress((read - centre) / deviation, shares, counted, PENALTY)
+    row = scaled / deviation
     weights["distress.weight"] = _as(weights["distress.weight"], row[None])
-    weights["distress.bias"] = _as(weights["distress.bias"], fitted.intercept_ - row @ centre)
+    weights["distress.bias"] = _as(weights["distress.bias"], np.array([bias - row @ centre]))
     save_file(weights, run / SAFETENSORS_FILE, metadata={"format": "pt"})
     facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
     facts["refitted"] = command_line()
