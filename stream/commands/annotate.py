@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -12,6 +13,9 @@ from stream.commands.missing import check_access, missing
 from stream.commands.options import SettingsCommand, settings_options
 from stream.inputs import Inputs
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.annotate.shares import Share
 
 _log = structlog.get_logger(__name__)
 
@@ -46,10 +50,27 @@ def annotate(settings: Settings, check: bool, worker: int | None) -> None:
 
 async def _supervise(settings: Settings) -> int:
     """Start and watch the workers; what would stop each of them stops it here, with the same error."""
+    from stream.annotate.supervisor import supervise, worker_command
+    from stream.stopping import on_stop
+
+    planning = asyncio.create_task(_planned_shares(settings))
+    on_stop(planning.cancel)
+    _log.info(
+        "looking at the cluster before workers are started", bootstrap_servers=settings.bootstrap_servers
+    )
+    try:
+        shares = await planning
+    except asyncio.CancelledError:
+        _log.info("stopped before a worker was started")
+        return 0
+    return await supervise(settings, shares, worker_command(_given_flags()))
+
+
+async def _planned_shares(settings: Settings) -> "tuple[Share, ...]":
+    """Each worker's share of the machine, once the cluster has what they need."""
     from model.loading import usable_cores
     from stream.annotate.cluster import check_cluster
     from stream.annotate.shares import doubts, shares_of
-    from stream.annotate.supervisor import supervise, worker_command
     from stream.kafka import connection
 
     connection(settings)
@@ -59,7 +80,7 @@ async def _supervise(settings: Settings) -> int:
     partitions = sum(count for name, count in (await check_cluster(settings)).items() if name in inputs)
     for doubt in doubts(settings, shares, partitions=partitions, cores=cores):
         _log.warning(doubt)
-    return await supervise(settings, shares, worker_command(_given_flags()))
+    return shares
 
 
 def _given_flags() -> list[str]:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +106,14 @@ async def test_what_a_start_over_would_not_cure_ends_all_with_its_exit_code(
         assert await asyncio.to_thread(parent.wait, 60) == 2, parent.tail()
         assert len(pids(parent)) == 2, "none was started again"
         assert not any(map(alive, pids(parent)))
+
+
+async def test_sigterm_ends_a_parent_that_still_looks_at_the_cluster(
+    one_broker: Broker, annotators: Annotators
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        parent = annotators.start(workers=2, bootstrap_servers=address)
+        await asyncio.to_thread(parent.wait_until_it_says, "looking at the cluster")
+        assert await asyncio.to_thread(parent.terminate) == 0, parent.tail()
+        assert not pids(parent)
