@@ -59,6 +59,8 @@ def test_a_run_without_outputs_of_presence_lends_those_of_its_labels(
     before, mean = (load_file(run / SAFETENSORS_FILE) for run in (debug_run, tmp_path / "mean"))
     torch.testing.assert_close(mean["presence.weight"], before["classifier.weight"][:6] / 2)
     torch.testing.assert_close(mean["presence.bias"], (before["classifier.bias"][:6] + 1) / 2)
+    with pytest.raises(TrainingError, match=r"name .* first"):
+        average_runs({debug_run: 0.5, tripled: 0.5}, tmp_path / "other")
 
 
 def test_what_is_no_run_and_what_does_not_fit_are_one_line_each(

@@ -45,6 +45,8 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
         weights = load_file(run / SAFETENSORS_FILE)
         if PRESENCE in mean and PRESENCE not in weights:
             weights |= _presence_of_labels(run, weights)
+        if mean and PRESENCE in weights and PRESENCE not in mean:
+            raise TrainingError(f"{run} has outputs of presence and {first} has none: name {run} first")
         shapes = [{name: one.shape for name, one in tensors.items()} for tensors in (weights, mean)]
         if mean and shapes[0] != shapes[1]:
             raise TrainingError(f"{run} and {first} differ in shape: average runs that began from one base")
