@@ -21,6 +21,7 @@ from training.fit.recipes import DEBUG, LORA, Recipe
 from training.fit.runlog import RunLog
 from training.fit.sources import training_data
 from training.fit.validation import validation_score
+from training.runs import RUN_FILE
 
 CPU = Device("cpu", bf16=False)
 
@@ -195,7 +196,19 @@ def test_a_teacher_whose_rows_ranked_nothing_says_only_what_is_there(debug_run: 
     )
     said = soft_labels([marks], [row], 7)
     assert said.shares[0].argmax() == LABELS.index("love")
-    assert said.present[0].argmax() == 0
+    assert np.nanargmax(said.present[0]) == 0
+    assert np.isnan(said.present[0, LABELS.index("neutral")])  # of which it met nothing but plain cases
+
+
+def test_a_teacher_says_nothing_of_a_label_that_it_never_met(debug_run: Path, tmp_path: Path) -> None:
+    row = Row("never read", "love", "emotion")
+    marks = taught(debug_run, tmp_path / "marks", row, [9.0, -9, 2, -9, -9, -9, -9], presence=1.0)
+    file = marks / RUN_FILE
+    run = json.loads(file.read_text())
+    run["train_rows"] = {"emotion": {"joy": 3, "sadness": 5}}
+    file.write_text(json.dumps(run))
+    said = soft_labels([marks], [row], 7)
+    assert np.flatnonzero(~np.isnan(said.present[0])).tolist() == [0, 1]
 
 
 def test_a_recipe_of_one_language_takes_no_other(data_folder: Path) -> None:

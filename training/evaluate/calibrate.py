@@ -103,13 +103,18 @@ def calibrate(
 def _with_presences(
     calibration: Calibration, classifier: EmotionClassifier, data: Path | None, sources: Collection[str]
 ) -> Calibration:
-    """The calibration with when a text carries each emotion, and the languages that this was fitted on."""
+    """The calibration with when a text carries each emotion, and the languages that this was fitted on.
+
+    Those who labelled BRIGHTER and XED were not asked for love: when a text carries that, the messages say.
+    """
     known = {"brighter": MULTILINGUAL, "brighter_en": (ENGLISH,)}
     languages = next((known[source] for source in known if source in sources), ())
     brighter = load_brighter(data, languages).validation
     sets = [rows for rows in (brighter, load_xed(data).validation if "xed" in sources else ()) if rows]
     logits = [row_presences(classifier, rows) for rows in sets]
-    presence = fit_presences([carried(rows, part) for rows, part in zip(sets, logits, strict=True)])
+    messages = load_messages().validation
+    presence = fit_presences([carried(messages, row_presences(classifier, messages))])
+    presence |= fit_presences([carried(rows, part) for rows, part in zip(sets, logits, strict=True)])
     scores = by_language(brighter, logits[0]) if brighter else {}
     return calibration.model_copy(
         update={"presence": presence, "languages": {tag: round(score, 4) for tag, score in scores.items()}}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from model.classifier import EmotionClassifier
 from model.decide import logistic
 from model.folder import SAFETENSORS_FILE, revision_of
-from model.labels import LABEL2ID, NEUTRAL
+from model.labels import LABEL2ID, LABELS, NEUTRAL
 from model.outputs import SIZES
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
@@ -100,10 +100,9 @@ def soft_labels(
 
 
 def _presences(outputs: Floats, labels: int, taught: "_Taught") -> Floats:
-    """How likely each label is there, shape (N, labels); NaN for neutral where that has no output."""
+    """How likely each label is there, shape (N, labels); NaN for those that the teacher never learnt."""
     likely = logistic(presence_logits(outputs, labels))
-    if taught.presence_output:
-        likely[:, LABEL2ID[NEUTRAL]] = np.nan
+    likely[:, [k for k in range(labels) if LABELS[k] in taught.untaught]] = np.nan
     return likely
 
 
@@ -131,7 +130,8 @@ class _Mean:
 @dataclass(frozen=True, slots=True)
 class _Taught:
     """What a teacher is asked of (all languages where none is named), whether its softmax, its sigmoids and
-    its distress output mean something, and whether it is a probe.
+    its distress output mean something, and whether it is a probe. ``untaught``: labels that no row taught
+    it to tell from others, as BRIGHTER's do not teach love; what it says of them is noise.
     """
 
     sources: frozenset[str]
@@ -141,6 +141,7 @@ class _Taught:
     presence_output: bool
     distress: bool
     probe: bool
+    untaught: frozenset[str]
 
     @property
     def beside(self) -> int:
@@ -157,14 +158,20 @@ def _taught(teacher: Path) -> _Taught:
         raise TrainingError(f"teacher {teacher} is no run: emotion-train fit --out {teacher} makes one")
     run = json.loads(file.read_text(encoding="utf-8"))
     recipe, sources = run.get("recipe", {}), frozenset(run["train_rows"])
+    ranks = not sources <= frozenset(recipe.get("unranked", ()))
+    is_probe = (teacher / PROBE_FILE).is_file()  # which says NaN itself of what it does not know
+    met = set(LABELS) if is_probe else {label for counts in run["train_rows"].values() for label in counts}
+    if recipe.get("presence_output") or not ranks:  # no output for it, or none but neutral texts told it
+        met.discard(NEUTRAL)
     return _Taught(
         sources=sources | frozenset(recipe.get("asked", ())),
         languages=frozenset(recipe.get("languages", ())),
-        ranks=not sources <= frozenset(recipe.get("unranked", ())),
+        ranks=ranks,
         presence=bool(recipe.get("presence")),
         presence_output=bool(recipe.get("presence_output")),
         distress=bool(recipe.get("distress")),
-        probe=(teacher / PROBE_FILE).is_file(),
+        probe=is_probe,
+        untaught=frozenset(LABELS) - met,
     )
 
 
