@@ -178,23 +178,40 @@ def refit(
     like: Annotated[
         Path | None, typer.Option(help="The run whose word on ungraded messages is kept; without it its own.")
     ] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Runs that say which emotions a text carries (repeatable).")
+    ] = None,
     data: Data = None,
+    device: DeviceName = "auto",
 ) -> None:
-    """Fit a run's output for distress anew on the graded messages; all else in it stays as it is."""
+    """Fit a run's output for distress anew on the graded messages, and with teachers those of presence too;
+    all else in it stays as it is.
+    """
     from model.labels import LABELS
+    from training.evaluate.predict import soft_labels
+    from training.fit.device import Device
     from training.fit.recipes import Recipe
-    from training.fit.refit import languages_of, refit_distress
+    from training.fit.refit import (
+        PRESENCE_READ,
+        READ,
+        languages_of,
+        presence_rows,
+        refit_distress,
+        refit_presence,
+    )
     from training.fit.sources import training_data
 
-    graded = Recipe(
-        name="graded",
-        base=str(run),
-        sources={"distress": None, "languages": None, "messages": None},
-        languages=languages_of(run),
-    )
-    rows = training_data(graded, data).train
-    refit_distress(run, rows, LABELS, like=like)
-    out.print(f"{run}: its output for distress, from {len(rows):,} rows")
+    sources = dict.fromkeys((*READ, *PRESENCE_READ) if teacher else READ)
+    read = Recipe(name="refit", base=str(run), sources=sources, languages=languages_of(run))
+    rows = training_data(read, data).train
+    graded, hardware = [row for row in rows if row.source in READ], Device.named(device)
+    refit_distress(run, graded, LABELS, hardware, like=like)
+    out.print(f"{run}: its output for distress, from {len(graded):,} rows")
+    if teacher:
+        chosen = presence_rows(rows)
+        soft = soft_labels(teacher, chosen, len(LABELS), device=hardware.name, precision=hardware.precision)
+        refit_presence(run, chosen, LABELS, soft.present, hardware)
+        out.print(f"{run}: its outputs for presence, from {len(chosen):,} rows")
 
 
 @app.command()
