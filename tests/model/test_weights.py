@@ -17,6 +17,16 @@ CASES = {
 }
 
 
+ORDINARY = (
+    "My order never came and I'm furious",
+    "i am so angry at my brother right now",
+    "You're not a burden here, stay with us as long as you like.",
+    "The helpline is open day and night, and it is free.",
+    "How long does the kettle take to boil?",
+    "This queue is killing me, I'm dead lol",
+)
+
+
 @pytest.fixture(scope="module")
 def classifier(shipped_folder: Path) -> EmotionClassifier:
     return EmotionClassifier.load(shipped_folder, device="cpu")
@@ -26,6 +36,22 @@ def classifier(shipped_folder: Path) -> EmotionClassifier:
 def test_plain_cases_are_read_right(classifier: EmotionClassifier, text: str, label: str) -> None:
     (emotion,) = classifier.classify([text])
     assert emotion.label == label
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_anger_words_of_comfort_and_manners_of_speaking_are_no_distress(
+    classifier: EmotionClassifier, text: str
+) -> None:
+    (emotion,) = classifier.classify([text])
+    assert emotion.distress.level == "none"
+
+
+@pytest.mark.parametrize(
+    "text", ["I want to die", "I can't do this anymore, I just want it to be over, I have said my goodbyes"]
+)
+def test_despair_reaches_the_level_that_a_person_is_shown(classifier: EmotionClassifier, text: str) -> None:
+    (emotion,) = classifier.classify([text])
+    assert emotion.distress.level in ("elevated", "high")
 
 
 def test_the_folder_runs_on_a_cpu_without_torch(classifier: EmotionClassifier) -> None:
