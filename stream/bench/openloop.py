@@ -38,7 +38,11 @@ def due_times(rate: float, count: int, seed: int) -> list[float]:
 
 @dataclass(slots=True)
 class Wire:
-    """A producer of messages and a reader of their labels, who know each other's messages by their ids."""
+    """A producer of messages and a reader of their labels, who know each other's messages by their ids.
+
+    Where the texts come to their end they come again, each with the number of the round behind it: equal texts
+    of one batch are computed once, and a backlog of few texts would look like a faster model.
+    """
 
     producer: AIOKafkaProducer
     consumer: AIOKafkaConsumer
@@ -54,10 +58,11 @@ class Wire:
         number, self._sent = self._sent, self._sent + 1
         identity = f"m-{number}"
         author = f"author {number % AUTHORS}"
+        rounds, place = divmod(number, len(self.texts))
         value = orjson.dumps(
             {
                 "id": identity,
-                "text": self.texts[number % len(self.texts)],
+                "text": f"{self.texts[place]} {rounds}" if rounds else self.texts[place],
                 "author": author,
                 "channel": f"channel {number % CHANNELS}",
             }

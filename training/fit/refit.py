@@ -47,16 +47,17 @@ has: left out, they are free to read as anything, and "I'm furious" read as desp
 PENALTY: Final = 0.1
 PRESENCE_PENALTY: Final = 0.01
 """Inverse strengths of the L2 penalty (C of scikit-learn) on features of unit variance, by validation."""
-PRESENCE_READ: Final[tuple[Source, ...]] = ("brighter_en", "xed", "goemotions", "messages")
-PRESENCE_COUNTED: Final = {"brighter_en": 3.0, "xed": 0.2}
-"""What a row of a source counts beside those of others; by validation rows too."""
-EVERY_EMOTION: Final = frozenset({"brighter_en", "xed"})
-TEACHERS_SHARE: Final = 0.7
-"""Sources whose readers were asked for every emotion: there teachers have so large a share of the target.
-Others name the first feeling alone, of most texts: there a teacher's word, where it speaks, is all of it.
-"""
+PRESENCE_READ: Final[tuple[Source, ...]] = ("brighter_en", "brighter", "xed", "goemotions", "messages")
 MOST_PRESENCE_ROWS: Final = 9_000
-"""Of each source: more of them only take longer."""
+"""Sources whose rows are read for presence, and how many of each: more of them only take longer."""
+PRESENCE_COUNTED: Final = {"brighter_en": 3.0, "xed": 0.2}
+"""What a row of a source counts beside those of others, by validation too."""
+EVERY_EMOTION: Final = frozenset({"brighter_en", "brighter", "xed"})
+"""Sources whose readers were asked for every emotion. Others name the first feeling alone, of most texts:
+there a teacher's word, where it speaks, is all of the target.
+"""
+TEACHERS_SHARE: Final = 0.7
+"""Of the target where readers were asked for every emotion."""
 KEPT: Final = 12_000
 KEPT_WEIGHT: Final = 1.0
 """How many messages without a grade are learnt as the row before said; what each counts beside a grade."""
