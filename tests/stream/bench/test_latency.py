@@ -39,6 +39,21 @@ async def test_a_message_that_is_sent_late_counts_from_when_it_was_due() -> None
     assert latencies[2] >= STALL_S / 3 - 0.01
 
 
+async def test_no_text_is_sent_twice() -> None:
+    texts = []
+
+    class Noting(Stalling):
+        async def send(self, _topic: str, value: bytes, **_where: Any) -> None:
+            texts.append(orjson.loads(value)["text"])
+
+    producer: Any = Noting()
+    wire = Wire(producer, None, "messages", 4, ["a text", "another"])
+    for _ in range(6):
+        await wire.send()
+    assert texts[:3] == ["a text", "another", "a text 1"]
+    assert len(set(texts)) == 6
+
+
 async def test_the_capacity_is_what_comes_out_when_more_is_offered() -> None:
     class OneAtATime(Stalling):
         free_at = 0.0
