@@ -40,8 +40,8 @@ def due_times(rate: float, count: int, seed: int) -> list[float]:
 class Wire:
     """A producer of messages and a reader of their labels, who know each other's messages by their ids.
 
-    Where the texts come to their end they come again, each with the number of the round behind it: equal texts
-    of one batch are computed once, and a backlog of few texts would look like a faster model.
+    Where the texts come to their end they come again, each with the number of the round behind it: equal
+    texts of one batch are computed once, and a backlog of few texts would look like a faster model.
     """
 
     producer: AIOKafkaProducer
