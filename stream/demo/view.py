@@ -4,7 +4,7 @@ Message text is shown as given, but on one line and without control characters, 
 move the cursor or colour the screen.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -29,6 +29,7 @@ LABEL_STYLE: Final = {
     "fear": "bright_magenta",
     "surprise": "cyan",
     "neutral": "dim",
+    UNKNOWN: "dim italic",
 }
 DISTRESS_STYLE: Final = {"none": "dim", "watch": "", "elevated": "yellow", "high": "bold red"}
 SIDE_WIDTH: Final = 38
@@ -228,11 +229,16 @@ def side_panels(scene: Scene, now: float) -> Iterable[RenderableType]:
 def _bars(counts: dict[str, int]) -> Table:
     most = max(counts.values(), default=0) or 1
     table = Table.grid(padding=(0, 1))
-    for label in LABELS:
+    for label in _told(counts):
         count = counts.get(label, 0)
         bar = Text("█" * round(BAR_WIDTH * count / most), style=LABEL_STYLE[label])
         table.add_row(Text(label), Text(f"{count:,}", justify="right"), bar)
     return table
+
+
+def _told(counts: Mapping[str, int]) -> Iterable[str]:
+    """All labels, and that a text was in no measured language where one was."""
+    return (*LABELS, UNKNOWN) if counts.get(UNKNOWN) else LABELS
 
 
 def _monitor_panels(monitor: MonitorView) -> Iterable[RenderableType]:
@@ -265,12 +271,7 @@ def summary(scene: Scene) -> list[str]:
     lines = [
         f"{len(tally.sent_at):,} messages sent: {tally.labels.total():,} labelled, "
         f"{tally.causes.total():,} dead-lettered",
-        "labels: "
-        + ", ".join(
-            f"{label} {tally.labels[label]:,}"
-            for label in (*LABELS, UNKNOWN)
-            if label in LABELS or tally.labels[label]
-        ),
+        "labels: " + ", ".join(f"{label} {tally.labels[label]:,}" for label in _told(tally.labels)),
     ]
     if tally.causes:
         lines.append(

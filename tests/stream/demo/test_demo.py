@@ -59,7 +59,8 @@ def test_ctrl_c_ends_it_with_the_outcomes_of_what_was_sent() -> None:
 
 def test_at_a_terminal_the_page_stays_up_until_ctrl_c() -> None:
     ours, theirs = pty.openpty()
-    command = [*DEMO, "--messages", "20", "--rate", "0", "--dashboard", "--dashboard-port", "0"]
+    # The real model: it knows languages that it does not read, which the fake one does not.
+    command = [*DEMO, "--model", "en", "--rate", "0", "--dashboard", "--dashboard-port", "0"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)

@@ -1,6 +1,7 @@
 """What the demo shows: text as given and harmless, at any size of terminal, and an honest summary."""
 
 import io
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,10 +9,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from model.contract import ModelInfo
-from model.labels import LABELS
 from stream.demo.monitoring import MonitorView
 from stream.demo.tally import DeadLettered, Labelled, Tally
-from stream.demo.view import JOINER, LABEL_STYLE, LineScreen, Scene, one_line, picture, summary
+from stream.demo.view import JOINER, LineScreen, Scene, one_line, picture, summary
+from stream.events import EmotionEvent
 
 FAKE = ModelInfo(name="fake", revision="0" * 12, languages=("en",), device="cpu", precision="none")
 
@@ -67,8 +68,10 @@ def test_the_newest_message_stands_at_the_bottom() -> None:
     assert picture_text.index("message 098") < picture_text.index("message 099")
 
 
-def test_every_label_has_a_colour() -> None:
-    assert set(LABEL_STYLE) == set(LABELS)
+@pytest.mark.parametrize("label", get_args(EmotionEvent.model_fields["label"].annotation))
+def test_every_label_that_an_event_can_have_is_shown_and_counted(label: str) -> None:
+    shown = drawn(scene_of(labelled("a text", label)))
+    assert shown.count(label) == 2, "beside its text, and among the counts"
 
 
 def test_a_line_has_label_confidence_distress_channel_and_text() -> None:
