@@ -1,6 +1,7 @@
 """Producing to and reading from topics, as tests do it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from aiokafka.structs import ConsumerRecord, RecordMetadata, TopicPartition
 
 from stream.admin import check_topics, connected, partition_counts
 from stream.settings import KafkaSettings
+
+MARKERS_S: Final = 0.4
+"""How long the markers of a transaction that is said to be committed may take to reach its partitions."""
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 Records: TypeAlias = "list[ConsumerRecord[bytes | None, bytes | None]]"
@@ -76,15 +80,23 @@ async def produce_batch(
 async def read_committed_all(bootstrap_servers: str, topic: str, *, timeout_s: float = 30.0) -> Records:
     """Every committed record that the topic holds now, by partition and offset.
 
+    A broker says that a transaction is committed before its partitions know it, so the end of what they call
+    committed is looked for anew for a moment.
+
     Raises:
-        TimeoutError: the end was not reached, mostly because a transaction stays open.
+        TimeoutError: the end was not reached.
     """
     found: Records = []
     async with asyncio.timeout(timeout_s), _reader(bootstrap_servers, topic) as consumer:
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            for batch in (await consumer.getmany(timeout_ms=100)).values():
-                found += batch
+        known_at = time.monotonic() + MARKERS_S
+        while True:
+            ends = await consumer.end_offsets(list(consumer.assignment()))
+            while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+                for batch in (await consumer.getmany(timeout_ms=100)).values():
+                    found += batch
+            if time.monotonic() >= known_at:
+                break
+            await asyncio.sleep(MARKERS_S / 5)
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
