@@ -33,7 +33,8 @@ from training.data.xed import load_xed
 from training.errors import TrainingError
 from training.evaluate.distress import wanted
 from training.evaluate.predict import open_classifier, row_logits, row_outputs, row_presences
-from training.evaluate.several import by_language, carried, fit_presences
+from training.evaluate.several import Carried, by_language, carried, fit_presences
+from training.fit.validation import presence_logits
 from training.metrics import Floats, Indices, macro_f1, softmax
 from training.runs import RUN_FILE
 
@@ -75,15 +76,16 @@ def calibrate(
     """
     for stale in ("calibration.json", manifest.FILE_NAME):  # they may belong to other weights
         (folder / stale).unlink(missing_ok=True)
-    classifier = open_classifier(folder, device=device)
+    classifier, messages = open_classifier(folder, device=device), load_messages().validation
     sets = {
         source: _validation(rows, row_logits(classifier, rows))
         for source, rows in (
             ("emotion", load_emotion(data).validation),
             ("goemotions", load_goemotions(data).validation),
-            ("messages", load_messages().validation),
         )
     }
+    outputs = row_outputs(classifier, messages)
+    sets["messages"] = _validation(messages, outputs[:, : len(classifier.columns)])
     opened = ModelFolder.open(folder)
     facts = _run_facts(folder)
     base = Calibration(
@@ -93,15 +95,21 @@ def calibrate(
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
     sources = facts.get("train_rows", {})
     if any(source in sources for source in SEVERAL_SETS):
-        calibration = _with_presences(calibration, classifier, data, sources)
+        read = carried(messages, presence_logits(outputs, len(classifier.columns)))
+        calibration = _with_presences(calibration, classifier, data, sources, read)
     if facts.get("recipe", {}).get("distress"):
-        calibration = _with_distress_output(calibration, classifier)
+        calm = outputs[[not row.distress for row in messages], -1]
+        calibration = _with_distress_output(calibration, classifier, calm)
     calibration.save(folder)
     return calibration
 
 
 def _with_presences(
-    calibration: Calibration, classifier: EmotionClassifier, data: Path | None, sources: Collection[str]
+    calibration: Calibration,
+    classifier: EmotionClassifier,
+    data: Path | None,
+    sources: Collection[str],
+    messages: Carried,
 ) -> Calibration:
     """The calibration with when a text carries each emotion, and the languages that this was fitted on.
 
@@ -112,25 +120,26 @@ def _with_presences(
     brighter = load_brighter(data, languages).validation
     sets = [rows for rows in (brighter, load_xed(data).validation if "xed" in sources else ()) if rows]
     logits = [row_presences(classifier, rows) for rows in sets]
-    messages = load_messages().validation
-    presence = fit_presences([carried(messages, row_presences(classifier, messages))])
-    presence |= fit_presences([carried(rows, part) for rows, part in zip(sets, logits, strict=True)])
+    presence = fit_presences([messages]) | fit_presences(
+        [carried(rows, part) for rows, part in zip(sets, logits, strict=True)]
+    )
     scores = by_language(brighter, logits[0]) if brighter else {}
     return calibration.model_copy(
         update={"presence": presence, "languages": {tag: round(score, 4) for tag, score in scores.items()}}
     )
 
 
-def _with_distress_output(calibration: Calibration, classifier: EmotionClassifier) -> Calibration:
+def _with_distress_output(
+    calibration: Calibration, classifier: EmotionClassifier, calm: Floats
+) -> Calibration:
+    """The calibration with map and levels of distress; ``calm`` is what it says of ordinary messages."""
     rows = [
         row
         for splits in (load_distress(), load_languages())
         for row in splits.validation
         if row.distress is not None and calibration.reads(row.language)
     ]
-    ordinary = [row for row in load_messages().validation if not row.distress]
-    output, calm = (row_outputs(classifier, part)[:, -1] for part in (rows, ordinary))
-    knots, levels = fit_distress_output(output, wanted(rows), calm)
+    knots, levels = fit_distress_output(row_outputs(classifier, rows)[:, -1], wanted(rows), calm)
     return calibration.model_copy(update={"distress_map": knots, "distress_levels": levels})
 
 
