@@ -102,7 +102,7 @@ def soft_labels(
 def _presences(outputs: Floats, labels: int, taught: "_Taught") -> Floats:
     """How likely each label is there, shape (N, labels); NaN for those that the teacher never learnt."""
     likely = logistic(presence_logits(outputs, labels))
-    likely[:, [k for k in range(labels) if LABELS[k] in taught.untaught]] = np.nan
+    likely[:, [k for k in range(labels) if LABELS[k] in taught.unmet]] = np.nan
     return likely
 
 
@@ -130,7 +130,7 @@ class _Mean:
 @dataclass(frozen=True, slots=True)
 class _Taught:
     """What a teacher is asked of (all languages where none is named), whether its softmax, its sigmoids and
-    its distress output mean something, and whether it is a probe. ``untaught``: labels that no row taught
+    its distress output mean something, and whether it is a probe. ``unmet``: labels that no row taught
     it to tell from others, as BRIGHTER's do not teach love; what it says of them is noise.
     """
 
@@ -141,7 +141,7 @@ class _Taught:
     presence_output: bool
     distress: bool
     probe: bool
-    untaught: frozenset[str]
+    unmet: frozenset[str]
 
     @property
     def beside(self) -> int:
@@ -171,7 +171,7 @@ def _taught(teacher: Path) -> _Taught:
         presence_output=bool(recipe.get("presence_output")),
         distress=bool(recipe.get("distress")),
         probe=is_probe,
-        untaught=frozenset(LABELS) - met,
+        unmet=frozenset(LABELS) - met,
     )
 
 

@@ -251,9 +251,8 @@ ENGLISH_STUDENT_2: Final = replace(
     ENGLISH_STUDENT, name="english-student-2", base="runs/english-mean-2", unranked=("xed",)
 )
 
-# Two shorter epochs more at a rate that falls to zero, a quarter of an hour on two cores of a CPU. BRIGHTER's
-# texts rank their labels here, as ``multilingual-teacher-2`` does: a softmax that learnt from comments alone
-# where neutral ends calls half of these stories neutral.
+# Two shorter epochs after ``english-student`` at a rate that falls to zero, a quarter of an hour on two cores
+# of a CPU. BRIGHTER's texts rank their labels here too, as ``multilingual-teacher-2`` does.
 ENGLISH_FINISH: Final = replace(
     ENGLISH_STUDENT,
     name="english-finish",

@@ -22,18 +22,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from model.calibration import FILE_NAME as CALIBRATION_FILE
-from model.classifier import EmotionClassifier
 from model.decide import logistic
-from model.folder import SAFETENSORS_FILE
+from model.folder import SAFETENSORS_FILE, ModelFolder
 from model.labels import EMOTIONS
 from model.outputs import Beside
 from model.runtimes.pytorch import load_network
+from model.tokenizer import Tokenizer
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.fit.device import Device
 from training.fit.recipes import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
+from training.fit.validation import predict
 from training.metrics import Floats
 from training.runs import RUN_FILE, command_line
 
@@ -62,7 +63,6 @@ KEPT: Final = 12_000
 KEPT_WEIGHT: Final = 1.0
 """How many messages without a grade are learnt as the row before said; what each counts beside a grade."""
 LEAST_DEVIATION: Final = 1e-6
-BATCH: Final = 64
 
 
 def refit_distress(
@@ -81,13 +81,11 @@ def refit_distress(
         raise TrainingError("no row has a grade of distress")
     ungraded = [row for row in rows if row.distress is None]
     kept = random.Random("refit").sample(ungraded, min(KEPT, len(ungraded)))
-    read = _read_by_last_layer(run, [row.text for row in (*graded, *kept)], device)
+    read = _read_by_last_layer(run, [*graded, *kept], device)
     if like is None:
         before = _said_by_row(weights, read[len(graded) :])
     else:
-        before = _said_by_row(
-            _with_rows(like, "distress"), _read_by_last_layer(like, [row.text for row in kept], device)
-        )
+        before = _said_by_row(_with_rows(like, "distress"), _read_by_last_layer(like, kept, device))
     own = targets(graded, labels)
     shares = np.concatenate([own.distress, before])
     counted = np.concatenate([own.grade_weight, np.full(len(kept), KEPT_WEIGHT)])
@@ -116,7 +114,7 @@ def refit_presence(
         TrainingError: the run has no such rows.
     """
     weights = _with_rows(run, "presence")
-    read = _read_by_last_layer(run, [row.text for row in rows], device)
+    read = _read_by_last_layer(run, rows, device)
     target, counted = _presence_targets(rows, labels, said)
     fitted, biases = (weights[f"presence.{part}"].double().numpy() for part in ("weight", "bias"))
     for k in range(len(EMOTIONS)):
@@ -187,25 +185,15 @@ def _as(before: "Tensor", numbers: Floats) -> "Tensor":
     return torch.from_numpy(np.asarray(numbers)).to(before)
 
 
-def _read_by_last_layer(run: Path, texts: Sequence[str], device: Device) -> Floats:
-    """What the last layer reads of each text, (N, width); of a text of several windows, of the first."""
+def _read_by_last_layer(run: Path, rows: Sequence[Row], device: Device) -> Floats:
+    """What the last layer reads of each row, (N, width); of a text of several windows, of the first."""
     import torch
 
-    from model.runtimes.padding import pad
-
-    network, classifier = load_network(run).to(device.name), EmotionClassifier.load(run, "cpu", "fp32")
-    seen: list[Tensor] = []
-    network.classifier.register_forward_pre_hook(lambda _, given: seen.append(given[0].float().cpu()))
-    windows = [encoded.windows[0] for encoded in classifier.tokenize(texts)]
-    order = np.argsort([len(window) for window in windows], kind="stable")
-    with torch.inference_mode(), device.autocast():
-        for start in range(0, len(order), BATCH):
-            part = [windows[i] for i in order[start : start + BATCH].tolist()]
-            arrays = pad(part, network.config.pad_token_id)
-            input_ids, mask = (torch.from_numpy(array).to(device.name) for array in arrays)
-            network(input_ids=input_ids, attention_mask=mask)
-    read = torch.cat(seen).double().numpy()
-    places = np.empty(len(order), dtype=int)
-    places[order] = np.arange(len(order))
-    found: Floats = read[places]
-    return found
+    opened, network = ModelFolder.open(run), load_network(run).to(device.name)
+    network.classifier = torch.nn.Identity()  # what it would read is what comes out
+    tokenizer = Tokenizer.load(
+        run,
+        max_tokens=opened.max_tokens,
+        overlap_tokens=min(opened.calibration.overlap_tokens, opened.max_tokens // 2),
+    )
+    return predict(network, tokenizer, rows, device, network.config.pad_token_id)
