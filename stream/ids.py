@@ -28,5 +28,14 @@ def transactional_id(group_id: str, topic: str, partition: int) -> str:
     return f"{group_id}:{topic}:{partition}"
 
 
+def member_transactional_id(group_id: str, member_id: str, generation: int, number: int) -> str:
+    """Kafka's ``transactional.id`` of a member in one generation of its group, for one of its producers:
+    ``GROUP:MEMBER:GENERATION:NUMBER``.
+
+    A generation's ids are never used again, so whoever comes after may fence them.
+    """
+    return f"{group_id}:{member_id}:{generation}:{number}"
+
+
 def _incarnation(topic: str, epoch: str | None) -> str:
     return f"{topic}@{epoch}" if epoch else topic

@@ -129,9 +129,7 @@ class RegistrySettings(BaseModel):
 class AnnotateSettings(BaseModel):
     """The annotator."""
 
-    group_id: str = Field(
-        "emotion-stream", description="Consumer group; with the topic, the transactional id."
-    )
+    group_id: str = Field("emotion-stream", description="Consumer group; transactional ids begin with it.")
     guarantee: Guarantee = Field("exactly_once", description="at_least_once trades transactions for latency.")
     input_format: Literal["json", "text"] = Field(
         "json", description="text: the value is the message itself."
@@ -184,7 +182,7 @@ class AnnotateSettings(BaseModel):
         67_108_864, description="Bytes of messages inside; at the bound, partitions pause."
     )
     commit_interval_ms: PositiveFloat = Field(
-        100.0, description="Least time between the starts of two commits of a partition."
+        100.0, description="Most time that what is finished waits to be committed, with others."
     )
     max_message_bytes: Positive = Field(262_144, description="Larger messages go to the dead letters.")
     max_unpacked_bytes: Positive = Field(

@@ -1,14 +1,14 @@
 """Records and the offset that stands for them, in one Kafka transaction.
 
-``Transactions`` keeps one transactional producer for one input partition. aiokafka sends offsets into a
-transaction without the group's generation (TxnOffsetCommit v0, so no KIP-447 fencing); a zombie is fenced
-by its transactional id alone. That is why the id belongs to the input partition, and why the committed
-offset is read only after the id was taken over.
+``Transactions`` keeps one transactional producer for one input partition. The monitor's consumer is Faust's,
+whose offsets bear no generation of the group; a zombie is fenced by its transactional id alone. That is why
+the id belongs to the input partition, and why the committed offset is read only after the id was taken over.
+The annotator has one transaction for all its partitions: ``stream.annotate.publish``.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -48,6 +48,9 @@ class PublishError(Exception):
 class RefusedError(PublishError):
     """A broker refuses a record for what it is, and will refuse it again."""
 
+
+SourceOf = Callable[[Record], TopicPartition]
+"""The input partition that a record is an outcome of."""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 _REFUSED = (*_TOO_LARGE, InvalidTimestampError, PolicyViolationError, UnsupportedForMessageFormatError)
@@ -109,7 +112,7 @@ class Transactions:
                 # 1. Begin: from here on, all or nothing.
                 await producer.begin_transaction()
                 # 2. Hand over the records and 3. wait until the brokers have them.
-                last_offsets = await send(producer, output, self._partition, self._limits)
+                last_offsets = await send(producer, output, lambda _: self._partition, self._limits)
                 # 4. The offset, in the same transaction.
                 await producer.send_offsets_to_transaction(
                     {self._partition: OffsetAndMetadata(next_offset, note)}, self._group_id
@@ -138,17 +141,17 @@ def producer_arguments(connection: dict[str, Any], largest_record_bytes: int) ->
 
 
 async def send(
-    producer: AIOKafkaProducer, output: Output, partition: TopicPartition, limits: OutputLimits
+    producer: AIOKafkaProducer, output: Output, source_of: SourceOf, limits: OutputLimits
 ) -> LastOffsets:
     """Send everything and wait for the acknowledgements; on an error all of them are looked at.
 
     Raises:
-        RefusedError: a broker does not take a record, for what it is; names the message of ``partition``
-            whose outcome that is.
+        RefusedError: a broker does not take a record, for what it is; names the message whose outcome
+            that is.
         PublishError: a topic takes less than was known: ``limits`` are lowered, and the next try may succeed.
     """
     pending = [
-        asyncio.ensure_future(_send_records(producer, place, records, partition, limits))
+        asyncio.ensure_future(_send_records(producer, place, records, source_of, limits))
         for place, records in output.items()
     ]
     results = await asyncio.gather(*pending, return_exceptions=True)
@@ -206,7 +209,7 @@ async def _send_records(
     producer: AIOKafkaProducer,
     place: tuple[str, int],
     records: list[Record],
-    source: TopicPartition,
+    source_of: SourceOf,
     limits: OutputLimits,
 ) -> int:
     """The offset of the last record; -1 where there is none."""
@@ -228,16 +231,18 @@ async def _send_records(
                 raise PublishError(
                     f"topic {topic} refused {size} bytes: from now on it gets {limits.of(topic)} at most"
                 ) from None
-            raise RefusedError(_refused(error, topic, number, together, source)) from error
+            raise RefusedError(_refused(error, topic, number, together, source_of)) from error
     return last_offset
 
 
-def _refused(
-    error: KafkaError, topic: str, number: int, together: list[Record], source: TopicPartition
-) -> str:
+def _refused(error: KafkaError, topic: str, number: int, together: list[Record], source_of: SourceOf) -> str:
     largest = max(together, key=size_bytes)
-    first, last = together[0].offset, together[-1].offset
-    offsets = f"offset {largest.offset}" if isinstance(error, _TOO_LARGE) else f"offsets {first} to {last}"
+    source = source_of(largest)
+    if isinstance(error, _TOO_LARGE):
+        offsets = f"offset {largest.offset}"
+    else:
+        own = [record.offset for record in together if source_of(record) == source]
+        offsets = f"offsets {own[0]} to {own[-1]}"
     return (
         f"topic {topic}, partition {number}, refused {size_bytes(largest)} bytes ({type(error).__name__}), "
         f"the outcome of topic {source.topic}, partition {source.partition}, {offsets}"

@@ -80,6 +80,7 @@ class Annotator:
         self._stop = asyncio.Event()
         self._last_resort = last_resort
         self._limits = OutputLimits(assumed=settings.published_bytes)
+        self._suspects: set[TopicPartition] = set()
         self._pipeline: Pipeline | None = None
         self._inputs = Inputs.of(settings)
         self._input: InputTopics | None = None
@@ -347,6 +348,7 @@ class Annotator:
             incarnations=incarnations,
             starts_at_latest=settings.auto_offset_reset == "latest",
             progress=self.progress,
+            suspects=self._suspects,
         )
 
     def _admission(self) -> Admission:

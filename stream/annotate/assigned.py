@@ -1,36 +1,24 @@
-"""One partition that is ours: from taking it over, through commits, to giving it away."""
+"""One partition that is ours: what of it is in work, where it goes on, and where its log begins and ends."""
 
-import asyncio
-import contextlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
-from model.contract import Emotion
 from stream.annotate.inputtopics import Incarnations
-from stream.annotate.ledger import Entry, Ledger
+from stream.annotate.ledger import Ledger
+from stream.annotate.notes import Note
 from stream.annotate.outcomes import OutcomeEncoder
 from stream.annotate.partition import PartitionState, transition
 from stream.annotate.progress import Progress
-from stream.annotate.publish import OpenPublisher, Publisher
+from stream.annotate.publish import OpenPublisher
 from stream.annotate.tracing import Tracing
-from stream.deadline import Deadline
-from stream.errors import MessageError
 from stream.metrics import Metrics
-from stream.records import Output
-from stream.transactions import FencedError, PublishError
+from stream.transactions import PublishError
 
 _log = structlog.get_logger(__name__)
-
-_COMMIT_MESSAGES = 4096
-"""Most messages in one commit: bounds the time that encoding keeps the event loop."""
-
-
-_EPOCH_NOTE = "epoch="
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +37,29 @@ class PartitionContext:
     starts_at_latest: bool
     """Whether a partition of which nothing is committed, and which is not new, starts at its end."""
     progress: Progress
+    suspects: set[TopicPartition]
+    """Partitions of the last commit that failed, over one membership and the next."""
 
 
 class AssignedPartition:
-    """Owns the ledger and the publisher of one partition."""
+    """Owns the ledger of one partition. ``on_finished`` is called when something of it can be committed."""
 
-    def __init__(self, tp: TopicPartition, context: PartitionContext) -> None:
+    def __init__(
+        self, tp: TopicPartition, context: PartitionContext, on_finished: Callable[[], None]
+    ) -> None:
         self.tp = tp
         self.state = PartitionState.INITIALISING
         self._context = context
         self._incarnation = context.incarnations[tp.topic]
-        self._publisher: Publisher | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
         self.held = 0
         """Records that were fetched and wait for their schema."""
-        self.ledger = Ledger(next_offset=0, on_finished=self._wake.set)
-        self._hurry = asyncio.Event()
-        self._commit_started = float("-inf")
-        self._ended = asyncio.Event()
+        self.ledger = Ledger(next_offset=0, on_finished=on_finished)
         context.metrics.unread_expired.labels(tp.topic, tp.partition)  # from the start, at zero
-
-    def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Take the partition over and publish until it is closed, as a task of ``tasks``."""
-        self._task = tasks.create_task(self._live(), name=f"{self.tp.topic}-{self.tp.partition}")
 
     def notify(self) -> None:
         """Messages were entered, some of them finished at once."""
         if self.ledger.finished:
-            self._wake.set()
+            self.ledger.on_finished()
 
     async def lag(self, now_ms: float) -> tuple[int, float] | None:
         """Messages not yet finished, and the age in seconds of the oldest one in work; None if not known."""
@@ -93,6 +75,13 @@ class AssignedPartition:
             return lag, 0.0
         return lag, max(0.0, (now_ms - self.ledger.entries[0].timestamp_ms) / 1000)
 
+    def begin(self, offset: int) -> None:
+        """Fetch and admit from here on: whoever had the partition before is fenced."""
+        self.ledger.next_offset = offset
+        self._context.consumer.seek(self.tp, offset)
+        self.resume()
+        _log.info("partition taken over", topic=self.tp.topic, partition=self.tp.partition, offset=offset)
+
     def pause(self) -> None:
         """Fetch no more; what is in flight goes on."""
         self.state = transition(self.state, PartitionState.PAUSED)
@@ -102,88 +91,34 @@ class AssignedPartition:
         self.state = transition(self.state, PartitionState.RUNNING)
         self._context.consumer.resume(self.tp)
 
-    async def drain(self, deadline: Deadline) -> None:
-        """Commit what finishes within the budget, drop the rest, close the producer."""
+    def drain(self) -> None:
+        """Admit no more; what is finished is still committed."""
         if self.state.admits:
             self.state = transition(self.state, PartitionState.DRAINING)
-            self._hurry.set()
-            self._wake.set()
-            if self.ledger:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ended.wait(), deadline.remaining_s)
-        await self.close(deadline)
 
-    async def close(self, deadline: Deadline) -> None:
-        """Drop what is in flight and give the partition up; an open transaction dies with the producer."""
+    def close(self) -> None:
+        """Drop what is in flight: the next owner reads it again."""
         if self.state is not PartitionState.CLOSED:
             self.state = transition(self.state, PartitionState.CLOSED)
         if left := len(self.ledger):
             _log.info("messages given up to the next owner", partition=self.tp.partition, messages=left)
         self.ledger.drop()
-        try:
-            if self._task is not None and self._task is not asyncio.current_task():
-                self._task.cancel()
-                # Not awaited itself: its cancellation could not be told from our own. What broke it is told
-                # by the group of tasks that it belongs to.
-                await asyncio.wait({self._task}, timeout=max(1.0, deadline.remaining_s))
-                if not self._task.done():  # a client that swallows cancellation holds it
-                    _log.error("a partition's task does not end: it is left", partition=self.tp.partition)
-        finally:
-            if self._publisher is not None:
-                publisher, self._publisher = self._publisher, None
-                await publisher.close(deadline)
 
-    async def _live(self) -> None:
-        try:
-            await self._take_over()
-            while self.state.publishes:
-                await self._wake.wait()
-                await self._pace()
-                prefix = self.ledger.finished_prefix(_COMMIT_MESSAGES)
-                if prefix:
-                    await self._commit(prefix)
-                if not self.ledger.finished:
-                    self._wake.clear()
-                if self.state is PartitionState.DRAINING and not self.ledger:
-                    return
-        finally:
-            # Emptied, fenced or cancelled: nothing more is published, so ``drain`` need not wait on.
-            self._ended.set()
+    def marked(self, offset: int, owner: str | None) -> OffsetAndMetadata:
+        """An offset to commit, with the topic that it is an offset of and whose it is."""
+        return OffsetAndMetadata(offset, str(Note(self._incarnation.epoch, owner)))
 
-    async def _take_over(self) -> None:
-        """Fence the old owner, and only then read the committed offset.
+    async def first_offset(self, committed: OffsetAndMetadata | None) -> int:
+        """Where to go on: the committed offset, or where nothing is committed what the settings say.
 
-        The other way round, the old owner could still commit in between, and its messages would be
-        labelled twice.
+        Of an offset that is one of an earlier topic of this name, the new one's beginning.
         """
-        consumer = self._context.consumer
-        self._publisher = await self._context.open_publisher(self.tp)
-        offset = await self._committed()
-        if offset is None:
-            offset = await self._start_offset()
-            # Chosen once: a restart before the first message must not choose anew, and skip what came.
-            await self._publisher.commit({}, offset, self._note)
-        self.ledger.next_offset = offset
-        consumer.seek(self.tp, offset)
-        self.state = transition(self.state, PartitionState.RUNNING)
-        consumer.resume(self.tp)
-        _log.info("partition taken over", topic=self.tp.topic, partition=self.tp.partition, offset=offset)
-
-    @property
-    def _note(self) -> str:
-        """What is kept beside a committed offset: the topic that it is an offset of."""
-        epoch = self._incarnation.epoch
-        return f"{_EPOCH_NOTE}{epoch}" if epoch else ""
-
-    async def _committed(self) -> int | None:
-        """The committed offset; where it is one of an earlier topic of this name, the new one's first."""
-        # ``consumer.committed`` gives the offset without what is kept beside it.
-        found = await self._context.consumer._coordinator.fetch_committed_offsets([self.tp])
-        committed = found.get(self.tp)
-        if committed is None or committed.offset < 0:
-            return None
-        note = committed.metadata or ""
-        if self._note and note.startswith(_EPOCH_NOTE) and note != self._note:
+        if committed is None:
+            skips = self._context.starts_at_latest and not self._incarnation.is_new(self.tp.partition)
+            consumer = self._context.consumer
+            return await self._edge(consumer.end_offsets if skips else consumer.beginning_offsets)
+        epoch = Note.parse(committed.metadata).epoch
+        if epoch and self._incarnation.epoch and epoch != self._incarnation.epoch:
             _log.warning(
                 "the committed offset is one of an earlier topic of this name",
                 topic=self.tp.topic,
@@ -192,11 +127,6 @@ class AssignedPartition:
             )
             return await self._edge(self._context.consumer.beginning_offsets)
         return int(committed.offset)
-
-    async def _start_offset(self) -> int:
-        consumer = self._context.consumer
-        skips = self._context.starts_at_latest and not self._incarnation.is_new(self.tp.partition)
-        return await self._edge(consumer.end_offsets if skips else consumer.beginning_offsets)
 
     async def _edge(self, of: Callable[[list[TopicPartition]], Awaitable[dict[TopicPartition, int]]]) -> int:
         return (await of([self.tp]))[self.tp]
@@ -242,84 +172,3 @@ class AssignedPartition:
             offsets=first - position,
         )
         self._context.metrics.unread_expired.labels(self.tp.topic, self.tp.partition).inc(first - position)
-
-    async def _pace(self) -> None:
-        """Give a commit time to gather messages, unless the partition is to be given away.
-
-        The interval lies between the starts of commits, so a message that comes alone is published at once,
-        and one that comes during a commit waits for no more than the rest of the interval after it.
-        """
-        left_s = self._commit_started + self._context.commit_interval_s - time.monotonic()
-        if left_s > 0 and not self._hurry.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), left_s)
-
-    def _fitting(self, prefix: list[Entry]) -> tuple[list[Entry], Output]:
-        """As much of a finished prefix as its count deltas have room for, encoded.
-
-        Messages of a backfill may lie in a window each, and a delta holds all windows of a commit.
-        """
-        encoder, now = self._context.encoders[self.tp.topic], datetime.now(UTC)
-        while True:
-            output = encoder.encode(self.tp.partition, prefix, now)
-            if len(prefix) == 1 or encoder.fits(output):
-                return prefix, output
-            prefix = prefix[: len(prefix) // 2]
-
-    async def _commit(self, prefix: list[Entry]) -> None:
-        assert self._publisher is not None
-        started = self._commit_started = time.monotonic()
-        prefix, output = self._fitting(prefix)
-        metrics = self._context.metrics
-        try:
-            with self._context.tracing.publish(self.tp.topic, self.tp.partition, prefix):
-                await self._publisher.commit(output, prefix[-1].offset + 1, self._note)
-        except FencedError:
-            metrics.transactions.labels("fenced").inc()
-            _log.warning(
-                "fenced: another annotator owns this partition now; nothing of the commit is visible",
-                topic=self.tp.topic,
-                partition=self.tp.partition,
-                first_offset=prefix[0].offset,
-                last_offset=prefix[-1].offset,
-            )
-            raise
-        except PublishError:
-            metrics.transactions.labels("aborted").inc()
-            raise
-        self.ledger.release(len(prefix))
-        metrics.transactions.labels("committed").inc()
-        metrics.publish.observe(time.monotonic() - started)
-        metrics.end_to_end.observe(max(0.0, time.time() - prefix[0].timestamp_ms / 1000))
-        _count(prefix, metrics)
-        self._context.progress.committed(time.monotonic(), self.tp, len(prefix))
-
-
-def _count(prefix: list[Entry], metrics: Metrics) -> None:
-    """Counters of a commit; summed first, since a counter costs more than the sum."""
-    by_outcome: dict[str, int] = {}
-    by_label: dict[str, int] = {}
-    by_cause: dict[str, int] = {}
-    by_clock: dict[str, int] = {}
-    for entry in prefix:
-        outcome = entry.outcome
-        if isinstance(outcome, Emotion):
-            name = "labelled"
-            by_label[outcome.label] = by_label.get(outcome.label, 0) + 1
-        elif isinstance(outcome, MessageError):
-            name = "dead_letter"
-            by_cause[outcome.cause.value] = by_cause.get(outcome.cause.value, 0) + 1
-        else:
-            assert outcome is not None
-            name = outcome.value
-        by_outcome[name] = by_outcome.get(name, 0) + 1
-        if entry.wrong_clock is not None:
-            by_clock[entry.wrong_clock] = by_clock.get(entry.wrong_clock, 0) + 1
-    for counter, counts in (
-        (metrics.messages, by_outcome),
-        (metrics.labels, by_label),
-        (metrics.dead_letters, by_cause),
-        (metrics.replaced_times, by_clock),
-    ):
-        for label, count in counts.items():
-            counter.labels(label).inc(count)

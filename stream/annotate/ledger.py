@@ -129,6 +129,11 @@ class Ledger:
         """Whether the first entry has its outcome, so that something can be published."""
         return bool(self.entries) and self.entries[0].outcome is not None
 
+    @property
+    def first_offset(self) -> int:
+        """Of the first entry that is not committed; where there is none, of the message that comes next."""
+        return self.entries[0].offset if self.entries else self.next_offset
+
     def finished_prefix(self, limit: int) -> list[Entry]:
         """The finished entries before the first unfinished one, at most ``limit``, read by one model.
 

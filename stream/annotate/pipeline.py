@@ -8,7 +8,7 @@ What is in flight is bounded: a partition at its share of the bound is paused an
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,6 +22,7 @@ from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.batcher import Batch, Batcher
 from stream.annotate.generations import Generation, Generations
 from stream.annotate.ledger import Entry, Unread
+from stream.annotate.ownership import Ownership
 from stream.annotate.partition import PartitionState
 from stream.annotate.polling import poll
 from stream.annotate.schemagate import SchemaGate
@@ -31,6 +32,7 @@ from stream.deadline import Deadline
 from stream.errors import MessageError
 from stream.inputs import Inputs
 from stream.language import LanguageGate
+from stream.membership import Membership
 from stream.metrics import Metrics
 from stream.settings import Settings
 
@@ -47,7 +49,7 @@ _BATCHES_AHEAD = 2
 
 
 class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types for it
-    """Everything between one consumer and the publishers of its partitions."""
+    """Everything between one consumer and the publisher of its partitions."""
 
     def __init__(
         self,
@@ -60,7 +62,6 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         registry: "SchemaRegistry | None" = None,
         shadow: Shadow | None = None,
     ) -> None:
-        self.partitions: dict[TopicPartition, AssignedPartition] = {}
         self._settings = settings
         self._shadow = shadow
         self._generations = Generations(self._generation(model))
@@ -76,6 +77,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._slots = asyncio.Semaphore(_BATCHES_AHEAD)
         self._tasks: asyncio.TaskGroup | None = None
         self._takes_partitions = False
+        self._ownership: Ownership | None = None
         self._joined = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -102,9 +104,9 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                     loop.cancel()
         finally:
             self._tasks = None
-            deadline = Deadline(1.0)
-            await asyncio.gather(*(partition.close(deadline) for partition in self.partitions.values()))
-            self.partitions.clear()
+            ownership, self._ownership = self._ownership, None
+            if ownership is not None:
+                await ownership.close(Deadline(1.0))
 
     def use(self, model: Model) -> None:
         """Read with this model from now on; what the one before it has read, it labels."""
@@ -120,6 +122,11 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             LanguageGate(model.info.languages, read_all=settings.label_unmeasured_languages),
             Batcher(settings.max_batch_tokens, settings.max_wait_ms / 1000),
         )
+
+    @property
+    def partitions(self) -> Mapping[TopicPartition, AssignedPartition]:
+        """The partitions that are ours now."""
+        return {} if self._ownership is None else self._ownership.partitions
 
     @property
     def ready(self) -> bool:
@@ -140,25 +147,24 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         await self._give_up(Deadline(self._settings.revoke_timeout_s))
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Take the partitions over in tasks of their own; until then they are paused."""
+        """Take the partitions over in a task of its own; until then they are paused."""
         self._consumer.pause(*assigned)
         self._joined = True
         self._context.progress.assigned(time.monotonic(), frozenset(assigned))
         if self._tasks is None or not self._takes_partitions:
             return
-        for tp in assigned:
-            partition = AssignedPartition(tp, self._context)
-            self.partitions[tp] = partition
-            partition.start(self._tasks)
+        if assigned:
+            self._ownership = Ownership(Membership.of(self._consumer), assigned, self._context)
+            self._ownership.start(self._tasks)
         self._metrics.assigned.set(len(self.partitions))
 
     async def _give_up(self, deadline: Deadline) -> None:
         """Finish and close all partitions within one budget."""
         if self._gate is not None:
             self._gate.give_up()
-        partitions = list(self.partitions.values())
-        await asyncio.gather(*(partition.drain(deadline) for partition in partitions))
-        self.partitions.clear()
+        if self._ownership is not None:
+            await self._ownership.give_up(deadline)
+            self._ownership = None
         self._metrics.assigned.set(0)
 
     # Poll and admit.

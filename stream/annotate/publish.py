@@ -1,20 +1,23 @@
 """Publishing what is finished, together with the offsets that say so: exactly once, or at least once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from stream.annotate.notes import Note
 from stream.deadline import Deadline
+from stream.ids import member_transactional_id
 from stream.kafka import connection
 from stream.limits import OutputLimits
-from stream.records import LastOffsets, Output
+from stream.membership import Membership, committed_offsets, send_offsets
+from stream.records import Output, Record
 from stream.settings import Settings
 from stream.transactions import (
-    Transactions,
     kafka_errors_translated,
     producer_arguments,
     send,
@@ -22,67 +25,179 @@ from stream.transactions import (
     stop_producer,
 )
 
+Offsets = Mapping[TopicPartition, OffsetAndMetadata]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a commit says of one input partition: the outcomes of its next messages, and where it goes on."""
+
+    partition: TopicPartition
+    output: Output
+    next_offset: OffsetAndMetadata
+
 
 class Publisher(Protocol):
-    """Publishes the outcomes of one input partition. ``stream.transactions.Transactions`` is one."""
+    """Publishes for partitions that one generation of the group has given us.
 
-    async def commit(self, output: Output, next_offset: int, note: str = "") -> LastOffsets:
-        """Publish ``output`` and the offset to go on from, with a note kept beside the offset.
+    All methods raise ``FencedError`` where the partitions are somebody else's by now, and ``PublishError``
+    where it could not be done: then this object is of no more use.
+    """
+
+    owner: str | None
+    """What the note beside an offset names: who is to be fenced by whoever comes next."""
+
+    async def take_over(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """Fence whoever had these partitions; then the committed offsets, None where nothing is committed.
+
+        Left out are those that an open transaction of nobody we know may still change.
+        """
+        ...
+
+    async def claim(self, offsets: Offsets) -> None:
+        """Commit offsets without output: whoever comes next finds our note."""
+        ...
+
+    async def commit(self, finished: Sequence[Finished]) -> None:
+        """Publish all of this, and the offsets to go on from.
 
         Raises:
-            FencedError: the partition belongs to somebody else.
-            PublishError: it could not be done.
-            RefusedError: nor will it ever be.
+            RefusedError: a broker refuses a record for what it is, and will again.
         """
         ...
 
     async def close(self, deadline: Deadline) -> None: ...
 
 
-class AtLeastOnce:
-    """Output first, offset after it; a crash in between repeats messages. Partitions share a producer."""
+class ExactlyOnce:
+    """Partitions in one transaction, under the membership that they were given to us with (KIP-447).
+
+    Two things keep a zombie from publishing. The coordinator takes offsets of the current generation alone;
+    and whoever takes a partition over fences the transactional id that the note beside its offset names. That
+    aborts at once what the zombie has left open, where readers of committed data would wait for its timeout.
+    """
 
     def __init__(
         self,
-        partition: TopicPartition,
         consumer: AIOKafkaConsumer,
-        producer: AIOKafkaProducer,
-        timeout_s: float,
+        membership: Membership,
+        number: int,
+        timeout_ms: int,
+        arguments: dict[str, Any],
         limits: OutputLimits,
     ) -> None:
+        self.owner: str | None = member_transactional_id(
+            membership.group_id, membership.member_id, membership.generation, number
+        )
+        self._consumer = consumer
+        self._membership = membership
+        self._arguments = arguments | {"transaction_timeout_ms": timeout_ms}
+        self._timeout_s = timeout_ms / 1000
         self._limits = limits
-        self._partition = partition
+        self._producer = AIOKafkaProducer(**self._arguments, transactional_id=self.owner)
+
+    async def start(self) -> None:
+        """Begin to use the transactional id.
+
+        Raises:
+            PublishError: no coordinator answered, or it refused.
+        """
+        await start_producer(self._producer, self._timeout_s)
+
+    async def take_over(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        with kafka_errors_translated():
+            async with asyncio.timeout(self._timeout_s):
+                noted = await committed_offsets(self._consumer, partitions, stable=False)
+                owners = {Note.parse(at.metadata).owner for at in noted.values() if at is not None}
+                await asyncio.gather(*(self._fence(owner) for owner in owners - {self.owner, None} if owner))
+                # Only now: read first, an old owner could still commit in between.
+                return await committed_offsets(self._consumer, partitions, stable=True)
+
+    async def claim(self, offsets: Offsets) -> None:
+        await _commit_alone(self._consumer, offsets, self._timeout_s)
+
+    async def commit(self, finished: Sequence[Finished]) -> None:
+        producer = self._producer
+        with kafka_errors_translated():
+            async with asyncio.timeout(self._timeout_s):
+                # 1. Begin: from here on, all or nothing.
+                await producer.begin_transaction()
+                # 2. Hand over the records and 3. wait until the brokers have them. Offsets at the same time
+                # would be no faster: the coordinator refuses one of the two for the moment (error 51).
+                await send(producer, _together(finished), _sources(finished), self._limits)
+                # 4. The offsets, in the same transaction, of this generation.
+                await send_offsets(producer, self._membership, _offsets(finished))
+                # 5. Commit: readers of committed data see it all from here on.
+                await producer.commit_transaction()
+
+    async def close(self, deadline: Deadline) -> None:
+        """Stop the producer. A transaction that is open is aborted by whoever comes next."""
+        await stop_producer(self._producer, deadline)
+
+    async def _fence(self, owner: str) -> None:
+        """Take over the id of a generation that is over: what it has left open is aborted."""
+        producer = AIOKafkaProducer(**self._arguments, transactional_id=owner)
+        await start_producer(producer, self._timeout_s)
+        await stop_producer(producer, Deadline(self._timeout_s))
+
+
+class AtLeastOnce:
+    """Output first, offsets after it; a crash in between repeats messages."""
+
+    owner: str | None = None
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, timeout_s: float, limits: OutputLimits
+    ) -> None:
         self._consumer = consumer
         self._producer = producer
         self._timeout_s = timeout_s
+        self._limits = limits
 
-    async def commit(self, output: Output, next_offset: int, note: str = "") -> LastOffsets:
+    async def take_over(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
         with kafka_errors_translated():
             async with asyncio.timeout(self._timeout_s):
-                last_offsets = await send(self._producer, output, self._partition, self._limits)
-                await self._consumer.commit({self._partition: OffsetAndMetadata(next_offset, note)})
-        return last_offsets
+                # ``consumer.committed`` gives an offset without what is kept beside it.
+                found = await self._consumer._coordinator.fetch_committed_offsets(list(partitions))
+        return {partition: found.get(partition) for partition in partitions}
+
+    async def claim(self, offsets: Offsets) -> None:
+        await _commit_alone(self._consumer, offsets, self._timeout_s)
+
+    async def commit(self, finished: Sequence[Finished]) -> None:
+        with kafka_errors_translated():
+            async with asyncio.timeout(self._timeout_s):
+                await send(self._producer, _together(finished), _sources(finished), self._limits)
+                await self._consumer.commit(_offsets(finished))
 
     async def close(self, deadline: Deadline) -> None:
         """The producer is shared: whoever started it stops it."""
 
 
-OpenPublisher = Callable[[TopicPartition], Awaitable[Publisher]]
-"""Takes a partition over, and gives its publisher."""
+OpenPublisher = Callable[[Membership, int], Awaitable[Publisher]]
+"""A publisher for partitions of a membership, which may have several: each by its number."""
 
 
 @asynccontextmanager
 async def publishers(
     settings: Settings, consumer: AIOKafkaConsumer, limits: OutputLimits
 ) -> AsyncIterator[OpenPublisher]:
-    """How a partition gets its publisher, for the guarantee that was asked for."""
+    """How the partitions get their publisher, for the guarantee that was asked for."""
     arguments = producer_arguments(connection(settings), settings.largest_record_bytes)
     timeout_ms = settings.transaction_timeout_ms
 
     if settings.guarantee == "exactly_once":
 
-        async def transactional(tp: TopicPartition) -> Publisher:
-            return await Transactions.start(tp, settings.group_id, timeout_ms, arguments, limits)
+        async def transactional(membership: Membership, number: int) -> Publisher:
+            publisher = ExactlyOnce(consumer, membership, number, timeout_ms, arguments, limits)
+            await publisher.start()
+            return publisher
 
         yield transactional
         return
@@ -91,10 +206,45 @@ async def publishers(
     producer = AIOKafkaProducer(**arguments, enable_idempotence=True)
     await start_producer(producer, timeout_ms / 1000)
 
-    async def plain(tp: TopicPartition) -> Publisher:
-        return AtLeastOnce(tp, consumer, producer, timeout_ms / 1000, limits)
+    async def plain(membership: Membership, number: int) -> Publisher:  # noqa: ARG001
+        return AtLeastOnce(consumer, producer, timeout_ms / 1000, limits)
 
     try:
         yield plain
     finally:
         await stop_producer(producer, Deadline(settings.revoke_timeout_s))
+
+
+async def _commit_alone(consumer: AIOKafkaConsumer, offsets: Offsets, timeout_s: float) -> None:
+    if offsets:
+        with kafka_errors_translated():
+            async with asyncio.timeout(timeout_s):
+                await consumer.commit(dict(offsets))
+
+
+def _offsets(finished: Sequence[Finished]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {part.partition: part.next_offset for part in finished}
+
+
+def _together(finished: Sequence[Finished]) -> Output:
+    """The records of all partitions, by where they go."""
+    if len(finished) == 1:
+        return finished[0].output
+    output: Output = {}
+    for part in finished:
+        for place, records in part.output.items():
+            output.setdefault(place, []).extend(records)
+    return output
+
+
+def _sources(finished: Sequence[Finished]) -> Callable[[Record], TopicPartition]:
+    """Whose outcome a record is; asked when a broker has refused it, and not before."""
+
+    def source_of(record: Record) -> TopicPartition:
+        return next(
+            part.partition
+            for part in finished
+            if any(record is one for records in part.output.values() for one in records)
+        )
+
+    return source_of

@@ -84,14 +84,17 @@ class Curve:
     points: tuple[Point, ...]
 
 
-async def measure(
-    settings: Settings,
-    texts: Sequence[str],
-    loads: Sequence[float],
-    seconds: float,
-    burst_messages: int,
-    tell: Callable[[str], None],
-) -> Curve:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The loads to offer, as parts of the capacity, each for so many seconds; and what comes before them."""
+
+    loads: Sequence[float]
+    seconds: float
+    warm_up_s: float
+    burst_messages: int
+
+
+async def measure(settings: Settings, texts: Sequence[str], plan: Plan, tell: Callable[[str], None]) -> Curve:
     """Find the capacity, then offer each load (of the capacity) for a while.
 
     What messages that all wait are labelled at is offered one by one, and what comes out is the capacity.
@@ -105,14 +108,16 @@ async def measure(
         try:
             tell("first label")
             await burst(wire, 1, QUIET_S)
+            most = max([await burst(wire, plan.burst_messages, QUIET_S) for _ in range(BURST_ROUNDS)])
+            tell("warming up")
+            await offered(wire, due_times(most / 2, int(most / 2 * plan.warm_up_s), seed=0), QUIET_S)
             tell("capacity")
-            most = max([await burst(wire, burst_messages, QUIET_S) for _ in range(BURST_ROUNDS)])
-            capacity = await sustained(wire, most, SUSTAINED_BURSTS * burst_messages, QUIET_S)
+            capacity = await sustained(wire, most, SUSTAINED_BURSTS * plan.burst_messages, QUIET_S)
             points = []
-            for number, load in enumerate(loads):
+            for number, load in enumerate(plan.loads):
                 tell(f"{load:.0%} of {capacity:,.0f} messages/s")
                 rate = load * capacity
-                due = due_times(rate, max(LEAST_MESSAGES, int(rate * seconds)), seed=number)
+                due = due_times(rate, max(LEAST_MESSAGES, int(rate * plan.seconds)), seed=number)
                 before = await _work(address)
                 latencies = await offered(wire, due, QUIET_S)
                 points.append(Point(load, rate, tuple(latencies), await _work(address) - before))

@@ -28,6 +28,13 @@ MOST_TEXTS: Final = 100_000
     "--seconds", type=click.FloatRange(min=1), default=30, show_default=True, help="How long each load lasts."
 )
 @click.option(
+    "--warm-up",
+    type=click.FloatRange(min=0),
+    default=5,
+    show_default=True,
+    help="Seconds of half load before anything is measured: a broker that has just started compiles itself.",
+)
+@click.option(
     "--burst",
     type=click.IntRange(min=10),
     default=1000,
@@ -44,6 +51,7 @@ def latency(
     file: Path,
     loads: tuple[float, ...],
     seconds: float,
+    warm_up: float,
     burst: int,
     plot: Path | None,
     as_json: bool,
@@ -58,7 +66,7 @@ def latency(
     from rich.console import Console
 
     from stream.bench.curve import Report
-    from stream.bench.latency import measure
+    from stream.bench.latency import Plan, measure
     from stream.scratch import scratch_cluster
 
     texts = texts_of(file, settings, MOST_TEXTS)
@@ -67,7 +75,8 @@ def latency(
         scratch_cluster(settings, "bench") as (in_force, broker),
         Console(stderr=True).status("starting") as status,
     ):
-        curve = asyncio.run(measure(in_force, texts, loads, seconds, burst, status.update))
+        plan = Plan(loads, seconds, warm_up, burst)
+        curve = asyncio.run(measure(in_force, texts, plan, status.update))
     report = Report(curve, in_force, broker)
     if as_json:
         click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))

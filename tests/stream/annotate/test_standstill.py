@@ -69,6 +69,29 @@ async def test_a_dead_letter_that_cannot_be_written_ends_it_though_other_partiti
     assert len(await events(settings)) > 0, "the other partition was labelled meanwhile"
 
 
+async def test_what_could_not_be_published_of_one_partition_goes_with_the_others_again_once_it_can(
+    topics: Topics, broker: Broker
+) -> None:
+    needs_kafka(broker, "makes a topic anew as soon as anybody writes to it")
+    settings = await topics(partitions=2, transaction_timeout_ms=2000, revoke_timeout_s=1)
+    async with annotating(settings) as annotator:
+        await until(lambda: annotator.unready() is None)
+        await delete_topic(settings, settings.topics.dlq)
+        await produce(str(settings.bootstrap_servers), settings.input_topic, [Record(b"{oops", partition=1)])
+        await until(lambda: value(annotator, "emotion_transactions_total", result="aborted") == 1)
+        await send(settings, joys(20), partition=0)
+        await until(lambda: annotator.progress.finished_messages == 20)
+        assert annotator._suspects == {TopicPartition(settings.input_topic, 1)}
+        await create_topics(settings)
+        await until(lambda: annotator.progress.finished_messages == 21)
+        assert not annotator._suspects
+        await send(settings, joys(10), partition=1)
+        await until(lambda: annotator.progress.finished_messages == 31)
+    assert len(await events(settings)) == 30
+    letters = await read_committed_until(str(settings.bootstrap_servers), settings.topics.dlq, 1)
+    assert len(letters) == 1
+
+
 async def test_a_topic_made_anew_is_told_and_its_ids_do_not_repeat(topics: Topics, broker: Broker) -> None:
     needs_kafka(broker, "makes a topic anew as soon as anybody asks for it, and gives topics no id")
     settings = await topics(partitions=1)
