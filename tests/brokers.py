@@ -289,11 +289,16 @@ def new_cluster_id() -> str:
     return base64.urlsafe_b64encode(b"K" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+def free_port(following: int = 0) -> int:
+    """A port that nobody listens on, and so many after it that nobody listens on either."""
+    while True:
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError, OverflowError):
+            first = held.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            for number in range(port + 1, port + 1 + following):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
 
 
 def wait_until_it_answers(

@@ -34,9 +34,8 @@ _log = structlog.get_logger(__name__)
 
 _COMMIT_MESSAGES: Final = 4096
 """Most messages in one commit: bounds the time that encoding keeps the event loop."""
-_INTERVAL_OF_COMMITS: Final = 8
-"""Commits begin no later after each other than so many times what the last one took: that is, they take an
-eighth of the time where the interval allows more."""
+_COMMITS_APART: Final = 8
+"""Commits that are quick take an eighth of the time."""
 _UNSETTLED_S: Final = 0.1
 """Pause before an offset is asked for again that somebody's open transaction may still change."""
 
@@ -171,13 +170,10 @@ class Ownership:
     async def _pace(self) -> None:
         """Give a commit time to gather messages, unless the partitions are to be given away.
 
-        What was finished just after a commit began is to be committed within the interval, so the next one
-        begins earlier by what a commit takes. A message that comes alone is published at once. While commits
-        are quick they may come more often: what they take of the time is bounded.
+        A message that comes alone is published at once.
         """
-        longest_s = self._context.commit_interval_s
-        wait_s = min(max(longest_s / 2, longest_s - self._commit_s), _INTERVAL_OF_COMMITS * self._commit_s)
-        left_s = self._commit_started + wait_s - time.monotonic()
+        apart_s = between_commits_s(self._context.commit_interval_s, self._commit_s)
+        left_s = self._commit_started + apart_s - time.monotonic()
         if left_s > 0 and not self._hurry.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), left_s)
@@ -247,6 +243,16 @@ class Ownership:
             metrics.end_to_end.observe(max(0.0, time.time() - prefix[0].timestamp_ms / 1000))
             self._context.progress.committed(time.monotonic(), partition.tp, len(prefix))
         _count((entry for _, prefix in prefixes for entry in prefix), metrics)
+
+
+def between_commits_s(interval_s: float, commit_s: float) -> float:
+    """Seconds from the start of a commit that took ``commit_s`` to the start of the next one.
+
+    What was finished just after a commit began is to be committed within the interval, so the next begins
+    earlier by what a commit takes; but half of the interval goes by, so that slow commits still gather
+    messages. Quick ones come sooner: what they take of the time is bounded.
+    """
+    return min(max(interval_s / 2, interval_s - commit_s), _COMMITS_APART * commit_s)
 
 
 def _count(entries: Iterable[Entry], metrics: Metrics) -> None:

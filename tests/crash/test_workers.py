@@ -64,7 +64,7 @@ async def test_a_killed_worker_is_started_again_and_all_stop_together(
     if one_broker.kind == "embedded":
         pytest.skip("this broker never notices that a member was killed")
     sent = await send(settings, traffic, 2000)
-    port = free_port()
+    port = free_port(following=1)  # each worker has one of its own
     parent = annotators.start(workers=2, http_port=port)
     with none_left(parent):
         await asyncio.to_thread(wait_until, lambda: ready(parent, 2), 60, "two workers to label")

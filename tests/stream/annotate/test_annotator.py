@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from model.contract import Encoded, Logits
 from model.fake import FakeClassifier
+from stream.annotate import ownership
 from stream.annotate.app import Annotator
 from stream.annotate.inference import ModelBrokenError
 from stream.deadletters import decode_dead_letter
@@ -246,7 +247,10 @@ async def test_transaction_markers_at_the_end_are_no_lag(topics: Topics) -> None
     assert len(await events(settings)) == 3
 
 
-async def test_the_commit_interval_lies_between_commits_and_a_stop_cuts_it_short(topics: Topics) -> None:
+async def test_the_commit_interval_lies_between_commits_and_a_stop_cuts_it_short(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "_COMMITS_APART", 1e6)  # however quick commits are
     settings = await topics(partitions=1, commit_interval_ms=60_000)
     async with annotating(settings) as annotator:
         await produce(str(settings.bootstrap_servers), settings.input_topic, [message("joy: alone")])
