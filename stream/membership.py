@@ -29,7 +29,7 @@ from aiokafka.errors import (
 from aiokafka.producer.sender import AddOffsetsToTxnHandler, BaseHandler
 from aiokafka.structs import OffsetAndMetadata
 
-from stream.errors import BrokerError
+from stream.errors import SettingsError
 from stream.offsetrequests import OffsetFetch, TxnOffsetCommit
 
 _NO_OFFSET: Final = -1
@@ -75,7 +75,7 @@ async def committed_offsets(
 
     Raises:
         KafkaError: the coordinator refuses to tell.
-        BrokerError: the brokers do not know the request.
+        SettingsError: the brokers do not know the request.
     """
     coordinator = consumer._coordinator
     request = OffsetFetch(coordinator.group_id, partitions, stable)
@@ -102,7 +102,7 @@ async def send_offsets(
         CommitFailedError: it is not the membership that the group knows.
         ProducerFenced: somebody has taken the producer's transactional id over.
         KafkaError: the coordinator refuses them.
-        BrokerError: the brokers do not know the request.
+        SettingsError: the brokers do not know the request.
     """
     if membership.generation < 0:  # the coordinator would take it for somebody who needs no group
         raise CommitFailedError
@@ -120,7 +120,7 @@ async def _asked(answer: Any) -> Any:
     try:
         return await answer
     except NotImplementedError as error:  # aiokafka: no version that both sides know
-        raise BrokerError(
+        raise SettingsError(
             "exactly once needs Kafka 2.5 or later (KIP-447): use --guarantee at_least_once"
         ) from error
 

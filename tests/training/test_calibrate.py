@@ -9,7 +9,7 @@ import pytest
 from model.calibration import Calibration, DistressWeights
 from model.decide import logistic, temperatures
 from model.labels import LABEL2ID
-from training.errors import TrainingError
+from training.errors import DataError, TrainingError
 from training.evaluate.calibrate import (
     LEVEL_PRECISION,
     OUTPUT_LEVEL_PRECISION,
@@ -130,6 +130,13 @@ def test_a_runs_calibration_is_written_and_belongs_to_its_weights(
     assert Calibration.load(run) == written
     assert written.revision is not None
     assert written.name is None  # the export names the weights
+
+
+def test_a_calibration_stays_where_the_data_for_another_one_is_not_there(tmp_path: Path) -> None:
+    Calibration(temperature=2.0).save(tmp_path)
+    with pytest.raises(DataError):
+        calibrate(tmp_path, tmp_path / "nowhere")
+    assert Calibration.load(tmp_path).temperature == 2.0
 
 
 def test_few_graded_messages_give_a_map_without_steps() -> None:

@@ -74,16 +74,14 @@ def calibrate(
     """Fit all of it on the validation rows of dair-ai/emotion, GoEmotions and the messages; writes
     ``calibration.json``.
     """
+    read = {
+        "emotion": load_emotion(data).validation,
+        "goemotions": load_goemotions(data).validation,
+    }
     for stale in ("calibration.json", manifest.FILE_NAME):  # they may belong to other weights
         (folder / stale).unlink(missing_ok=True)
     classifier, messages = open_classifier(folder, device=device), load_messages().validation
-    sets = {
-        source: _validation(rows, row_logits(classifier, rows))
-        for source, rows in (
-            ("emotion", load_emotion(data).validation),
-            ("goemotions", load_goemotions(data).validation),
-        )
-    }
+    sets = {source: _validation(rows, row_logits(classifier, rows)) for source, rows in read.items()}
     outputs = row_outputs(classifier, messages)
     sets["messages"] = _validation(messages, outputs[:, : len(classifier.columns)])
     opened = ModelFolder.open(folder)
@@ -95,8 +93,8 @@ def calibrate(
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
     sources = facts.get("train_rows", {})
     if any(source in sources for source in SEVERAL_SETS):
-        read = carried(messages, presence_logits(outputs, len(classifier.columns)))
-        calibration = _with_presences(calibration, classifier, data, sources, read)
+        said = carried(messages, presence_logits(outputs, len(classifier.columns)))
+        calibration = _with_presences(calibration, classifier, data, sources, said)
     if facts.get("recipe", {}).get("distress"):
         calm = outputs[[not row.distress for row in messages], -1]
         calibration = _with_distress_output(calibration, classifier, calm)
