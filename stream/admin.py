@@ -19,7 +19,7 @@ from aiokafka.errors import (
 )
 
 from stream.adminclient import TIMEOUT_S, connected, conversation
-from stream.errors import TopicError
+from stream.errors import BrokerError, StreamError, TopicError
 from stream.settings import KafkaSettings, Settings
 from stream.topics import TopicSpec
 from stream.topicstates import Mismatch, TopicState
@@ -83,7 +83,7 @@ async def add_partitions(settings: KafkaSettings, topic: str, count: int) -> boo
     Once it returns, whichever broker a client asks tells of them.
 
     Raises:
-        BrokerError: as in ``connected``.
+        BrokerError: as in ``connected``, or too few brokers are there for the copies of the topic.
         TopicError: the cluster refuses, or a broker does not tell of the partitions in time.
     """
     async with conversation(settings) as client:
@@ -92,13 +92,23 @@ async def add_partitions(settings: KafkaSettings, topic: str, count: int) -> boo
             added = True
         except KafkaError as error:
             if len((await _existing(client)).get(topic, ())) < count:
-                raise TopicError(
-                    f"{topic}: {error}: it needs {count} partitions; "
-                    "give this user the right to alter it, or have them added"
-                ) from error
+                raise not_added(topic, count, error) from error
             added = False
         await until_visible(client, {topic: count})
     return added
+
+
+def not_added(topic: str, count: int, error: KafkaError) -> StreamError:
+    """What it means that a topic cannot get ``count`` partitions.
+
+    It has its copies, so brokers for them were there, and will be again.
+    """
+    if isinstance(error, InvalidReplicationFactorError) or error.retriable:
+        return BrokerError(f"{topic}: {error}: it gets its {count} partitions when the brokers are back")
+    return TopicError(
+        f"{topic}: {error}: it needs {count} partitions; "
+        "give this user the right to alter it, or have them added"
+    )
 
 
 async def partition_counts(settings: KafkaSettings, names: Container[str]) -> dict[str, int]:

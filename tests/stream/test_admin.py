@@ -5,6 +5,7 @@ import re
 import socket
 
 import pytest
+from aiokafka.errors import InvalidReplicationFactorError, TopicAuthorizationFailedError
 
 from stream import adminclient, visibility
 from stream.admin import (
@@ -13,9 +14,11 @@ from stream.admin import (
     connected,
     create_topics,
     describe,
+    not_added,
     partition_counts,
 )
 from stream.errors import BrokerError, SettingsError, TopicError
+from stream.outages import passes
 from stream.settings import Settings
 from tests.brokers import Broker
 from tests.conftest import MakeSettings, Topics
@@ -112,6 +115,14 @@ async def test_partitions_that_were_added_are_known_at_once_and_are_not_added_tw
     assert not await add_partitions(settings, settings.input_topic, 3)
     with pytest.raises(TopicError, match=r"nowhere: .*it needs 2 partitions"):
         await add_partitions(settings, "nowhere", 2)
+
+
+def test_partitions_that_cannot_be_added_while_a_broker_is_down_are_tried_again() -> None:
+    down = InvalidReplicationFactorError("only 2 broker(s) are registered")
+    assert passes(not_added("emotions", 5, down))
+    forbidden = not_added("emotions", 5, TopicAuthorizationFailedError("emotions"))
+    assert not passes(forbidden)
+    assert "give this user the right" in str(forbidden)
 
 
 async def test_topics_that_a_broker_does_not_tell_of_in_time_are_named(
