@@ -15,6 +15,7 @@ from aiokafka.errors import (
     KafkaError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
     for_code,
 )
 
@@ -101,9 +102,10 @@ async def add_partitions(settings: KafkaSettings, topic: str, count: int) -> boo
 def not_added(topic: str, count: int, error: KafkaError) -> StreamError:
     """What it means that a topic cannot get ``count`` partitions.
 
-    It has its copies, so brokers for them were there, and will be again.
+    One that exists has its copies, so brokers for them were there, and will be again.
     """
-    if isinstance(error, InvalidReplicationFactorError) or error.retriable:
+    passing = error.retriable and not isinstance(error, UnknownTopicOrPartitionError)
+    if passing or isinstance(error, InvalidReplicationFactorError):
         return BrokerError(f"{topic}: {error}: it gets its {count} partitions when the brokers are back")
     return TopicError(
         f"{topic}: {error}: it needs {count} partitions; "

@@ -5,7 +5,11 @@ import re
 import socket
 
 import pytest
-from aiokafka.errors import InvalidReplicationFactorError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
 from stream import adminclient, visibility
 from stream.admin import (
@@ -120,6 +124,7 @@ async def test_partitions_that_were_added_are_known_at_once_and_are_not_added_tw
 def test_partitions_that_cannot_be_added_while_a_broker_is_down_are_tried_again() -> None:
     down = InvalidReplicationFactorError("only 2 broker(s) are registered")
     assert passes(not_added("emotions", 5, down))
+    assert not passes(not_added("emotions", 5, UnknownTopicOrPartitionError("emotions")))
     forbidden = not_added("emotions", 5, TopicAuthorizationFailedError("emotions"))
     assert not passes(forbidden)
     assert "give this user the right" in str(forbidden)
