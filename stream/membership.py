@@ -66,19 +66,19 @@ class Membership:
         return cls(coordinator.group_id, coordinator.member_id, coordinator.generation)
 
 
-async def committed_offsets(
-    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], *, stable: bool
+async def settled_offsets(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, OffsetAndMetadata | None]:
     """What the group has committed, None where nothing is.
 
-    ``stable``: partitions whose offset an open transaction may still change are left out.
+    Partitions whose offset an open transaction may still change are left out.
 
     Raises:
         KafkaError: the coordinator refuses to tell.
         SettingsError: the brokers do not know the request.
     """
     coordinator = consumer._coordinator
-    request = OffsetFetch(coordinator.group_id, partitions, stable)
+    request = OffsetFetch(coordinator.group_id, partitions)
     while True:
         await coordinator.ensure_coordinator_known()
         try:

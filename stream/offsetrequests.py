@@ -27,21 +27,27 @@ _OFFSET_FETCH: Final = 9
 _UNKNOWN_LEADER_EPOCH: Final = -1
 
 
+def _topics(*partition: Any) -> tuple[str, Any]:
+    """The field that all of these have: by topic, what there is of each partition."""
+    return (
+        "topics",
+        CompactArray(
+            ("name", CompactString("utf-8")),
+            ("partitions", CompactArray(*partition)),
+            ("tags", TaggedFields),
+        ),
+    )
+
+
 class _TxnOffsetCommitResponse(Response):  # type: ignore[misc]
     API_KEY = _TXN_OFFSET_COMMIT
     API_VERSION = 3
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("name", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(("partition", Int32), ("error_code", Int16), ("tags", TaggedFields)),
-                ),
-                ("tags", TaggedFields),
-            ),
+        _topics(
+            ("partition", Int32),
+            ("error_code", Int16),
+            ("tags", TaggedFields),
         ),
         ("tags", TaggedFields),
     )
@@ -60,22 +66,12 @@ class _TxnOffsetCommitRequest(RequestStruct):  # type: ignore[misc]
         ("generation_id", Int32),
         ("member_id", CompactString("utf-8")),
         ("group_instance_id", CompactString("utf-8")),
-        (
-            "topics",
-            CompactArray(
-                ("name", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("committed_offset", Int64),
-                        ("committed_leader_epoch", Int32),
-                        ("committed_metadata", CompactString("utf-8")),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
+        _topics(
+            ("partition", Int32),
+            ("committed_offset", Int64),
+            ("committed_leader_epoch", Int32),
+            ("committed_metadata", CompactString("utf-8")),
+            ("tags", TaggedFields),
         ),
         ("tags", TaggedFields),
     )
@@ -124,23 +120,13 @@ class _OffsetFetchResponse(Response):  # type: ignore[misc]
     API_VERSION = 7
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("name", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("committed_offset", Int64),
-                        ("committed_leader_epoch", Int32),
-                        ("metadata", CompactString("utf-8")),
-                        ("error_code", Int16),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
+        _topics(
+            ("partition", Int32),
+            ("committed_offset", Int64),
+            ("committed_leader_epoch", Int32),
+            ("metadata", CompactString("utf-8")),
+            ("error_code", Int16),
+            ("tags", TaggedFields),
         ),
         ("error_code", Int16),
         ("tags", TaggedFields),
@@ -154,32 +140,25 @@ class _OffsetFetchRequest(RequestStruct):  # type: ignore[misc]
     RESPONSE_TYPE = _OffsetFetchResponse
     SCHEMA = Schema(
         ("group_id", CompactString("utf-8")),
-        (
-            "topics",
-            CompactArray(
-                ("name", CompactString("utf-8")),
-                ("partitions", CompactArray(Int32)),
-                ("tags", TaggedFields),
-            ),
-        ),
+        _topics(Int32),
         ("require_stable", Boolean),
         ("tags", TaggedFields),
     )
 
 
 class OffsetFetch(Request[_OffsetFetchRequest]):  # type: ignore[misc]
-    """Committed offsets of a group; ``stable`` asks for an error where an open transaction may change one."""
+    """Committed offsets of a group, with an error in place of each that an open transaction may change."""
 
     API_KEY = _OFFSET_FETCH
 
-    def __init__(self, group_id: str, partitions: Collection[TopicPartition], stable: bool) -> None:
+    def __init__(self, group_id: str, partitions: Collection[TopicPartition]) -> None:
         self._group_id = group_id
         self._partitions = partitions
-        self._stable = stable
 
     def build(self, request_struct_class: type[RequestStruct]) -> RequestStruct:
         topics = _by_topic((place, place.partition) for place in self._partitions)
-        return request_struct_class(self._group_id, topics, self._stable, {})
+        require_stable = True
+        return request_struct_class(self._group_id, topics, require_stable, {})
 
 
 def _by_topic(places: Iterable[tuple[TopicPartition, Any]]) -> list[tuple[str, list[Any], dict[int, bytes]]]:

@@ -8,7 +8,7 @@ The annotator has one transaction for all its partitions: ``stream.annotate.publ
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -24,7 +24,6 @@ from aiokafka.errors import (
     RecordTooLargeError,
     UnsupportedForMessageFormatError,
 )
-from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
 from stream.ids import transactional_id
@@ -65,9 +64,8 @@ class Transactions:
         group_id: str,
         timeout_s: float,
         producer: AIOKafkaProducer,
-        limits: OutputLimits | None = None,
     ) -> None:
-        self._limits = limits or OutputLimits()
+        self._limits = OutputLimits()
         self._partition = partition
         self._group_id = group_id
         self._timeout_s = timeout_s
@@ -80,7 +78,6 @@ class Transactions:
         group_id: str,
         transaction_timeout_ms: int,
         arguments: dict[str, Any],
-        limits: OutputLimits | None = None,
     ) -> "Transactions":
         """Take over the transactional id: its old owner is fenced, its open transaction aborted.
 
@@ -94,12 +91,10 @@ class Transactions:
         )
         timeout_s = transaction_timeout_ms / 1000
         await start_producer(producer, timeout_s)
-        return cls(partition, group_id, timeout_s, producer, limits)
+        return cls(partition, group_id, timeout_s, producer)
 
-    async def commit(self, output: Output, next_offset: int, note: str = "") -> LastOffsets:
+    async def commit(self, output: Output, next_offset: int) -> LastOffsets:
         """Publish ``output`` and the offset to go on from, all or nothing.
-
-        ``note`` is kept beside the offset, as its metadata.
 
         Raises:
             FencedError: the partition belongs to somebody else.
@@ -107,18 +102,15 @@ class Transactions:
             RefusedError: nor will it ever be.
         """
         producer = self._producer
-        with kafka_errors_translated():
-            async with asyncio.timeout(self._timeout_s):
-                # 1. Begin: from here on, all or nothing.
-                await producer.begin_transaction()
-                # 2. Hand over the records and 3. wait until the brokers have them.
-                last_offsets = await send(producer, output, lambda _: self._partition, self._limits)
-                # 4. The offset, in the same transaction.
-                await producer.send_offsets_to_transaction(
-                    {self._partition: OffsetAndMetadata(next_offset, note)}, self._group_id
-                )
-                # 5. Commit: readers of committed data see it all from here on.
-                await producer.commit_transaction()
+        async with answered_within(self._timeout_s):
+            # 1. Begin: from here on, all or nothing.
+            await producer.begin_transaction()
+            # 2. Hand over the records and 3. wait until the brokers have them.
+            last_offsets = await send(producer, output, lambda _: self._partition, self._limits)
+            # 4. The offset, in the same transaction.
+            await producer.send_offsets_to_transaction({self._partition: next_offset}, self._group_id)
+            # 5. Commit: readers of committed data see it all from here on.
+            await producer.commit_transaction()
         return last_offsets
 
     async def close(self, deadline: Deadline) -> None:
@@ -188,11 +180,12 @@ async def stop_producer(producer: AIOKafkaProducer, deadline: Deadline) -> None:
     await stop_or_close(producer.stop(), producer.client.close, max(0.1, deadline.remaining_s))
 
 
-@contextlib.contextmanager
-def kafka_errors_translated() -> Iterator[None]:
-    """aiokafka's errors as the two that matter here: fenced, or failed."""
+@contextlib.asynccontextmanager
+async def answered_within(timeout_s: float) -> AsyncIterator[None]:
+    """A conversation with brokers, with aiokafka's errors as the two that matter here: fenced, or failed."""
     try:
-        yield
+        async with asyncio.timeout(timeout_s):
+            yield
     except (ProducerFenced, InvalidProducerEpoch) as error:
         raise FencedError(str(error)) from error
     except CommitFailedError as error:

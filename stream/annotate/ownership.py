@@ -59,11 +59,11 @@ class Ownership:
         self._commit_started = float("-inf")
         self._commit_s = 0.0
         self._publisher: Publisher | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Take the partitions over and publish until they are given away, as a task of ``tasks``."""
-        self._tasks = [tasks.create_task(self._live(), name="publish")]
+        self._task = tasks.create_task(self._live(), name="publish")
 
     async def give_up(self, deadline: Deadline) -> None:
         """Commit what finishes within the budget, drop the rest, close the producer."""
@@ -81,13 +81,12 @@ class Ownership:
         for partition in self.partitions.values():
             partition.close()
         try:
-            if running := {task for task in self._tasks if task is not asyncio.current_task()}:
-                for task in running:
-                    task.cancel()
-                # Not awaited themselves: their cancellation could not be told from our own. What broke them
-                # is told by the group of tasks that they belong to.
-                _, left = await asyncio.wait(running, timeout=max(1.0, deadline.remaining_s))
-                if left:  # a client that swallows cancellation holds it
+            if self._task is not None:
+                self._task.cancel()
+                # Not awaited itself: its cancellation could not be told from our own. What broke it is told
+                # by the group of tasks that it belongs to.
+                await asyncio.wait({self._task}, timeout=max(1.0, deadline.remaining_s))
+                if not self._task.done():  # a client that swallows cancellation holds it
                     _log.error("a task that publishes does not end: it is left")
         finally:
             if self._publisher is not None:
@@ -136,8 +135,7 @@ class Ownership:
             self._wake.clear()
             if prefixes := self._finished_prefixes():
                 self._commit_started = time.monotonic()
-                await self._commit(publisher, prefixes)
-                self._commit_s = time.monotonic() - self._commit_started
+                self._commit_s = await self._commit(publisher, prefixes)
             if any(partition.ledger.finished for partition in self._unsuspected):
                 self._wake.set()
             if self._hurry.is_set() and not any(partition.ledger for partition in self._order):
@@ -188,7 +186,8 @@ class Ownership:
         self._order.rotate(-1)
         return prefixes
 
-    async def _commit(self, publisher: Publisher, prefixes: list[_Prefix]) -> None:
+    async def _commit(self, publisher: Publisher, prefixes: list[_Prefix]) -> float:
+        """Publish these in one transaction; how many seconds that took."""
         started = time.monotonic()
         metrics = self._context.metrics
         fitting = [(partition, *self._fitting(partition, prefix)) for partition, prefix in prefixes]
@@ -218,9 +217,11 @@ class Ownership:
             metrics.transactions.labels("aborted").inc()
             self._context.suspects.update(part.partition for part in finished)
             raise
+        seconds = time.monotonic() - started
         metrics.transactions.labels("committed").inc()
-        metrics.publish.observe(time.monotonic() - started)
+        metrics.publish.observe(seconds)
         self._release(prefixes)
+        return seconds
 
     def _fitting(self, partition: AssignedPartition, prefix: list[Entry]) -> tuple[list[Entry], Output]:
         """As much of a finished prefix as its count deltas have room for, encoded.

@@ -14,11 +14,11 @@ from stream.deadline import Deadline
 from stream.ids import member_transactional_id
 from stream.kafka import connection
 from stream.limits import OutputLimits
-from stream.membership import Membership, committed_offsets, send_offsets
+from stream.membership import Membership, send_offsets, settled_offsets
 from stream.records import Output, Record
 from stream.settings import Settings
 from stream.transactions import (
-    kafka_errors_translated,
+    answered_within,
     producer_arguments,
     send,
     start_producer,
@@ -109,30 +109,28 @@ class ExactlyOnce:
     async def take_over(
         self, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
-        with kafka_errors_translated():
-            async with asyncio.timeout(self._timeout_s):
-                noted = await committed_offsets(self._consumer, partitions, stable=False)
-                owners = {Note.parse(at.metadata).owner for at in noted.values() if at is not None}
-                await asyncio.gather(*(self._fence(owner) for owner in owners - {self.owner, None} if owner))
-                # Only now: read first, an old owner could still commit in between.
-                return await committed_offsets(self._consumer, partitions, stable=True)
+        async with answered_within(self._timeout_s):
+            noted = await _noted_offsets(self._consumer, partitions)
+            owners = {Note.parse(at.metadata).owner for at in noted.values()}
+            await asyncio.gather(*(self._fence(owner) for owner in owners if owner and owner != self.owner))
+            # Only now: read first, an old owner could still commit in between.
+            return await settled_offsets(self._consumer, partitions)
 
     async def claim(self, offsets: Offsets) -> None:
         await _commit_alone(self._consumer, offsets, self._timeout_s)
 
     async def commit(self, finished: Sequence[Finished]) -> None:
         producer = self._producer
-        with kafka_errors_translated():
-            async with asyncio.timeout(self._timeout_s):
-                # 1. Begin: from here on, all or nothing.
-                await producer.begin_transaction()
-                # 2. Hand over the records and 3. wait until the brokers have them. Offsets at the same time
-                # would be no faster: the coordinator refuses one of the two for the moment (error 51).
-                await send(producer, _together(finished), _sources(finished), self._limits)
-                # 4. The offsets, in the same transaction, of this generation.
-                await send_offsets(producer, self._membership, _offsets(finished))
-                # 5. Commit: readers of committed data see it all from here on.
-                await producer.commit_transaction()
+        async with answered_within(self._timeout_s):
+            # 1. Begin: from here on, all or nothing.
+            await producer.begin_transaction()
+            # 2. Hand over the records and 3. wait until the brokers have them. Offsets at the same time
+            # would be no faster: the coordinator refuses one of the two for the moment (error 51).
+            await send(producer, _together(finished), _sources(finished), self._limits)
+            # 4. The offsets, in the same transaction, of this generation.
+            await send_offsets(producer, self._membership, _offsets(finished))
+            # 5. Commit: readers of committed data see it all from here on.
+            await producer.commit_transaction()
 
     async def close(self, deadline: Deadline) -> None:
         """Stop the producer. A transaction that is open is aborted by whoever comes next."""
@@ -161,20 +159,17 @@ class AtLeastOnce:
     async def take_over(
         self, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
-        with kafka_errors_translated():
-            async with asyncio.timeout(self._timeout_s):
-                # ``consumer.committed`` gives an offset without what is kept beside it.
-                found = await self._consumer._coordinator.fetch_committed_offsets(list(partitions))
+        async with answered_within(self._timeout_s):
+            found = await _noted_offsets(self._consumer, partitions)
         return {partition: found.get(partition) for partition in partitions}
 
     async def claim(self, offsets: Offsets) -> None:
         await _commit_alone(self._consumer, offsets, self._timeout_s)
 
     async def commit(self, finished: Sequence[Finished]) -> None:
-        with kafka_errors_translated():
-            async with asyncio.timeout(self._timeout_s):
-                await send(self._producer, _together(finished), _sources(finished), self._limits)
-                await self._consumer.commit(_offsets(finished))
+        async with answered_within(self._timeout_s):
+            await send(self._producer, _together(finished), _sources(finished), self._limits)
+            await self._consumer.commit(_offsets(finished))
 
     async def close(self, deadline: Deadline) -> None:
         """The producer is shared: whoever started it stops it."""
@@ -215,11 +210,20 @@ async def publishers(
         await stop_producer(producer, Deadline(settings.revoke_timeout_s))
 
 
+async def _noted_offsets(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What is committed, with its note, which ``consumer.committed`` leaves out."""
+    found: dict[TopicPartition, OffsetAndMetadata] = await consumer._coordinator.fetch_committed_offsets(
+        list(partitions)
+    )
+    return found
+
+
 async def _commit_alone(consumer: AIOKafkaConsumer, offsets: Offsets, timeout_s: float) -> None:
     if offsets:
-        with kafka_errors_translated():
-            async with asyncio.timeout(timeout_s):
-                await consumer.commit(dict(offsets))
+        async with answered_within(timeout_s):
+            await consumer.commit(dict(offsets))
 
 
 def _offsets(finished: Sequence[Finished]) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -228,8 +232,6 @@ def _offsets(finished: Sequence[Finished]) -> dict[TopicPartition, OffsetAndMeta
 
 def _together(finished: Sequence[Finished]) -> Output:
     """The records of all partitions, by where they go."""
-    if len(finished) == 1:
-        return finished[0].output
     output: Output = {}
     for part in finished:
         for place, records in part.output.items():

@@ -13,7 +13,7 @@ from stream.offsetrequests import OffsetFetch, TxnOffsetCommit
 PLACE = TopicPartition("messages", 0)
 OLDER = [
     (TxnOffsetCommit("group:m:1:0", 1, 0, "group", "m", 1, {PLACE: OffsetAndMetadata(5, "")}), (0, 2)),
-    (OffsetFetch("group", [PLACE], stable=True), (0, 6)),
+    (OffsetFetch("group", [PLACE]), (0, 6)),
 ]
 """Requests, and the versions of them that Kafka 2.3 takes."""
 
