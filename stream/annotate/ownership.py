@@ -150,11 +150,11 @@ class Ownership:
         alone = await self._context.open_publisher(self._membership, number)
         try:
             prefix = partition.ledger.finished_prefix(_COMMIT_MESSAGES)
-            offset = partition.ledger.first_offset
-            await alone.claim({partition.tp: partition.marked(offset, alone.owner)})
+            if not prefix:
+                return  # given away meanwhile
+            await _claim(partition, alone)
             await self._commit(alone, [(partition, prefix)])
-            offset = partition.ledger.first_offset
-            await publisher.claim({partition.tp: partition.marked(offset, publisher.owner)})
+            await _claim(partition, publisher)
         finally:
             await alone.close(Deadline(1.0))
         self._context.suspects.discard(partition.tp)
@@ -244,6 +244,16 @@ class Ownership:
             metrics.end_to_end.observe(max(0.0, time.time() - prefix[0].timestamp_ms / 1000))
             self._context.progress.committed(time.monotonic(), partition.tp, len(prefix))
         _count((entry for _, prefix in prefixes for entry in prefix), metrics)
+
+
+async def _claim(partition: AssignedPartition, publisher: Publisher) -> None:
+    """From here on ``publisher`` has the partition, unless it was given away meanwhile.
+
+    Then what was in flight is dropped, and the ledger no longer tells the offset to go on from.
+    """
+    if partition.state.publishes:
+        offset = partition.ledger.first_offset
+        await publisher.claim({partition.tp: partition.marked(offset, publisher.owner)})
 
 
 def between_commits_s(interval_s: float, commit_s: float) -> float:
