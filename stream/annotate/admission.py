@@ -6,7 +6,7 @@ The one place where an exception becomes a dead letter: whatever a record holds,
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from stream.registry.client import SchemaRegistry
 
 _log = structlog.get_logger(__name__)
+
+_NO_TIME_MS: Final = -1
+"""What Kafka says where a record has no time stamp; aiokafka has None for one of the oldest format (v0)."""
 
 
 class Admission:
@@ -60,21 +63,22 @@ class Admission:
 
     def admit(self, record: Any) -> Entry:
         """The entry of a ``ConsumerRecord``; its outcome is already known if it is not for the model."""
+        record_ms = _NO_TIME_MS if record.timestamp is None else record.timestamp
         entry = Entry(
             offset=record.offset,
-            timestamp_ms=record.timestamp,
+            timestamp_ms=record_ms,
             key=record.key,
             value=record.value,
             headers=record.headers,
             admitted_at=time.monotonic(),
         )
-        self._date(entry, record.timestamp)
+        self._date(entry, record_ms)
         if isinstance(record.value, UnreadBatch):
             _log.error(record.value.told, topic=record.topic, partition=record.partition)
             entry.outcome = MessageError(Cause.UNREAD_BATCH, record.value.told)
             return entry
         try:
-            self._read(entry, record.timestamp)
+            self._read(entry, record_ms)
         except MessageError as error:
             self._refuse(entry, error)
         except Exception as error:  # its words may quote the message, so only its type is told
