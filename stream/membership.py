@@ -15,20 +15,11 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import CoordinationType
-from aiokafka.errors import (
-    CommitFailedError,
-    CoordinatorLoadInProgressError,
-    CoordinatorNotAvailableError,
-    KafkaError,
-    NotCoordinatorError,
-    ProducerFenced,
-    RequestTimedOutError,
-    UnknownTopicOrPartitionError,
-    for_code,
-)
+from aiokafka.errors import CommitFailedError, KafkaError, NotCoordinatorError, for_code
 from aiokafka.producer.sender import AddOffsetsToTxnHandler, BaseHandler
 from aiokafka.structs import OffsetAndMetadata
 
+from stream.coordinators import raise_what_stays
 from stream.errors import SettingsError
 from stream.offsetrequests import OffsetFetch, TxnOffsetCommit
 
@@ -37,15 +28,6 @@ _NO_OFFSET: Final = -1
 _UNSTABLE_OFFSET_COMMIT: Final = 88
 _NOT_A_MEMBER: Final = frozenset({22, 25, 27, 82})
 """ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS, FENCED_INSTANCE_ID."""
-_FENCED: Final = frozenset({47, 90})
-"""INVALID_PRODUCER_EPOCH, PRODUCER_FENCED."""
-_PASSING: Final = (
-    CoordinatorLoadInProgressError,
-    CoordinatorNotAvailableError,
-    NotCoordinatorError,
-    RequestTimedOutError,
-    UnknownTopicOrPartitionError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +153,7 @@ class _OffsetsHandler(BaseHandler):  # type: ignore[misc]  # aiokafka ships no t
         codes = {code for _, partitions, _ in answer.topics for _, code, _ in partitions} - {0}
         if codes & _NOT_A_MEMBER:
             raise CommitFailedError
-        if codes & _FENCED:
-            raise ProducerFenced
-        for code in codes:
-            error = for_code(code)
-            if not issubclass(error, _PASSING):
-                raise error(self._membership.group_id)
+        raise_what_stays(codes, self._membership.group_id)
         return self.handle_error() if codes else None
 
     def handle_error(self) -> float:

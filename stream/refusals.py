@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from aiokafka import errors
 
 from stream.errors import BrokerError, RecordError, SettingsError, StreamError
-from stream.transactions import RefusedError
+from stream.transactions import InvalidRecordError, RefusedError
 
 _REMEDIES: dict[type[errors.KafkaError], tuple[type[StreamError], str]] = {
     errors.InvalidSessionTimeoutError: (
@@ -13,6 +13,10 @@ _REMEDIES: dict[type[errors.KafkaError], tuple[type[StreamError], str]] = {
         "session_timeout_ms is outside what the broker allows (group.min.session.timeout.ms)",
     ),
     errors.InvalidGroupIdError: (SettingsError, "group_id is not a name that the broker takes"),
+    errors.InconsistentGroupProtocolError: (
+        SettingsError,
+        "another application uses this consumer group: name another one (group_id, monitor_group_id)",
+    ),
     errors.InvalidTransactionTimeout: (
         SettingsError,
         "transaction_timeout_ms is above what the broker allows (transaction.max.timeout.ms)",
@@ -61,6 +65,10 @@ def _remedy_of_record(error: RefusedError) -> str:
         return "it bears the time of now, so set the clock of this machine, or of the broker"
     if isinstance(error.__cause__, errors.MessageSizeTooLargeError):
         return "raise max.message.bytes of that topic"
+    if isinstance(error.__cause__, errors.RecordListTooLargeError):
+        return "raise segment.bytes of that topic"
+    if isinstance(error.__cause__, InvalidRecordError):
+        return "set cleanup.policy of that topic to delete: a compacted one takes no record without a key"
     return "see the broker's log, and the configuration of that topic"
 
 

@@ -14,17 +14,21 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
+    BrokerResponseError,
     CommitFailedError,
+    IllegalOperation,
     InvalidProducerEpoch,
     InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
     PolicyViolationError,
     ProducerFenced,
-    RecordTooLargeError,
+    RecordListTooLargeError,
     UnsupportedForMessageFormatError,
+    kafka_errors,
 )
 
+from stream.coordinators import add_partitions
 from stream.deadline import Deadline
 from stream.ids import transactional_id
 from stream.kafka import stop_or_close
@@ -51,8 +55,24 @@ class RefusedError(PublishError):
 SourceOf = Callable[[Record], TopicPartition]
 """The input partition that a record is an outcome of."""
 
-_TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
-_REFUSED = (*_TOO_LARGE, InvalidTimestampError, PolicyViolationError, UnsupportedForMessageFormatError)
+
+class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka ships no types for it
+    """The topic takes no such record: one without a key, say, where it is compacted (KIP-467)."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+
+
+kafka_errors[InvalidRecordError.errno] = InvalidRecordError  # aiokafka does not know it
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+_REFUSED = (
+    *_TOO_LARGE,
+    InvalidRecordError,
+    InvalidTimestampError,
+    PolicyViolationError,
+    UnsupportedForMessageFormatError,
+)
 
 
 class Transactions:
@@ -105,6 +125,7 @@ class Transactions:
         async with answered_within(self._timeout_s):
             # 1. Begin: from here on, all or nothing.
             await producer.begin_transaction()
+            await add_partitions(producer, output)
             # 2. Hand over the records and 3. wait until the brokers have them.
             last_offsets = await send(producer, output, lambda _: self._partition, self._limits)
             # 4. The offset, in the same transaction.
@@ -192,7 +213,8 @@ async def answered_within(timeout_s: float) -> AsyncIterator[None]:
         raise FencedError("the group has rebalanced") from error
     except TimeoutError as error:
         raise PublishError("the brokers did not answer in time (transaction_timeout_ms)") from error
-    except (KafkaError, AssertionError) as error:  # aiokafka asserts its own states after a failure
+    # aiokafka asserts its own states after a failure, or calls what comes after it illegal.
+    except (KafkaError, AssertionError, IllegalOperation) as error:
         if isinstance(error.__cause__, ProducerFenced | InvalidProducerEpoch):
             raise FencedError(str(error)) from error
         raise PublishError(f"{type(error).__name__}: {error}") from error

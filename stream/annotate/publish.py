@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.annotate.notes import Note
+from stream.coordinators import add_partitions
 from stream.deadline import Deadline
 from stream.ids import member_transactional_id
 from stream.kafka import connection
@@ -124,9 +125,11 @@ class ExactlyOnce:
         async with answered_within(self._timeout_s):
             # 1. Begin: from here on, all or nothing.
             await producer.begin_transaction()
+            output = _together(finished)
+            await add_partitions(producer, output)
             # 2. Hand over the records and 3. wait until the brokers have them. Offsets at the same time
             # would be no faster: the coordinator refuses one of the two for the moment (error 51).
-            await send(producer, _together(finished), _sources(finished), self._limits)
+            await send(producer, output, _sources(finished), self._limits)
             # 4. The offsets, in the same transaction, of this generation.
             await send_offsets(producer, self._membership, _offsets(finished))
             # 5. Commit: readers of committed data see it all from here on.

@@ -33,6 +33,12 @@ def test_a_session_timeout_that_the_broker_does_not_take_is_a_setting_to_change(
     assert "session_timeout_ms" in str(told)
 
 
+def test_a_group_that_another_application_uses_is_a_setting_to_change() -> None:
+    told = refusal(errors.InconsistentGroupProtocolError())
+    assert isinstance(told, SettingsError)
+    assert "group_id" in str(told)
+
+
 @pytest.mark.parametrize(
     "passing",
     [

@@ -21,6 +21,7 @@ from stream.codec import to_json
 from stream.commands.topics import check
 from stream.dashboard.feed import Feed
 from stream.dashboard.reviewer import Reviewer
+from stream.errors import BrokerError
 from stream.monitor.app import running
 from stream.monitor.reviews import forget, review
 from stream.processes import environment_of
@@ -65,11 +66,12 @@ class Cluster:
             author_key=SecretStr("a key for the tests"),
         )
 
-    async def as_user_of(self, program: str, **overrides: Any) -> Settings:
-        """A user of its own for a program, with the rights that are listed for it."""
+    async def as_user_of(self, program: str, but: Right | None = None, **overrides: Any) -> Settings:
+        """A user of its own for a program, with the rights that are listed for it; ``but`` replaces one."""
         user = next(_users)
+        rights = [but if but is not None and but.name == right.name else right for right in RIGHTS[program]]
         async with connected(self.all) as admin:
-            grants = [request for right in RIGHTS[program] for request in _grants(right, self.all, user)]
+            grants = [request for right in rights for request in _grants(right, self.all, user)]
             for request in grants:
                 response = await admin._send_to_controller(request)
                 assert all(code == 0 for code, _ in response.creation_responses), response
@@ -135,6 +137,21 @@ async def test_the_annotator(cluster: Cluster, guarantee: str) -> None:
     await Annotator(user, FakeClassifier()).run()
     names = cluster.all.topics
     assert [await count(cluster, topic) for topic in (names.emotions, names.signals, names.dlq)] == [1, 1, 1]
+
+
+async def test_an_annotator_that_may_not_write_to_one_topic_says_so_and_writes_nothing(
+    cluster: Cluster,
+) -> None:
+    """It may see that topic, so nothing looks wrong until something is to be written."""
+    await create_topics(cluster.all)
+    signals = cluster.all.topics.signals
+    user = await cluster.as_user_of("annotate", but=Right("topic", "{signals}", ("describe",)))
+    value = b'{"text": "joy: at last", "author": "kim"}'
+    await produce(str(cluster.all.bootstrap_servers), cluster.all.input_topic, [value])
+    async with asyncio.timeout(60):
+        with pytest.raises(BrokerError, match=rf"refused {signals} .*WRITE"):
+            await Annotator(user, FakeClassifier()).run()
+    assert await count(cluster, cluster.all.topics.emotions) == 0
 
 
 async def test_the_monitor_with_a_webhook(cluster: Cluster, tmp_path: Path) -> None:

@@ -15,12 +15,16 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer import message_accumulator
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 
 from model.fake import FakeClassifier
+from stream.annotate.admission import Admission
 from stream.annotate.app import Annotator
 from stream.deadletters import CUT_BYTES, decode_dead_letter
 from stream.errors import RecordError
 from stream.events import CountDelta, DeadLetter, EmotionEvent
+from stream.privacy import OptOut, Pseudonyms
 from stream.settings import Settings
 from tests.conftest import Topics
 from tests.records import (
@@ -247,6 +251,15 @@ async def test_what_cannot_be_written_at_all_ends_the_process_and_is_named(
     assert settings.input_topic in str(ended.value)
 
 
+async def test_an_output_topic_that_takes_no_record_without_a_key_ends_the_process_and_is_named(
+    configured: Topics,
+) -> None:
+    settings = await configured(emotions={"cleanup.policy": "compact"})
+    await send(settings)
+    with pytest.raises(RecordError, match=r"topic \S+emotions, .*compacted"):
+        await annotate_all(settings)
+
+
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 async def test_batches_of_every_codec_are_read(topics: Topics, codec: str) -> None:
     settings = await topics(partitions=1)
@@ -281,6 +294,28 @@ async def test_a_header_whose_name_is_not_utf8_stops_nobody(
     assert len(await labelled(settings)) == 3
     [record] = await dead(settings)
     assert decode_dead_letter(record.headers)[1] == [("???", b"1"), ("tenant", b"7")]
+
+
+def test_a_record_of_the_oldest_format_which_has_no_time_stamp_counts_for_now() -> None:
+    """Kafka 0.9 and before wrote it. Segments of that time are still read, but nobody takes it any more."""
+    written = LegacyRecordBatchBuilder(magic=0, compression_type=0, batch_size=1000)
+    written.append(0, timestamp=None, key=None, value=GOOD)
+    [read] = MemoryRecords(bytes(written.build())).next_batch()
+    admission = Admission(
+        input_format="json",
+        max_message_bytes=1000,
+        max_ahead_s=300,
+        pseudonyms=Pseudonyms(b"key"),
+        optout=OptOut(Pseudonyms(b"key")),
+        phrases=None,
+        clock=lambda: 1_800_000_000.0,
+    )
+    entry = admission.admit(read)
+    assert (entry.text, entry.event_ms, entry.wrong_clock) == (
+        "joy: a neighbour",
+        1_800_000_000_000,
+        "broker",
+    )
 
 
 class RawName(str):
