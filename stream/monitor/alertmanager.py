@@ -58,7 +58,7 @@ class Outbox:
             if ends_at is not None:
                 if self._is_news(alert.id, ends_at, now):
                     found.append(_as_json(alert, min(ends_at, now), now))
-            elif board.state(alert) != "held":
+            elif not alert.held:
                 self._told_firing.add(alert.id)
                 found.append(_as_json(alert, now + MISSED_ROUNDS * self._resend, now))
         self._given_up = {name: revision for name, revision in self._given_up.items() if name in board.alerts}

@@ -84,6 +84,16 @@ def last_word(reviews: Sequence[Review]) -> Verdict | None:
     return judged[-1] if judged else verdicts[-1] if verdicts else None
 
 
+def standing(alert: Alert, reviews: Sequence[Review]) -> State:
+    """Where an alert stands: a person's judgement, else what its rule says and who looks after it."""
+    verdict = last_word(reviews)
+    if verdict is not None and verdict in JUDGED:
+        return verdict
+    if alert.status == "resolved":
+        return "resolved"
+    return verdict or ("held" if alert.held else "firing")
+
+
 class Board:
     """The latest record of every counter and alert, and all reviews."""
 
@@ -142,10 +152,7 @@ class Board:
 
     def state(self, alert: Alert) -> State:
         """Where an alert stands, its reviews included."""
-        if alert.status == "resolved":
-            return "resolved"
-        verdict = last_word(self.reviews.get(alert.id, ()))
-        return verdict or ("held" if alert.held else "firing")
+        return standing(alert, self.reviews.get(alert.id, ()))
 
     def firing(self) -> Iterator[Alert]:
         """Alerts that have not been resolved, whatever people said of them."""

@@ -129,7 +129,7 @@ class Webhook:
 
     def _is_settled(self, alert: Alert) -> bool:
         """Whether this is only a reminder of what a person has seen already."""
-        seen = self._board.state(alert) in ("acknowledged", "dismissed")
+        seen = self._board.state(alert) not in ("firing", "held")
         return alert.status == "firing" and alert.revision > 1 and seen
 
     async def _deliver(

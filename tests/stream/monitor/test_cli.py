@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli import root
-from stream.codec import to_json
 from stream.monitor.events import Review
 from stream.monitor.reviews import pseudonym_of
 from stream.privacy import OptOut, Pseudonyms
@@ -17,7 +16,7 @@ from stream.settings import Settings
 from tests.conftest import Topics
 from tests.records import Record, produce, read_committed_all
 from tests.stream.monitor.test_backtest import recorded
-from tests.stream.monitor.test_delivery import RULES, alert
+from tests.stream.monitor.test_delivery import RULES, alert, publish
 
 
 def run(settings: Settings, *arguments: str, **options: Any) -> Result:
@@ -27,11 +26,6 @@ def run(settings: Settings, *arguments: str, **options: Any) -> Result:
 
 async def run_in_thread(settings: Settings, *arguments: str, **options: Any) -> Result:
     return await asyncio.to_thread(run, settings, *arguments, **options)
-
-
-async def publish(settings: Settings, *alerts: Any) -> None:
-    records = [Record(to_json(one.model_dump()), key=one.id.encode()) for one in alerts]
-    await produce(settings.bootstrap_servers or "", settings.topics.alerts, records)
 
 
 async def test_an_alert_is_listed_shown_and_reviewed_and_every_review_is_kept(topics: Topics) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import hmac
 import re
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,16 +17,17 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from stream.codec import to_json
 from stream.errors import SettingsError
 from stream.events import DistressSignal
 from stream.monitor.alertmanager import RESOLVED_FOR, Alertmanager, Outbox
 from stream.monitor.app import running
 from stream.monitor.board import Board
-from stream.monitor.events import Alert, Evidence, Review
+from stream.monitor.events import Alert, Evidence, Review, Verdict
 from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.targets import check_target, session
 from stream.settings import Settings
-from tests.records import produce, read_committed_all
+from tests.records import Record, produce, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import signal
 from tests.stream.monitor.receivers import alertmanager, http_receiver
@@ -84,6 +86,21 @@ async def send(settings: Settings, signals: list[DistressSignal]) -> None:
     await produce(settings.bootstrap_servers or "", settings.topics.signals, map(signal_record, signals))
 
 
+async def publish(settings: Settings, *alerts: Alert) -> None:
+    records = [Record(to_json(one.model_dump()), key=one.id.encode()) for one in alerts]
+    await produce(settings.bootstrap_servers or "", settings.topics.alerts, records)
+
+
+async def say(settings: Settings, verdict: Verdict, alert_id: str) -> None:
+    said = Review(
+        id=str(uuid.uuid4()), alert_id=alert_id, rule="sustained", verdict=verdict, reviewer="r",
+        at=datetime.now(UTC),
+    )  # fmt: skip
+    await produce(
+        settings.bootstrap_servers or "", settings.topics.reviews, [Record(to_json(said.model_dump()))]
+    )
+
+
 async def test_a_webhook_gets_the_life_of_an_alert_signed_and_retried(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
@@ -107,6 +124,34 @@ async def test_a_webhook_gets_the_life_of_an_alert_signed_and_retried(
         ).hexdigest()
         assert one.headers["X-Emotion-Signature"] == f"sha256={signed}"
     assert receiver.taken[0].headers["X-Emotion-Delivery"] == f"{alerts[0].id}:1"
+
+
+async def test_what_a_person_has_spoken_of_is_not_posted_again_while_it_fires(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_rules(
+            monitor_topics,
+            tmp_path,
+            partitions=1,
+            webhook_url=receiver.url,
+            webhook_secret=SecretStr("a secret that both share"),
+        )
+        verdicts: tuple[Verdict, ...] = ("acknowledged", "confirmed", "dismissed")
+        async with running(settings) as started:
+            board = started.monitor.board
+            await publish(settings, *(alert(id=f"{verdict}:a:1") for verdict in verdicts))
+            await eventually(lambda: len(receiver.taken) == 3)
+            for verdict in verdicts:
+                await say(settings, verdict, f"{verdict}:a:1")
+            await eventually(lambda: len(board.reviews) == 3)
+            await publish(settings, *(alert(id=f"{verdict}:a:1", revision=2) for verdict in verdicts))
+            await publish(
+                settings, *(alert("resolved", id=f"{verdict}:a:1", revision=3) for verdict in verdicts)
+            )
+            await eventually(lambda: len(receiver.taken) >= 6)
+    posted = [Alert.model_validate_json(one.body) for one in receiver.taken]
+    assert [one.revision for one in posted] == [1, 1, 1, 3, 3, 3]
 
 
 async def test_an_alert_that_a_webhook_refuses_goes_to_the_dead_letters(
@@ -210,6 +255,10 @@ def test_alertmanager_is_not_told_of_old_ends_nor_of_alerts_in_quiet_hours() -> 
     now = datetime.now(UTC)
     board.take_alert(alert("resolved", ends_at=now - timedelta(minutes=6)))
     board.take_alert(alert(id="b", held=True))
+    assert outbox.round(board, now) == []
+    board.take_review(
+        Review(id="1", alert_id="b", rule="sustained", verdict="acknowledged", reviewer="r", at=now)
+    )
     assert outbox.round(board, now) == []
 
 
