@@ -92,14 +92,16 @@ def _ends_at(board: Board, alert: Alert) -> datetime | None:
 def _as_json(alert: Alert, ends_at: datetime, now: datetime) -> dict[str, Any]:
     """An alert as Alertmanager takes it: one that starts after it ends, it refuses.
 
-    Alerts follow the clock of their messages, which may be ahead of ours.
+    Alerts follow the clock of their messages, which may be ahead of ours. An alert about a person names the
+    channel of their latest message, which may change, so it is no label of it: that would be another alert.
     """
+    of_channel = alert.kind in ("channel", "drift")
     labels = {
         "alertname": alert.rule,
         "alert_id": alert.id,
         "kind": alert.kind,
         "severity": alert.severity,
-        "channel": alert.channel,
+        "channel": alert.channel if of_channel else None,
         "author": alert.author,
         "recipients": ",".join(alert.recipients),
     }
@@ -107,6 +109,7 @@ def _as_json(alert: Alert, ends_at: datetime, now: datetime) -> dict[str, Any]:
     annotations = {
         "summary": alert.summary,
         "notice": alert.notice,
+        "channel": None if of_channel else alert.channel,
         "window": f"{evidence.window_start.isoformat()} to {evidence.window_end.isoformat()}",
         "score": f"{evidence.score:g}, {evidence.measure}",
         "levels": f"enter {evidence.enter:g}, leave {evidence.leave:g}",

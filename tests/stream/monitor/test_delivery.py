@@ -250,6 +250,24 @@ def test_alertmanager_is_told_what_fires_in_each_round_and_what_ended_for_five_m
     assert outbox.round(board, now + timedelta(seconds=120) + RESOLVED_FOR) == []
 
 
+@pytest.mark.parametrize("kind", ["author", "phrase"])
+def test_an_authors_alert_stays_the_same_to_alertmanager_when_they_write_elsewhere(kind: str) -> None:
+    board, outbox = Board(), Outbox(timedelta(seconds=60))
+    told = []
+    for revision, status, channel in ((1, "firing", "a"), (2, "firing", "b"), (3, "resolved", "c")):
+        board.take_alert(alert(status, kind=kind, revision=revision, channel=channel))
+        told += outbox.round(board, datetime.now(UTC))
+    assert [one["annotations"]["channel"] for one in told] == ["a", "b", "c"]
+    assert told[0]["labels"] == told[1]["labels"] == told[2]["labels"]
+
+
+def test_a_channels_alert_names_the_channel_to_route_by() -> None:
+    board = Board()
+    board.take_alert(alert(kind="channel", author=None, channel="support"))
+    (told,) = Outbox(timedelta(seconds=60)).round(board, datetime.now(UTC))
+    assert told["labels"]["channel"] == "support"
+
+
 def test_alertmanager_is_not_told_of_old_ends_nor_of_alerts_in_quiet_hours() -> None:
     board, outbox = Board(), Outbox(timedelta(seconds=60))
     now = datetime.now(UTC)
