@@ -5,7 +5,7 @@ Each monitor reads these topics whole, so that any of them answers for all parti
 
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
@@ -153,10 +153,6 @@ class Board:
     def state(self, alert: Alert) -> State:
         """Where an alert stands, its reviews included."""
         return standing(alert, self.reviews.get(alert.id, ()))
-
-    def firing(self) -> Iterator[Alert]:
-        """Alerts that have not been resolved, whatever people said of them."""
-        return (alert for alert in self.alerts.values() if alert.status == "firing")
 
     def precision(self) -> dict[str, Precision]:
         """By rule, from the last verdict on each alert; an acknowledgement alone is none."""
