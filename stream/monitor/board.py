@@ -99,6 +99,8 @@ class Board:
 
     def __init__(self) -> None:
         self.alerts: dict[str, Alert] = {}
+        self.forgotten: set[str] = set()
+        """Ids of alerts that were deleted: what is still on its way of them is for nobody."""
         self.reviews: defaultdict[str, list[Review]] = defaultdict(list)
         self._counters: defaultdict[tuple[str, int], dict[float, Shards]] = defaultdict(dict)
         self._judged: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -114,6 +116,11 @@ class Board:
     def drop_alert(self, alert_id: str) -> None:
         """Its author has been forgotten, or its time has passed."""
         self.alerts.pop(alert_id, None)
+
+    def forget_alert(self, alert_id: str) -> None:
+        """Its author has been forgotten."""
+        self.forgotten.add(alert_id)
+        self.drop_alert(alert_id)
 
     def prune(self, before: datetime) -> None:
         """Drop alerts that ended so long ago that the topic no longer holds them."""

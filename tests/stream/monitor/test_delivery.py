@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
 from stream.codec import to_json
@@ -30,7 +31,7 @@ from stream.settings import Settings
 from tests.records import Record, produce, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import signal
-from tests.stream.monitor.receivers import alertmanager, http_receiver
+from tests.stream.monitor.receivers import HttpReceiver, alertmanager, http_receiver
 from tests.stream.monitor.test_app import signal_record
 
 RULES = """
@@ -82,13 +83,35 @@ async def with_rules(monitor_topics: MonitorTopics, tmp_path: Path, **overrides:
     return await monitor_topics(rules_file=rules, **overrides)
 
 
+async def with_webhook(
+    monitor_topics: MonitorTopics, tmp_path: Path, receiver: HttpReceiver, **overrides: Any
+) -> Settings:
+    return await with_rules(
+        monitor_topics,
+        tmp_path,
+        webhook_url=receiver.url,
+        webhook_secret=SecretStr("a secret that both share"),
+        **overrides,
+    )
+
+
 async def send(settings: Settings, signals: list[DistressSignal]) -> None:
     await produce(settings.bootstrap_servers or "", settings.topics.signals, map(signal_record, signals))
 
 
-async def publish(settings: Settings, *alerts: Alert) -> None:
-    records = [Record(to_json(one.model_dump()), key=one.id.encode()) for one in alerts]
+async def publish(settings: Settings, *alerts: Alert, ago_s: float = 0) -> None:
+    at_ms = int((time.time() - ago_s) * 1000)
+    records = [Record(to_json(one.model_dump()), key=one.id.encode(), timestamp_ms=at_ms) for one in alerts]
     await produce(settings.bootstrap_servers or "", settings.topics.alerts, records)
+
+
+async def delete(settings: Settings, alert_id: str) -> None:
+    tombstone = Record(None, key=alert_id.encode())
+    await produce(settings.bootstrap_servers or "", settings.topics.alerts, [tombstone])
+
+
+def posted(receiver: HttpReceiver) -> list[str]:
+    return [Alert.model_validate_json(one.body).id for one in receiver.taken]
 
 
 async def say(settings: Settings, verdict: Verdict, alert_id: str) -> None:
@@ -105,12 +128,7 @@ async def test_a_webhook_gets_the_life_of_an_alert_signed_and_retried(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
     async with http_receiver(answer=lambda number: 503 if number == 0 else 204) as receiver:
-        settings = await with_rules(
-            monitor_topics,
-            tmp_path,
-            webhook_url=receiver.url,
-            webhook_secret=SecretStr("a secret that both share"),
-        )
+        settings = await with_webhook(monitor_topics, tmp_path, receiver)
         async with running(settings):
             await send(settings, story(sad=6, calm=8))
             await eventually(lambda: len(receiver.taken) == 2)
@@ -130,13 +148,7 @@ async def test_what_a_person_has_spoken_of_is_not_posted_again_while_it_fires(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
     async with http_receiver() as receiver:
-        settings = await with_rules(
-            monitor_topics,
-            tmp_path,
-            partitions=1,
-            webhook_url=receiver.url,
-            webhook_secret=SecretStr("a secret that both share"),
-        )
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
         verdicts: tuple[Verdict, ...] = ("acknowledged", "confirmed", "dismissed")
         async with running(settings) as started:
             board = started.monitor.board
@@ -150,20 +162,68 @@ async def test_what_a_person_has_spoken_of_is_not_posted_again_while_it_fires(
                 settings, *(alert("resolved", id=f"{verdict}:a:1", revision=3) for verdict in verdicts)
             )
             await eventually(lambda: len(receiver.taken) >= 6)
-    posted = [Alert.model_validate_json(one.body) for one in receiver.taken]
-    assert [one.revision for one in posted] == [1, 1, 1, 3, 3, 3]
+    alerts = [Alert.model_validate_json(one.body) for one in receiver.taken]
+    assert [one.revision for one in alerts] == [1, 1, 1, 3, 3, 3]
+
+
+@pytest.mark.every_broker
+async def test_a_webhook_that_is_switched_on_late_is_not_told_of_old_alerts(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=2)
+        alerts = [TopicPartition(settings.topics.alerts, number) for number in range(2)]
+        await publish(settings, *(alert(id=f"old-{n}:a:1") for n in range(8)), ago_s=3600)
+        await publish(settings, alert(id="new:a:1"), ago_s=60)
+        async with running(settings):
+            await eventually(lambda: bool(receiver.taken))
+            async with AIOKafkaConsumer(
+                bootstrap_servers=settings.bootstrap_servers, group_id=f"{settings.monitor_group_id}-webhook"
+            ) as group:
+                assert None not in [await group.committed(place) for place in alerts]
+        await publish(settings, alert(id="while-no-monitor-ran:a:1"), ago_s=1800)
+        async with running(settings):
+            await eventually(lambda: len(receiver.taken) >= 2)
+    assert posted(receiver) == ["new:a:1", "while-no-monitor-ran:a:1"]
+
+
+async def test_what_was_dismissed_or_forgotten_before_it_could_be_posted_is_not(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        await publish(settings, alert(id="dismissed:a:1"), alert(id="forgotten:a:1"))
+        await say(settings, "dismissed", "dismissed:a:1")
+        await delete(settings, "forgotten:a:1")
+        await publish(settings, alert(id="other:a:1"))
+        async with running(settings):
+            await eventually(lambda: bool(receiver.taken))
+    assert posted(receiver) == ["other:a:1"]
+
+
+async def test_what_is_forgotten_while_a_webhook_does_not_take_it_is_given_up_without_a_trace(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    answers = [503]
+    async with http_receiver(answer=lambda _: answers[-1]) as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        async with running(settings) as started:
+            await publish(settings, alert(id="forgotten:a:1"))
+            await eventually(lambda: receiver.attempts > 0)
+            await delete(settings, "forgotten:a:1")
+            await eventually(lambda: "forgotten:a:1" in started.monitor.board.forgotten)
+            answers.append(204)
+            await publish(settings, alert(id="other:a:1"))
+            await eventually(lambda: bool(receiver.taken))
+    assert posted(receiver) == ["other:a:1"]
+    assert not await read_committed_all(settings.bootstrap_servers or "", settings.topics.undelivered)
 
 
 async def test_an_alert_that_a_webhook_refuses_goes_to_the_dead_letters(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
     async with http_receiver(answer=lambda _: 410) as receiver:
-        settings = await with_rules(
-            monitor_topics,
-            tmp_path,
-            webhook_url=receiver.url,
-            webhook_secret=SecretStr("a secret that both share"),
-        )
+        settings = await with_webhook(monitor_topics, tmp_path, receiver)
         async with running(settings):
             await send(settings, story(sad=6, calm=0))
             letters: list[Any] = []
@@ -184,12 +244,7 @@ async def test_a_slow_receiver_does_not_stop_the_stream(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
     async with http_receiver(holds=True) as receiver:
-        settings = await with_rules(
-            monitor_topics,
-            tmp_path,
-            webhook_url=receiver.url,
-            webhook_secret=SecretStr("a secret that both share"),
-        )
+        settings = await with_webhook(monitor_topics, tmp_path, receiver)
         async with running(settings) as started:
             await send(settings, story(sad=6, calm=0))
             await eventually(lambda: receiver.attempts == 1)
