@@ -61,6 +61,10 @@ class Outbox:
             elif not alert.held:
                 self._told_firing.add(alert.id)
                 found.append(_as_json(alert, now + MISSED_ROUNDS * self._resend, now))
+        self._told_firing &= board.alerts.keys()
+        self._told_resolved_at = {
+            name: at for name, at in self._told_resolved_at.items() if name in board.alerts
+        }
         self._given_up = {name: revision for name, revision in self._given_up.items() if name in board.alerts}
         return found
 

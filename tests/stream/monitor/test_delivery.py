@@ -335,6 +335,21 @@ def test_alertmanager_is_not_told_of_old_ends_nor_of_alerts_in_quiet_hours() -> 
     assert outbox.round(board, now) == []
 
 
+def test_an_alert_of_a_replayed_stream_is_told_to_alertmanager_when_it_ends() -> None:
+    """It is old by the clock of its stream; the topic holds it all the same."""
+    board, outbox, now = Board(), Outbox(timedelta(seconds=60)), datetime.now(UTC)
+    then = now - timedelta(days=30)
+    board.take_alert(alert(starts_at=then, updated_at=then), now.timestamp())
+    assert len(outbox.round(board, now)) == 1
+    board.take_alert(
+        alert("resolved", revision=2, starts_at=then, updated_at=then, ends_at=then), now.timestamp()
+    )
+    board.prune(now - timedelta(days=7))
+    assert len(outbox.round(board, now)) == 1
+    board.prune(now + timedelta(seconds=1))
+    assert not board.alerts
+
+
 def test_a_dismissed_alert_ends_for_alertmanager() -> None:
     board, outbox = Board(), Outbox(timedelta(seconds=60))
     now = datetime.now(UTC)
