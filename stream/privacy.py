@@ -162,6 +162,12 @@ class OptOut:
             pseudonyms.add(self._pseudonyms.of_exactly(author))
         return not pseudonyms.isdisjoint(self._from_topic) or not pseudonyms.isdisjoint(self._from_file)
 
+    def covers(self, author: str | None, key: bytes | None) -> bool:
+        """Whether the author of a message opted out; where none is named, its key may be one."""
+        if author is None and key is not None and self:
+            author = as_name(key)
+        return author in self
+
     def update(self, pseudonym: str, *, opted_out: bool) -> None:
         """Take a record of the opt-out topic: a value opts out, a tombstone opts in again."""
         if opted_out:

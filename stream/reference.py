@@ -79,7 +79,8 @@ each topic that matches: a right on a prefix goes for those to come, too. One th
 described is not seen.
 
 Give each program a user of its own. Whoever may read `emotions.dlq` may read what people wrote, names
-included: see [privacy.md](privacy.md). Without describe configs on its output topics an annotator assumes
+included: see [privacy.md](privacy.md); with `include_text` so may who reads `emotions`, `emotions.signals`,
+`emotions.alerts` or `emotions.alerts.dlq`. Without describe configs on its output topics an annotator assumes
 Kafka's own limits on their records, and learns smaller ones from a refusal.
 """
 

@@ -18,7 +18,7 @@ from stream.errors import Cause, MessageError
 from stream.events import Message
 from stream.mapping import MessageMapping
 from stream.phrases import PhraseLists
-from stream.privacy import OptOut, Pseudonyms, as_name, without_author
+from stream.privacy import OptOut, Pseudonyms, without_author
 from stream.records import UnreadBatch
 from stream.text import TextParts, text_to_read
 
@@ -95,14 +95,14 @@ class Admission:
 
     def _refuse(self, entry: Entry, error: MessageError) -> None:
         """A dead letter keeps what was written, so here too nothing of who opted out may stay."""
-        entry.outcome = Silent.OPTED_OUT if self._opted_out(None, entry.key) else error
+        entry.outcome = Silent.OPTED_OUT if self._optout.covers(None, entry.key) else error
 
     def _read(self, entry: Entry, record_ms: int) -> None:
         if entry.value is None:
             entry.outcome = Silent.TOMBSTONE
             return
         message = self._decoded(entry, entry.value)
-        if self._opted_out(message.author, entry.key):
+        if self._optout.covers(message.author, entry.key):
             entry.outcome = Silent.OPTED_OUT
             return
         if message.ts is not None:
@@ -129,12 +129,6 @@ class Admission:
         if self._mapping is not None and fits:
             value, headers, input_format = self._mapping.mapped(value, entry.key, headers, input_format)
         return decode_message(value, headers, input_format, self._max_message_bytes)
-
-    def _opted_out(self, author: str | None, key: bytes | None) -> bool:
-        """Whether the author opted out; where none is named, the key may be one."""
-        if author is None and key is not None and self._optout:
-            author = as_name(key)
-        return author in self._optout
 
     def _date(self, entry: Entry, record_ms: int, claimed: datetime | None = None) -> None:
         written_ms = written_at_ms(entry.headers) if entry.headers else None

@@ -333,6 +333,7 @@ class Annotator:
             include_text=settings.include_text,
             count_window_s=settings.count_window_s,
             signal_min_level=settings.signal_min_level,
+            optout=self._optout,
         )
         exactly_once = settings.guarantee == "exactly_once"
         return PartitionContext(

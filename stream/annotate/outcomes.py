@@ -21,6 +21,7 @@ from stream.errors import Cause, MessageError
 from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Source
 from stream.ids import delta_id, event_id
 from stream.limits import OutputLimits
+from stream.privacy import OptOut
 from stream.records import Output, Record, UnreadBatch, size_bytes
 from stream.topics import TopicNames, partition_of
 from stream.tracecontext import trace_headers
@@ -44,6 +45,8 @@ class OutcomePolicy:
     include_text: bool
     count_window_s: int
     signal_min_level: str
+    optout: OptOut | None = None
+    """Asked once more: of who opts out while their message is in work, nothing is published either."""
 
 
 @dataclass(slots=True)
@@ -178,6 +181,8 @@ class OutcomeEncoder:
         window_ms = self._policy.count_window_s * 1000
         for entry in entries:
             outcome = entry.outcome
+            if not isinstance(outcome, Silent) and self._opted_out(entry):
+                entry.outcome = outcome = Silent.OPTED_OUT
             start_ms = entry.event_ms - entry.event_ms % window_ms
             if isinstance(outcome, Emotion | Unread) and (refused := self._add_event(commit, entry, outcome)):
                 entry.outcome = outcome = refused
@@ -210,6 +215,10 @@ class OutcomeEncoder:
             if name == topic
             for record in records
         )
+
+    def _opted_out(self, entry: Entry) -> bool:
+        optout, message = self._policy.optout, entry.message
+        return optout is not None and optout.covers(message.author if message else None, entry.key)
 
     def _add_event(self, commit: _Commit, entry: Entry, outcome: Emotion | Unread) -> MessageError | None:
         """Add the event, and the signal if there is one; or neither, and say what stands against it."""

@@ -7,16 +7,15 @@ cause: the same rule, risen in several channels within ``CAUSE_S``.
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from stream.monitor.board import Board, Precision, last_word
+from stream.monitor.board import Board, Precision, State, standing
 from stream.monitor.events import Alert, Review
 
 SubjectKind = Literal["author", "conversation", "channel"]
 GroupKind = Literal[SubjectKind, "cause"]
-Standing = Literal["firing", "held", "acknowledged", "confirmed", "dismissed", "resolved"]
 
 ALERTS: Final = 5_000
 SPARE: Final = 250
@@ -28,7 +27,7 @@ CAUSE_S: Final = 15 * 60
 """So far apart alerts of a rule may begin in different channels and be taken for one cause."""
 
 SEVERITIES: Final = ("critical", "warning", "info")
-_URGENCY: Final[dict[Standing, int]] = {"firing": 0, "held": 1, "acknowledged": 2, "resolved": 3}
+_URGENCY: Final[dict[State, int]] = {"firing": 0, "held": 1, "acknowledged": 2, "resolved": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Item:
     """An alert and where it stands, its reviews included."""
 
     alert: Alert
-    standing: Standing
+    standing: State
     reviews: tuple[Review, ...]
 
 
@@ -50,18 +49,6 @@ class Group:
     kind: GroupKind
     name: str
     items: tuple[Item, ...]
-
-
-def standing(alert: Alert, reviews: Sequence[Review]) -> Standing:
-    """Where an alert stands: a person's last word, else what its rule says."""
-    verdict = last_word(reviews)
-    if verdict == "confirmed" or verdict == "dismissed":
-        return verdict
-    if alert.status == "resolved":
-        return "resolved"
-    if verdict == "acknowledged":
-        return "acknowledged"
-    return "held" if alert.held else "firing"
 
 
 def urgency(item: Item) -> tuple[int, int, float, str]:

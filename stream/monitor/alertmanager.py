@@ -58,9 +58,13 @@ class Outbox:
             if ends_at is not None:
                 if self._is_news(alert.id, ends_at, now):
                     found.append(_as_json(alert, min(ends_at, now), now))
-            elif board.state(alert) != "held":
+            elif not alert.held:
                 self._told_firing.add(alert.id)
                 found.append(_as_json(alert, now + MISSED_ROUNDS * self._resend, now))
+        self._told_firing &= board.alerts.keys()
+        self._told_resolved_at = {
+            name: at for name, at in self._told_resolved_at.items() if name in board.alerts
+        }
         self._given_up = {name: revision for name, revision in self._given_up.items() if name in board.alerts}
         return found
 
@@ -92,14 +96,16 @@ def _ends_at(board: Board, alert: Alert) -> datetime | None:
 def _as_json(alert: Alert, ends_at: datetime, now: datetime) -> dict[str, Any]:
     """An alert as Alertmanager takes it: one that starts after it ends, it refuses.
 
-    Alerts follow the clock of their messages, which may be ahead of ours.
+    Alerts follow the clock of their messages, which may be ahead of ours. An alert about a person names the
+    channel of their latest message, which may change, so it is no label of it: that would be another alert.
     """
+    of_channel = alert.kind in ("channel", "drift")
     labels = {
         "alertname": alert.rule,
         "alert_id": alert.id,
         "kind": alert.kind,
         "severity": alert.severity,
-        "channel": alert.channel,
+        "channel": alert.channel if of_channel else None,
         "author": alert.author,
         "recipients": ",".join(alert.recipients),
     }
@@ -107,6 +113,7 @@ def _as_json(alert: Alert, ends_at: datetime, now: datetime) -> dict[str, Any]:
     annotations = {
         "summary": alert.summary,
         "notice": alert.notice,
+        "channel": None if of_channel else alert.channel,
         "window": f"{evidence.window_start.isoformat()} to {evidence.window_end.isoformat()}",
         "score": f"{evidence.score:g}, {evidence.measure}",
         "levels": f"enter {evidence.enter:g}, leave {evidence.leave:g}",

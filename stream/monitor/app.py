@@ -61,7 +61,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(monitor.stop)
         monitor.start()
         for receiver in receivers:
-            monitor.spawn(type(receiver).__name__.lower(), receiver.run())
+            monitor.spawn(type(receiver).__name__.lower(), _deliver(receiver, monitor.tail.caught_up))
         yield Running(monitor, port)
 
 
@@ -92,6 +92,12 @@ def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmana
     if settings.alertmanager_url:
         receivers.append(Alertmanager(settings, monitor.board, monitor.metrics, monitor.changed))
     return receivers
+
+
+async def _deliver(receiver: Webhook | Alertmanager, board_is_current: asyncio.Event) -> None:
+    """Half read, the board does not know what has ended, or was dismissed or forgotten."""
+    await board_is_current.wait()
+    await receiver.run()
 
 
 async def _serve(settings: Settings, monitor: Monitor, stack: AsyncExitStack) -> int | None:

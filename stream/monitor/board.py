@@ -5,10 +5,10 @@ Each monitor reads these topics whole, so that any of them answers for all parti
 
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import sqrt
+from math import inf, sqrt
 from typing import Final, Literal
 
 from stream.monitor.events import Alert, Review, Verdict, WindowCounter
@@ -84,32 +84,56 @@ def last_word(reviews: Sequence[Review]) -> Verdict | None:
     return judged[-1] if judged else verdicts[-1] if verdicts else None
 
 
+def standing(alert: Alert, reviews: Sequence[Review]) -> State:
+    """Where an alert stands: a person's judgement, else what its rule says and who looks after it."""
+    verdict = last_word(reviews)
+    if verdict is not None and verdict in JUDGED:
+        return verdict
+    if alert.status == "resolved":
+        return "resolved"
+    return verdict or ("held" if alert.held else "firing")
+
+
 class Board:
     """The latest record of every counter and alert, and all reviews."""
 
     def __init__(self) -> None:
         self.alerts: dict[str, Alert] = {}
+        self.forgotten: set[str] = set()
+        """Ids of alerts that were deleted: what is still on its way of them is for nobody."""
         self.reviews: defaultdict[str, list[Review]] = defaultdict(list)
+        self._published_at: dict[str, float] = {}
         self._counters: defaultdict[tuple[str, int], dict[float, Shards]] = defaultdict(dict)
         self._judged: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
 
-    def take_alert(self, alert: Alert) -> bool:
-        """Take a record; whether it was news. Of two revisions the greater holds."""
+    def take_alert(self, alert: Alert, published_at: float = inf) -> bool:
+        """Take a record; whether it was news. Of two revisions the greater holds.
+
+        ``published_at`` is the record's time stamp, in seconds: of a stream that is replayed, the alert's own
+        times are old.
+        """
         known = self.alerts.get(alert.id)
         if known is not None and known.revision >= alert.revision:
             return False
         self.alerts[alert.id] = alert
+        self._published_at[alert.id] = published_at
         return True
 
     def drop_alert(self, alert_id: str) -> None:
         """Its author has been forgotten, or its time has passed."""
         self.alerts.pop(alert_id, None)
+        self._published_at.pop(alert_id, None)
+
+    def forget_alert(self, alert_id: str) -> None:
+        """Its author has been forgotten."""
+        self.forgotten.add(alert_id)
+        self.drop_alert(alert_id)
 
     def prune(self, before: datetime) -> None:
-        """Drop alerts that ended so long ago that the topic no longer holds them."""
+        """Drop alerts that ended, and whose last record is so old that the topic no longer holds it."""
         for alert in [one for one in self.alerts.values() if one.ends_at is not None]:
-            if alert.updated_at < before:
-                del self.alerts[alert.id]
+            if self._published_at[alert.id] < before.timestamp():
+                self.drop_alert(alert.id)
 
     def take_review(self, review: Review) -> bool:
         """Take a review, by its time, so that all readers agree which came last; whether it was news."""
@@ -142,14 +166,7 @@ class Board:
 
     def state(self, alert: Alert) -> State:
         """Where an alert stands, its reviews included."""
-        if alert.status == "resolved":
-            return "resolved"
-        verdict = last_word(self.reviews.get(alert.id, ()))
-        return verdict or ("held" if alert.held else "firing")
-
-    def firing(self) -> Iterator[Alert]:
-        """Alerts that have not been resolved, whatever people said of them."""
-        return (alert for alert in self.alerts.values() if alert.status == "firing")
+        return standing(alert, self.reviews.get(alert.id, ()))
 
     def precision(self) -> dict[str, Precision]:
         """By rule, from the last verdict on each alert; an acknowledgement alone is none."""

@@ -260,14 +260,13 @@ async def _from_topic(settings: Settings, topic: str) -> tuple[list[DistressSign
 @click.argument("author", required=False)
 @click.option("--pseudonym", help="Forget by pseudonym, where the author's name or the key is not at hand.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@settings_options(*_TOPICS, "privacy")
+@settings_options(*_TOPICS, "privacy", "transaction_timeout_ms")
 def forget(settings: Settings, author: str | None, pseudonym: str | None, yes: bool) -> None:
     """Forget an author: opt them out, and delete their state and the alerts about them.
 
-    AUTHOR is the author as in the messages. Labelled events that were published carry only the pseudonym, and
-    end with their retention.
+    AUTHOR is the author as in the messages. Deleting waits for transactions of annotators that are open, for
+    transaction_timeout_ms. docs/privacy.md says what stays, where and how long.
     """
-    from stream.monitor.reviews import forget as forget_author
     from stream.monitor.reviews import pseudonym_of
 
     if (author is None) == (pseudonym is None):
@@ -276,8 +275,20 @@ def forget(settings: Settings, author: str | None, pseudonym: str | None, yes: b
     assert name is not None
     if not yes:
         click.confirm(f"Forget {name} for good?", abort=True)
-    alerts_deleted = asyncio.run(forget_author(settings, name))
+    alerts_deleted = asyncio.run(_forget(settings, name))
     click.echo(f"forgotten: {name} is opted out; state deleted; {alerts_deleted} alerts deleted")
+
+
+async def _forget(settings: Settings, name: str) -> int:
+    """What annotators had taken before they knew of the opt-out is published first, or it would stay."""
+    from stream.monitor.reviews import forget as delete
+    from stream.monitor.reviews import opt_out
+
+    await opt_out(settings, name)
+    wait_s = settings.transaction_timeout_ms / 1000
+    click.echo(f"{name} is opted out; what is known of them is deleted in {wait_s:g} s", err=True)
+    await asyncio.sleep(wait_s)
+    return await delete(settings, name)
 
 
 def _board(settings: Settings) -> Board:

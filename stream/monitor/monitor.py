@@ -175,7 +175,7 @@ class Monitor:
                 continue
             if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
                 ticked_at = time.monotonic()
-                self.partitions.tick(list(self.board.firing()), time.time())
+                self.partitions.tick(list(self.board.alerts.values()), time.time())
             limit_s = self.settings.stall_timeout_s
             try:
                 async with asyncio.timeout(limit_s):

@@ -154,16 +154,16 @@ class Partitions:
         with self._losing_broken(message.partition):
             self._tell(partition.apply(signal, message.offset, _published(message)))
 
-    def tick(self, firing: Iterable[Alert], now: float) -> None:
+    def tick(self, alerts: Iterable[Alert], now: float) -> None:
         """Let wall-clock time pass, for what waits for no record.
 
-        ``firing`` are the alerts of all monitors; those of our partitions are looked after.
+        ``alerts`` are those of all monitors; those of our partitions are looked after.
         """
         of_authors: dict[int, list[Alert]] = {}
-        for alert in firing:
+        for alert in alerts:
             if alert.kind in ("author", "phrase"):
                 of_authors.setdefault(alert.shard, []).append(alert)
-            elif alert.shard in self.counts:
+            elif alert.status == "firing" and alert.shard in self.counts:
                 self._tell(self.counts[alert.shard].end_if_orphaned(alert, now))
         for number, signals in list(self.signals.items()):
             with self._losing_broken(number):

@@ -18,7 +18,6 @@ from stream.monitor.tail import read_board
 from stream.privacy import Pseudonyms
 from stream.records import Record
 from stream.settings import Settings
-from stream.topics import partition_of
 
 _SOURCE: Final = "emotion-stream/alerts"
 
@@ -117,24 +116,30 @@ def pseudonym_of(settings: Settings, author: str) -> str:
     return Pseudonyms(key, author_case=settings.author_case).of(author)
 
 
-async def forget(settings: Settings, pseudonym: str) -> int:
-    """Opt an author out, and have everything that is known of them deleted; how many alerts that were.
-
-    1. The opt-out list: annotators with ``optout_topic`` label them no more.
-    2. A tombstone among the signals: the monitor that holds the author's state deletes it.
-    3. A tombstone for each alert about them. Reviews name no author and stay.
-    """
-    names = settings.topics
-    partitions = await check_topics(settings, [names.optout, names.signals, names.alerts])
-    board = await current_board(settings)
-    alerts = [alert.id for alert in board.alerts.values() if alert.author == pseudonym]
-    key = pseudonym.encode()
+async def opt_out(settings: Settings, pseudonym: str) -> None:
+    """Have annotators with ``optout_topic`` label an author no more."""
+    topic = settings.topics.optout
+    await check_topics(settings, [topic])
     with broker_errors(settings):
         async with producing(settings) as producer:
-            await producer.send_and_wait(names.optout, b"{}", key=key)
-            place = partition_of(key, partitions[names.signals])
-            await producer.send_and_wait(names.signals, None, key=key, partition=place)
-            for alert_id in alerts:
-                place = partition_of(alert_id.encode(), partitions[names.alerts])
-                await producer.send_and_wait(names.alerts, None, key=alert_id.encode(), partition=place)
+            await producer.send_and_wait(topic, b"{}", key=pseudonym.encode())
+
+
+async def forget(settings: Settings, pseudonym: str) -> int:
+    """Delete the state of an author and the alerts about them; how many alerts that were.
+
+    Tombstones go to every partition: before partitions were added, what they delete lay in another one.
+    Those among the signals have the monitors delete the state, and what alerts they publish until then.
+    """
+    names = settings.topics
+    partitions = await check_topics(settings, [names.signals, names.alerts])
+    board = await current_board(settings)
+    alerts = [alert.id.encode() for alert in board.alerts.values() if alert.author == pseudonym]
+    keys = {names.signals: [pseudonym.encode()], names.alerts: alerts}
+    with broker_errors(settings):
+        async with producing(settings) as producer:
+            for topic, several in keys.items():
+                for key in several:
+                    for place in range(partitions[topic]):
+                        await producer.send_and_wait(topic, None, key=key, partition=place)
     return len(alerts)

@@ -1,6 +1,6 @@
 """What a rule says: the kinds of alert rules and their parameters, each validated. Pure.
 
-``rulesfile`` reads them from TOML; ``author_rules``, ``channel_rules`` and ``drift_rules`` apply them.
+``rulesfile`` reads them from TOML; ``author_rules`` and ``channel_rules`` apply them.
 Durations are seconds. Every rule has an enter and a leave level, the leave level the lower one.
 """
 
@@ -32,12 +32,19 @@ class QuietHoursTable(BaseModel):
     end: time = Field(alias="to")
     timezone: str = "UTC"
 
+    @field_validator("start", "end")
+    @classmethod
+    def _local(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError('write a local time like "22:00", and its zone as timezone')
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Europe" is a folder of zones
             raise ValueError(f"{name!r} is not a time zone; write one like Europe/Berlin") from None
         return name
 

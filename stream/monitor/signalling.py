@@ -7,7 +7,7 @@ published and stored. An author that is not in memory is loaded through ``load``
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
@@ -86,6 +86,8 @@ class SignalPartition:
         self._max_authors = max_authors
         self._authors: OrderedDict[str, AuthorState] = OrderedDict()
         self._clock = self._stored_clock = clock or Clock()
+        self._forgotten: set[str] = set()
+        """Authors forgotten since the last tick."""
         self._changes = SignalChanges(-1)
 
     def apply(self, signal: DistressSignal, offset: int, published_at: float | None = None) -> list[Alert]:
@@ -114,15 +116,20 @@ class SignalPartition:
         """Pass over a record that is no signal."""
         self.offset = max(offset, self.offset)
 
-    def tick(self, firing: Iterable[Alert], now: float) -> list[Alert]:
+    def tick(self, known: Collection[Alert], now: float) -> list[Alert]:
         """Let time pass for alerts that fire: they may expire or come out of quiet hours.
 
         One whose rule is no longer in force ends, and so does one that no state remembers, once it would
-        have expired.
+        have expired. Of ``known``, those about authors who have been forgotten are deleted, ended or not.
         """
+        gone = {alert.id for alert in known if alert.author in self._forgotten}
+        self._changes.forgotten_alerts += gone
+        self._forgotten.clear()
         rules = {rule.name: rule for rule in self.rules.of_authors}
         found: list[Alert] = []
-        for alert in firing:
+        for alert in known:
+            if alert.status != "firing" or alert.id in gone:
+                continue
             name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
             state, rule = self._state(name), rules.get(alert.rule)
             life = state.rules.get(alert.rule, RuleState()).life
@@ -146,7 +153,10 @@ class SignalPartition:
         return found
 
     def forget(self, name: str, offset: int) -> None:
-        """Delete what is known of an author, and the alerts about them that fire."""
+        """Delete what is known of an author, and the alerts about them that fire.
+
+        Those that have ended no state knows of: the next ``tick`` deletes them.
+        """
         if offset <= self.offset:
             return
         self.offset = offset
@@ -154,6 +164,7 @@ class SignalPartition:
         lives = (rule.life for rule in state.rules.values())
         self._changes.forgotten_alerts += [life.alert_id for life in lives if life.alert_id is not None]
         self._changes.alerts = [alert for alert in self._changes.alerts if alert.author != name]
+        self._forgotten.add(name)
         self._authors[name] = AuthorState()
         self._changes.states[name] = None
 

@@ -113,8 +113,8 @@ class Tail:
 
     def _take_alert(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         if record.value is None:
-            self._board.drop_alert((record.key or b"").decode(errors="replace"))
-        elif not self._board.take_alert(Alert.model_validate_json(record.value)):
+            self._board.forget_alert((record.key or b"").decode(errors="replace"))
+        elif not self._board.take_alert(Alert.model_validate_json(record.value), record.timestamp / 1000):
             return
         self._on_alert()
 

@@ -7,19 +7,19 @@
 It shows pseudonyms and evidence: ``stream.serving`` says who may ask.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from stream.monitor.board import Board
+from stream.monitor.board import Board, State
 from stream.monitor.events import Alert
 from stream.monitor.monitor import Monitor
 from stream.serving import json_answer, one_of, parameters, whole_number
 
 MAX_ROWS = 1000
 LONGEST_WINDOW_S = 366 * 86_400
-STATES = ("firing", "held", "acknowledged", "dismissed", "resolved")
+STATES = get_args(State)
 
 
 class MonitorWeb:

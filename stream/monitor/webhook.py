@@ -12,13 +12,13 @@ import asyncio
 import hmac
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AsyncExitStack
 from typing import Final
 
 import aiohttp
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from pydantic import ValidationError
 
@@ -63,6 +63,39 @@ def pauses() -> Iterator[float]:
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
+class _Beginning(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Where the group has committed nothing, begins with what was published in the last ``back_s``.
+
+    The alerts of a week are no news to a webhook that is switched on late. Where it begins is committed at
+    once: after a restart it would begin later, and pass something over.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, back_s: float) -> None:
+        self._consumer = consumer
+        self._back_s = back_s
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Each record is committed once it is done."""
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._consumer.pause(*assigned)
+        try:
+            await self._begin([place for place in assigned if await self._consumer.committed(place) is None])
+        finally:
+            self._consumer.resume(*assigned)
+
+    async def _begin(self, places: list[TopicPartition]) -> None:
+        if not places:
+            return
+        since_ms = int((time.time() - self._back_s) * 1000)
+        ends = await self._consumer.end_offsets(places)  # first: what comes meanwhile lies behind it
+        found = await self._consumer.offsets_for_times(dict.fromkeys(places, since_ms))
+        for place in places:
+            self._consumer.seek(place, found[place].offset if found.get(place) else ends[place])
+        begin = {place: OffsetAndMetadata(await self._consumer.position(place), "") for place in places}
+        await self._consumer.commit(begin)
+
+
 class Webhook:
     """Delivers alerts to ``webhook_url``."""
 
@@ -86,7 +119,6 @@ class Webhook:
     async def _deliver_all(self) -> None:
         async with AsyncExitStack() as stack:
             consumer = AIOKafkaConsumer(
-                self._settings.topics.alerts,
                 **connection(self._settings),
                 group_id=f"{self._settings.monitor_group_id}-webhook",
                 isolation_level="read_committed",
@@ -97,6 +129,7 @@ class Webhook:
             )
             producer = AIOKafkaProducer(**connection(self._settings), enable_idempotence=True)
             session = targets.session(self._settings, REQUEST_TIMEOUT_S)
+            consumer.subscribe([self._settings.topics.alerts], listener=_Beginning(consumer, self._give_up_s))
             await stack.enter_async_context(session)
             stack.push_async_callback(stop_consumer, consumer, STOP_S)
             await consumer.start()
@@ -119,29 +152,35 @@ class Webhook:
             alert = Alert.model_validate_json(record.value)
         except ValidationError:
             return  # the board has said so already
-        if alert.held or self._is_settled(alert):
+        if alert.held:
             return
         deadline = max(record.timestamp / 1000 + self._give_up_s, time.time() + FIRST_PAUSE_S)
         try:
             await self._deliver(alert, record.value, session, deadline)
         except (RefusedError, TimeoutError) as error:
-            await self._give_up(record, producer, str(error))
+            if not self._is_settled(alert):
+                await self._give_up(record, producer, str(error))
 
     def _is_settled(self, alert: Alert) -> bool:
-        """Whether this is only a reminder of what a person has seen already."""
-        seen = self._board.state(alert) in ("acknowledged", "dismissed")
-        return alert.status == "firing" and alert.revision > 1 and seen
+        """Whether its author was forgotten, a person dismissed it, or has seen what it only reminds of."""
+        if alert.id in self._board.forgotten:
+            return True
+        state = self._board.state(alert)
+        reminds = alert.revision > 1 and state not in ("firing", "held")
+        return alert.status == "firing" and (reminds or state == "dismissed")
 
     async def _deliver(
         self, alert: Alert, body: bytes, session: aiohttp.ClientSession, deadline: float
     ) -> None:
-        """Post until it is taken.
+        """Post until it is taken, or nobody is to hear of it any more.
 
         Raises:
             RefusedError: the receiver has refused it for good.
             TimeoutError: it was not taken until the deadline.
         """
         for pause_s in pauses():
+            if self._is_settled(alert):
+                return
             answer = await self._post(alert, body, session)
             if answer is None:
                 self._metrics.deliveries.labels("webhook", "delivered").inc()

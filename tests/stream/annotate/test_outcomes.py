@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from stream.deadletters import decode_dead_letter
 from stream.errors import Cause, MessageError
 from stream.events import CountDelta, DistressSignal, EmotionEvent, Message
 from stream.language import Language
+from stream.privacy import OptOut, Pseudonyms
 from stream.records import Output, Record
 from stream.topics import TopicNames, partition_of
 
@@ -94,6 +96,28 @@ def test_the_operators_own_phrases_are_heard_of_in_any_language() -> None:
     [record] = records(encoder().encode(0, [found], NOW), TOPICS.signals)
     signal = DistressSignal.model_validate_json(record.value or b"")
     assert (signal.label, signal.phrases, signal.distress.level) == ("unknown", ("crisis",), "none")
+
+
+@pytest.mark.parametrize("outcome", [emotion(), Unread.UNKNOWN, MessageError(Cause.TOO_LARGE, "x")])
+@pytest.mark.parametrize("named", [True, False])
+def test_of_who_opts_out_while_their_message_is_in_work_nothing_is_published(
+    outcome: Outcome, named: bool
+) -> None:
+    pseudonyms = Pseudonyms(b"a key for the tests")
+    optout = OptOut(pseudonyms)
+    message = Message(text="no parcel!", author="kim" if named else None, channel="support")
+    theirs = entry(7, outcome, message, key=b"m-7" if named else b"kim", author=pseudonyms.of("kim"))
+    others = entry(8, emotion(), Message(text="a parcel", author="lee"), author=pseudonyms.of("lee"))
+    found = encoder(optout=optout)
+    found.encode(0, [theirs, others], NOW)
+    assert theirs.outcome is outcome
+    optout.update(pseudonyms.of("kim"), opted_out=True)
+    output = found.encode(0, [theirs, others], NOW)
+    assert theirs.outcome is Silent.OPTED_OUT
+    assert len(records(output, TOPICS.emotions)) == len(records(output, TOPICS.signals)) == 1
+    assert not records(output, TOPICS.dlq)
+    deltas = [CountDelta.model_validate_json(one.value or b"") for one in records(output, TOPICS.counts)]
+    assert {one.channel: one.windows[0].opted_out for one in deltas} == {"-": 0, "*": 1}
 
 
 def test_an_event_names_every_emotion_and_the_language() -> None:

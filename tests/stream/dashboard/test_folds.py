@@ -16,8 +16,9 @@ from stream.dashboard.evidence import author_picture, channel_picture
 from stream.dashboard.flow import Flow, Labelled, labelled
 from stream.dashboard.history import ORDER, History
 from stream.dashboard.parts import LINES, Reach, channels, detail, health, log, mix, queue, recent, state_of
-from stream.dashboard.queue import Item, Queue, grouped, standing, urgency
+from stream.dashboard.queue import Item, Queue, grouped, urgency
 from stream.events import ALL_CHANNELS, EmotionEvent
+from stream.monitor.board import standing
 from stream.monitor.events import Alert, Review
 from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, review
 
@@ -228,24 +229,6 @@ def test_drift_is_told_once_there_is_enough_to_tell_it_by() -> None:
     assert history_of(*hours).drift(LATER) == pytest.approx(0, abs=0.01)
     shifted = counter(ALL_CHANNELS, NOON + timedelta(hours=5), 3600, {"joy": 300, "anger": 300})
     assert (history_of(*hours, shifted).drift(LATER) or 0) > 0.25
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "fields", "said"),
-    [
-        ((), {}, "firing"),
-        ((), {"held": True}, "held"),
-        (("acknowledged",), {}, "acknowledged"),
-        (("acknowledged", "confirmed"), {}, "confirmed"),
-        (("confirmed", "acknowledged"), {}, "confirmed"),
-        (("confirmed", "dismissed"), {}, "dismissed"),
-        (("dismissed",), {"status": "resolved"}, "dismissed"),
-        (("acknowledged",), {"status": "resolved"}, "resolved"),
-    ],
-)
-def test_the_last_judgement_is_where_an_alert_stands(verdicts: Any, fields: Any, said: str) -> None:
-    about = alert(**fields)
-    assert standing(about, [review(about, verdict, n=n) for n, verdict in enumerate(verdicts)]) == said
 
 
 def test_the_queue_begins_with_what_is_severe_and_waits_longest_and_groups_by_subject() -> None:

@@ -203,6 +203,17 @@ def test_forgetting_an_author_deletes_the_state_and_the_alerts() -> None:
     assert partition.apply(signal(0.95, offset=7, ts=NOON + 7), 7) == []
 
 
+def test_forgetting_an_author_deletes_the_alerts_that_have_ended_too() -> None:
+    fired, resolved = run(SUSTAINED, sad(8) + [signal(0.0, offset=n, ts=NOON + 60 * n) for n in range(8, 16)])
+    others = fired.model_copy(update={"id": "sustained:b:messages-0-4", "author": "b"})
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    partition.forget("author-a", 20)
+    assert partition.tick([resolved, others], NOON + 900) == []
+    assert partition.take_changes().forgotten_alerts == [resolved.id]
+    assert partition.tick([resolved], NOON + 901) == []
+    assert not partition.take_changes()  # whoever writes again is not deleted again
+
+
 def test_authors_beyond_the_bound_leave_memory_only_once_they_are_stored() -> None:
     stored: dict[str, AuthorState] = {}
     partition = SignalPartition(0, SUSTAINED, stored.get, max_authors=2)

@@ -67,22 +67,24 @@ def test_only_the_newest_windows_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "state"),
+    ("verdicts", "state", "ended"),
     [
-        ([], "firing"),
-        (["acknowledged"], "acknowledged"),
-        (["acknowledged", "confirmed"], "confirmed"),
-        (["confirmed", "dismissed"], "dismissed"),
-        (["confirmed", "acknowledged"], "confirmed"),
+        ([], "firing", "resolved"),
+        (["acknowledged"], "acknowledged", "resolved"),
+        (["acknowledged", "confirmed"], "confirmed", "confirmed"),
+        (["confirmed", "dismissed"], "dismissed", "dismissed"),
+        (["confirmed", "acknowledged"], "confirmed", "confirmed"),
     ],
 )
-def test_reviews_are_part_of_an_alerts_life(verdicts: list[Verdict], state: str) -> None:
+def test_a_judgement_is_where_an_alert_stands_whether_or_not_it_has_ended(
+    verdicts: list[Verdict], state: str, ended: str
+) -> None:
     board = Board()
     board.take_alert(alert())
     for number, verdict in enumerate(verdicts):
         board.take_review(review(verdict, number))
     assert board.state(alert()) == state
-    assert board.state(alert("resolved", revision=2)) == "resolved"
+    assert board.state(alert("resolved", revision=2)) == ended
     assert board.state(alert(held=True)) == ("held" if not verdicts else state)
 
 

@@ -9,15 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli import root
-from stream.codec import to_json
 from stream.monitor.events import Review
-from stream.monitor.reviews import pseudonym_of
-from stream.privacy import OptOut, Pseudonyms
 from stream.settings import Settings
 from tests.conftest import Topics
 from tests.records import Record, produce, read_committed_all
 from tests.stream.monitor.test_backtest import recorded
-from tests.stream.monitor.test_delivery import RULES, alert
+from tests.stream.monitor.test_delivery import RULES, alert, publish
 
 
 def run(settings: Settings, *arguments: str, **options: Any) -> Result:
@@ -27,11 +24,6 @@ def run(settings: Settings, *arguments: str, **options: Any) -> Result:
 
 async def run_in_thread(settings: Settings, *arguments: str, **options: Any) -> Result:
     return await asyncio.to_thread(run, settings, *arguments, **options)
-
-
-async def publish(settings: Settings, *alerts: Any) -> None:
-    records = [Record(to_json(one.model_dump()), key=one.id.encode()) for one in alerts]
-    await produce(settings.bootstrap_servers or "", settings.topics.alerts, records)
 
 
 async def test_an_alert_is_listed_shown_and_reviewed_and_every_review_is_kept(topics: Topics) -> None:
@@ -74,26 +66,6 @@ async def test_an_alert_that_is_not_there_gets_one_line(
     assert done.exit_code == 1
     assert complaint in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-
-
-async def test_forgetting_an_author_opts_out_and_deletes(topics: Topics) -> None:
-    settings = await topics()
-    pseudonym = pseudonym_of(settings, "kim@example.org")
-    await publish(settings, alert(author=pseudonym), alert(id="other:b:1", author="b"))
-    done = await run_in_thread(
-        settings, "forget", " kim@example.org", "--yes", env={"EMOTION_AUTHOR_KEY": "a key for the tests"}
-    )
-    assert done.exit_code == 0, done.output
-    assert "1 alerts deleted" in done.stdout
-    servers, names = settings.bootstrap_servers or "", settings.topics
-    optout = OptOut(Pseudonyms(b"a key for the tests"))
-    for record in await read_committed_all(servers, names.optout):
-        optout.update((record.key or b"").decode(), opted_out=record.value is not None)
-    assert "kim@example.org" in optout
-    (tombstone,) = await read_committed_all(servers, names.signals)
-    assert (tombstone.key, tombstone.value) == (pseudonym.encode(), None)
-    deleted = [one.key for one in await read_committed_all(servers, names.alerts) if one.value is None]
-    assert deleted == [alert().id.encode()]
 
 
 def test_whom_to_forget_must_be_said() -> None:

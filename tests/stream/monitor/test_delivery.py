@@ -1,34 +1,30 @@
-"""Alerts reach a webhook and an Alertmanager, and a receiver that is slow or dead harms nobody else."""
+"""Alerts reach a webhook, and a receiver that is slow or dead harms nobody else."""
 
 import asyncio
-import contextlib
 import hmac
-import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import orjson
 import pytest
-from aiohttp import web
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
+from stream.codec import to_json
 from stream.errors import SettingsError
 from stream.events import DistressSignal
-from stream.monitor.alertmanager import RESOLVED_FOR, Alertmanager, Outbox
 from stream.monitor.app import running
-from stream.monitor.board import Board
-from stream.monitor.events import Alert, Evidence, Review
-from stream.monitor.metrics import MonitorMetrics
+from stream.monitor.events import Alert, Evidence, Review, Verdict
 from stream.monitor.targets import check_target, session
 from stream.settings import Settings
-from tests.records import produce, read_committed_all
+from tests.records import Record, produce, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import signal
-from tests.stream.monitor.receivers import alertmanager, http_receiver
+from tests.stream.monitor.receivers import HttpReceiver, http_receiver
 from tests.stream.monitor.test_app import signal_record
 
 RULES = """
@@ -80,20 +76,52 @@ async def with_rules(monitor_topics: MonitorTopics, tmp_path: Path, **overrides:
     return await monitor_topics(rules_file=rules, **overrides)
 
 
+async def with_webhook(
+    monitor_topics: MonitorTopics, tmp_path: Path, receiver: HttpReceiver, **overrides: Any
+) -> Settings:
+    return await with_rules(
+        monitor_topics,
+        tmp_path,
+        webhook_url=receiver.url,
+        webhook_secret=SecretStr("a secret that both share"),
+        **overrides,
+    )
+
+
 async def send(settings: Settings, signals: list[DistressSignal]) -> None:
     await produce(settings.bootstrap_servers or "", settings.topics.signals, map(signal_record, signals))
+
+
+async def publish(settings: Settings, *alerts: Alert, ago_s: float = 0) -> None:
+    at_ms = int((time.time() - ago_s) * 1000)
+    records = [Record(to_json(one.model_dump()), key=one.id.encode(), timestamp_ms=at_ms) for one in alerts]
+    await produce(settings.bootstrap_servers or "", settings.topics.alerts, records)
+
+
+async def delete(settings: Settings, alert_id: str) -> None:
+    tombstone = Record(None, key=alert_id.encode())
+    await produce(settings.bootstrap_servers or "", settings.topics.alerts, [tombstone])
+
+
+def posted(receiver: HttpReceiver) -> list[str]:
+    return [Alert.model_validate_json(one.body).id for one in receiver.taken]
+
+
+async def say(settings: Settings, verdict: Verdict, alert_id: str) -> None:
+    said = Review(
+        id=str(uuid.uuid4()), alert_id=alert_id, rule="sustained", verdict=verdict, reviewer="r",
+        at=datetime.now(UTC),
+    )  # fmt: skip
+    await produce(
+        settings.bootstrap_servers or "", settings.topics.reviews, [Record(to_json(said.model_dump()))]
+    )
 
 
 async def test_a_webhook_gets_the_life_of_an_alert_signed_and_retried(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
     async with http_receiver(answer=lambda number: 503 if number == 0 else 204) as receiver:
-        settings = await with_rules(
-            monitor_topics,
-            tmp_path,
-            webhook_url=receiver.url,
-            webhook_secret=SecretStr("a secret that both share"),
-        )
+        settings = await with_webhook(monitor_topics, tmp_path, receiver)
         async with running(settings):
             await send(settings, story(sad=6, calm=8))
             await eventually(lambda: len(receiver.taken) == 2)
@@ -109,16 +137,86 @@ async def test_a_webhook_gets_the_life_of_an_alert_signed_and_retried(
     assert receiver.taken[0].headers["X-Emotion-Delivery"] == f"{alerts[0].id}:1"
 
 
+async def test_what_a_person_has_spoken_of_is_not_posted_again_while_it_fires(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        verdicts: tuple[Verdict, ...] = ("acknowledged", "confirmed", "dismissed")
+        async with running(settings) as started:
+            board = started.monitor.board
+            await publish(settings, *(alert(id=f"{verdict}:a:1") for verdict in verdicts))
+            await eventually(lambda: len(receiver.taken) == 3)
+            for verdict in verdicts:
+                await say(settings, verdict, f"{verdict}:a:1")
+            await eventually(lambda: len(board.reviews) == 3)
+            await publish(settings, *(alert(id=f"{verdict}:a:1", revision=2) for verdict in verdicts))
+            await publish(
+                settings, *(alert("resolved", id=f"{verdict}:a:1", revision=3) for verdict in verdicts)
+            )
+            await eventually(lambda: len(receiver.taken) >= 6)
+    alerts = [Alert.model_validate_json(one.body) for one in receiver.taken]
+    assert [one.revision for one in alerts] == [1, 1, 1, 3, 3, 3]
+
+
+@pytest.mark.every_broker
+async def test_a_webhook_that_is_switched_on_late_is_not_told_of_old_alerts(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=2)
+        alerts = [TopicPartition(settings.topics.alerts, number) for number in range(2)]
+        await publish(settings, *(alert(id=f"old-{n}:a:1") for n in range(8)), ago_s=3600)
+        await publish(settings, alert(id="new:a:1"), ago_s=60)
+        async with running(settings):
+            await eventually(lambda: bool(receiver.taken))
+            async with AIOKafkaConsumer(
+                bootstrap_servers=settings.bootstrap_servers, group_id=f"{settings.monitor_group_id}-webhook"
+            ) as group:
+                assert None not in [await group.committed(place) for place in alerts]
+        await publish(settings, alert(id="while-no-monitor-ran:a:1"), ago_s=1800)
+        async with running(settings):
+            await eventually(lambda: len(receiver.taken) >= 2)
+    assert posted(receiver) == ["new:a:1", "while-no-monitor-ran:a:1"]
+
+
+async def test_what_was_dismissed_or_forgotten_before_it_could_be_posted_is_not(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        await publish(settings, alert(id="dismissed:a:1"), alert(id="forgotten:a:1"))
+        await say(settings, "dismissed", "dismissed:a:1")
+        await delete(settings, "forgotten:a:1")
+        await publish(settings, alert(id="other:a:1"))
+        async with running(settings):
+            await eventually(lambda: bool(receiver.taken))
+    assert posted(receiver) == ["other:a:1"]
+
+
+async def test_what_is_forgotten_while_a_webhook_does_not_take_it_is_given_up_without_a_trace(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    answers = [503]
+    async with http_receiver(answer=lambda _: answers[-1]) as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        async with running(settings) as started:
+            await publish(settings, alert(id="forgotten:a:1"))
+            await eventually(lambda: receiver.attempts > 0)
+            await delete(settings, "forgotten:a:1")
+            await eventually(lambda: "forgotten:a:1" in started.monitor.board.forgotten)
+            answers.append(204)
+            await publish(settings, alert(id="other:a:1"))
+            await eventually(lambda: bool(receiver.taken))
+    assert posted(receiver) == ["other:a:1"]
+    assert not await read_committed_all(settings.bootstrap_servers or "", settings.topics.undelivered)
+
+
 async def test_an_alert_that_a_webhook_refuses_goes_to_the_dead_letters(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
     async with http_receiver(answer=lambda _: 410) as receiver:
-        settings = await with_rules(
-            monitor_topics,
-            tmp_path,
-            webhook_url=receiver.url,
-            webhook_secret=SecretStr("a secret that both share"),
-        )
+        settings = await with_webhook(monitor_topics, tmp_path, receiver)
         async with running(settings):
             await send(settings, story(sad=6, calm=0))
             letters: list[Any] = []
@@ -139,12 +237,7 @@ async def test_a_slow_receiver_does_not_stop_the_stream(
     monitor_topics: MonitorTopics, tmp_path: Path
 ) -> None:
     async with http_receiver(holds=True) as receiver:
-        settings = await with_rules(
-            monitor_topics,
-            tmp_path,
-            webhook_url=receiver.url,
-            webhook_secret=SecretStr("a secret that both share"),
-        )
+        settings = await with_webhook(monitor_topics, tmp_path, receiver)
         async with running(settings) as started:
             await send(settings, story(sad=6, calm=0))
             await eventually(lambda: receiver.attempts == 1)
@@ -152,172 +245,6 @@ async def test_a_slow_receiver_does_not_stop_the_stream(
             taken = started.monitor.metrics.signals
             await eventually(lambda: taken._value.get() == 206, timeout_s=10)
             assert receiver.taken == []
-
-
-async def test_a_real_alertmanager_sees_the_alert_fire_and_resolve(
-    monitor_topics: MonitorTopics, tmp_path: Path
-) -> None:
-    async with alertmanager(tmp_path) as url, aiohttp.ClientSession() as session:
-        settings = await with_rules(monitor_topics, tmp_path, alertmanager_url=url, alertmanager_resend_s=1)
-
-        async def shown() -> list[dict[str, Any]]:
-            async with session.get(f"{url}/api/v2/alerts") as response:
-                found: list[dict[str, Any]] = await response.json()
-                return found
-
-        async with running(settings):
-            begin = time.time() - 600
-            await send(settings, story(sad=6, calm=0, begin=begin))
-
-            async def firing() -> bool:
-                return bool(await shown())
-
-            await eventually(firing)
-            (first,) = await shown()
-            assert first["labels"]["alertname"] == "sustained"
-            assert first["labels"]["author"] == "author-a"
-            assert "no diagnosis" in first["annotations"]["notice"]
-
-            async def sent_again() -> bool:
-                (now,) = await shown()
-                return bool(now["endsAt"] > first["endsAt"])
-
-            await eventually(sent_again)
-            await send(settings, story(sad=0, calm=8, first=6, begin=begin + 10))
-
-            async def resolved() -> bool:
-                return not await shown()
-
-            await eventually(resolved)
-
-
-def test_alertmanager_is_told_what_fires_in_each_round_and_what_ended_for_five_minutes() -> None:
-    board, outbox = Board(), Outbox(timedelta(seconds=60))
-    now = datetime.now(UTC)
-    board.take_alert(alert())
-    assert len(outbox.round(board, now)) == 1
-    (again,) = outbox.round(board, now + timedelta(seconds=60))
-    assert again["endsAt"] > now + timedelta(seconds=120)
-    # It ended an hour ago by the clock of its stream, and we learn of it only now.
-    board.take_alert(alert("resolved", revision=2, ends_at=now - timedelta(minutes=59)))
-    assert len(outbox.round(board, now + timedelta(seconds=120))) == 1
-    assert len(outbox.round(board, now + timedelta(seconds=300))) == 1
-    assert outbox.round(board, now + timedelta(seconds=120) + RESOLVED_FOR) == []
-
-
-def test_alertmanager_is_not_told_of_old_ends_nor_of_alerts_in_quiet_hours() -> None:
-    board, outbox = Board(), Outbox(timedelta(seconds=60))
-    now = datetime.now(UTC)
-    board.take_alert(alert("resolved", ends_at=now - timedelta(minutes=6)))
-    board.take_alert(alert(id="b", held=True))
-    assert outbox.round(board, now) == []
-
-
-def test_a_dismissed_alert_ends_for_alertmanager() -> None:
-    board, outbox = Board(), Outbox(timedelta(seconds=60))
-    now = datetime.now(UTC)
-    board.take_alert(alert())
-    outbox.round(board, now)
-    board.take_review(
-        Review(id="1", alert_id=alert().id, rule="sustained", verdict="dismissed", reviewer="r", at=now)
-    )
-    (told,) = outbox.round(board, now + timedelta(seconds=1))
-    assert told["endsAt"] == now
-    assert orjson.dumps(told)
-
-
-class AlertmanagerTwin:
-    """Answers as Alertmanager does: it takes what is valid, and answers 400 if anything was not."""
-
-    def __init__(self, *, refuses: str = "", status: int = 200) -> None:
-        self.url = ""
-        self.status = status
-        self.taken: set[str] = set()
-        self._refuses = refuses
-
-    async def handle(self, request: web.Request) -> web.Response:
-        if self.status != 200:
-            return web.Response(status=self.status, headers={"Location": f"{self.url}/elsewhere"})
-        alerts = await request.json()
-        found = {one["labels"]["alert_id"] for one in alerts}
-        if self._refuses in found or any(one["startsAt"] > one["endsAt"] for one in alerts):
-            return web.json_response({"code": 600, "message": "invalid"}, status=400)
-        self.taken |= found
-        return web.Response(status=200)
-
-    async def elsewhere(self, request: web.Request) -> web.Response:
-        self.taken.add("elsewhere")
-        return web.Response(status=200)
-
-
-@contextlib.asynccontextmanager
-async def twin(**options: Any) -> AsyncIterator[AlertmanagerTwin]:
-    receiver = AlertmanagerTwin(**options)
-    app = web.Application()
-    app.router.add_post("/api/v2/alerts", receiver.handle)
-    app.router.add_route("*", "/elsewhere", receiver.elsewhere)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield receiver
-    finally:
-        await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
-async def sending(url: str, board: Board) -> AsyncIterator[MonitorMetrics]:
-    """An Alertmanager client that sends what is on the board."""
-    metrics = MonitorMetrics()
-    client = Alertmanager(
-        Settings(alertmanager_url=url, alertmanager_resend_s=0.2), board, metrics, asyncio.Event()
-    )
-    task = asyncio.create_task(client.run())
-    try:
-        yield metrics
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-
-
-def deliveries(metrics: MonitorMetrics, result: str) -> float:
-    return float(metrics.deliveries.labels("alertmanager", result)._value.get())
-
-
-async def test_one_refused_alert_hides_none_of_the_others_and_is_given_up_by_name(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    board = Board()
-    for n in range(9):
-        board.take_alert(alert(id=f"alert-{n}"))
-    async with twin(refuses="alert-4") as receiver, sending(receiver.url, board) as metrics:
-        others = {f"alert-{n}" for n in range(9) if n != 4}
-        await eventually(lambda: receiver.taken == others and deliveries(metrics, "given_up") == 1)
-        await asyncio.sleep(0.5)
-        assert deliveries(metrics, "given_up") == 1
-    assert "alert_id=alert-4" in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-
-
-async def test_alertmanagers_redirects_are_not_followed() -> None:
-    board = Board()
-    board.take_alert(alert())
-    async with twin(status=307) as receiver, sending(receiver.url, board) as metrics:
-        await eventually(lambda: deliveries(metrics, "retried") > 0)
-        assert receiver.taken == set()
-        assert deliveries(metrics, "delivered") == 0
-
-
-def test_alertmanager_is_never_told_of_an_alert_that_starts_after_it_ends() -> None:
-    """Alerts follow the time of messages, whose clocks may be ahead."""
-    board, outbox = Board(), Outbox(timedelta(seconds=60))
-    now = datetime.now(UTC)
-    ahead = now + timedelta(hours=3)
-    board.take_alert(alert(id="fires", starts_at=ahead, updated_at=ahead))
-    board.take_alert(alert("resolved", id="ended", starts_at=ahead, updated_at=ahead, ends_at=ahead))
-    told = outbox.round(board, now)
-    assert len(told) == 2
-    assert all(one["startsAt"] <= one["endsAt"] and one["startsAt"] <= now for one in told)
 
 
 @pytest.mark.parametrize(

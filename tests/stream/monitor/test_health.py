@@ -3,13 +3,14 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import pytest
 
 from stream.errors import SettingsError, StalledError, StreamError
 from stream.monitor.app import Running, running
+from stream.monitor.board import State
 from stream.monitor.partitions import Partitions
 from stream.settings import Settings
 from tests.brokers import Broker
@@ -58,6 +59,9 @@ async def test_the_web_server_shows_counters_alerts_health_and_metrics(
         assert (status, one["state"], one["reviews"]) == (200, "firing", [])
         assert (await get(started, "/api/alerts/none"))[0] == 404
         assert (await get(started, "/api/precision"))[1] == {}
+        for state in get_args(State):
+            status, found = await get(started, f"/api/alerts?state={state}")
+            assert (status, len(found["alerts"])) == (200, int(state == "firing"))
         assert (await get(started, "/api/counters?window_s=x"))[0] == 400
         metrics = (await get(started, "/metrics"))[1]
         assert "emotion_monitor_deltas_total 10.0" in metrics

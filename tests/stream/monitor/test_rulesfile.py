@@ -45,12 +45,31 @@ def test_the_shipped_rules_are_valid_and_phrases_are_off() -> None:
             "quiet_hours = {from = 22:00:00, to = 07:00:00, timezone = 'X'}",
             "'X' is not a time zone",
         ),
+        (
+            "[[rule]]\nname = 'a'\nkind = 'drift'\n"
+            "quiet_hours = {from = 22:00:00, to = 07:00:00, timezone = 'Europe'}",
+            "'Europe' is not a time zone",
+        ),
     ],
 )
 def test_a_mistake_gets_one_line_that_names_the_rule(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint) as raised:
         load_rules(write(tmp_path / "rules.toml", text))
     assert len(str(raised.value).strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("hours", "field"),
+    [
+        ("from = '22:00Z', to = '07:00'", "from"),
+        ("from = '22:00', to = '07:00+01:00'", "to"),
+        ("from = 22, to = '07:00'", "from"),
+    ],
+)
+def test_quiet_hours_that_carry_an_offset_are_refused(tmp_path: Path, hours: str, field: str) -> None:
+    text = f"[[rule]]\nname = 'a'\nkind = 'author'\nquiet_hours = {{{hours}}}"
+    with pytest.raises(SettingsError, match=rf"rule a: quiet_hours.{field}: write a local time .*timezone"):
+        load_rules(write(tmp_path / "rules.toml", text))
 
 
 def test_a_window_that_is_not_made_of_count_windows_is_refused(tmp_path: Path) -> None:
