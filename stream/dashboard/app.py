@@ -19,7 +19,7 @@ from stream.dashboard import parts
 from stream.dashboard.feed import Feed
 from stream.dashboard.guard import Guard
 from stream.dashboard.labeller import Labeller
-from stream.dashboard.publish import MixKey, Publisher
+from stream.dashboard.publish import Publisher
 from stream.dashboard.reviewer import Reviewer
 from stream.dashboard.web import DashboardWeb
 from stream.errors import SettingsError
@@ -63,32 +63,22 @@ class Renderer:
 
     def render(self, now: float) -> None:
         """Offer what there is at ``now``, in seconds since the epoch, and wake the readers."""
-        feed = self._feed
-        self._offer("health", lambda: parts.health(feed.reach, feed.flow, feed.history, now))
+        feed, publisher = self._feed, self._publisher
+        publisher.offer("health", lambda: parts.health(feed.reach, feed.flow, feed.history, now))
         self._if_moved("recent", feed.flow.version, lambda: parts.recent(feed.flow))
         self._if_moved("queue", feed.queue.version, lambda: parts.queue(feed.queue))
         self._if_moved("log", feed.queue.version, lambda: parts.log(feed.queue))
         if now - self._channels_at >= CHANNELS_S:
             self._channels_at = now
-            self._offer("channels", lambda: parts.channels(feed.history, now))
-        for key in self._publisher.watched:
-            self._offer("mix", partial(parts.mix, feed.history, *key, now), key)
-        self._publisher.tell()
+            publisher.offer("channels", lambda: parts.channels(feed.history, now))
+        for key in publisher.watched:
+            publisher.offer_mix(key, partial(parts.mix, feed.history, *key, now))
+        publisher.tell()
 
-    def _if_moved(self, name: str, version: int, value: Callable[[], Any]) -> None:
+    def _if_moved(self, name: str, version: int, make: Callable[[], Any]) -> None:
         if self._rendered.get(name) != version:
             self._rendered[name] = version
-            self._offer(name, value)
-
-    def _offer(self, name: str, value: Callable[[], Any], mix: MixKey | None = None) -> None:
-        """One part that cannot be made must not leave all pages without the others."""
-        try:
-            if mix is None:
-                self._publisher.offer(name, value())
-            else:
-                self._publisher.offer_mix(mix, value())
-        except Exception:
-            _log.exception("a part of the page could not be made", part=name)
+            self._publisher.offer(name, make)
 
 
 @asynccontextmanager

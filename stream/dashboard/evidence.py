@@ -51,7 +51,7 @@ def channel_picture(alert: Alert, windows: Sequence[tuple[int, Row]], window_s: 
     places = [ORDER.index(label) for label in evidence.labels if label in ORDER]
     hits = [sum(row.counts[place] for place in places) for _, row in windows]
     usual = evidence.baseline
-    drawn = usual is not None and "expected count" in evidence.measure
+    drawn = usual is not None and usual >= 0.0 and "expected count" in evidence.measure
     return {
         "kind": "channel",
         "labels": list(evidence.labels),
@@ -68,9 +68,6 @@ def channel_picture(alert: Alert, windows: Sequence[tuple[int, Row]], window_s: 
 
 def _levels(windows: Sequence[tuple[int, Row]], usual: float, deviations: float) -> list[float | None]:
     """The share at which a window of so many messages lies so many deviations above the expected count."""
-    return [
-        ((deviations / 2 + sqrt(usual * row.messages + _ANSCOMBE)) ** 2 - _ANSCOMBE) / row.messages
-        if row.messages
-        else None
-        for _, row in windows
-    ]
+    roots = [(deviations / 2 + sqrt(usual * row.messages + _ANSCOMBE), row.messages) for _, row in windows]
+    # A product, since a power raises where the figures of a foreign record are beyond all floats.
+    return [(root * root - _ANSCOMBE) / messages if messages else None for root, messages in roots]

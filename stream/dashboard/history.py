@@ -29,6 +29,7 @@ SHARDED_WINDOWS: Final = 20_000
 RECENT_S: Final = 300
 """What "now" means where a channel is held against its usual."""
 MOST_COUNTED: Final = 2**53 - 1
+"""At which sums end: many counts at their own bound would have no room in JSON."""
 ENOUGH_USUAL: Final = 30
 ENOUGH_RECENT: Final = 10
 DRIFT_MESSAGES: Final = 500
@@ -68,15 +69,9 @@ class Change:
 
 
 def row_of(counter: WindowCounter) -> Row:
-    """A window's row.
-
-    Raises:
-        ValueError: its numbers are beyond all counting, and not even JSON has room for them.
-    """
-    if max(counter.messages, counter.unknown, *counter.labels.values()) > MOST_COUNTED:
-        raise ValueError("a window cannot hold so many messages")
+    """A window's row."""
     counts = [counter.labels.get(label, 0) for label in LABELS]
-    other = sum(count for label, count in counter.labels.items() if label not in LABELS)
+    other = _sum(count for label, count in counter.labels.items() if label not in LABELS)
     confidence = (counter.mean_confidence or 0.0) * counter.messages
     return Row(counter.messages, (*counts, other), confidence, counter.unknown, counter.shard)
 
@@ -84,9 +79,14 @@ def row_of(counter: WindowCounter) -> Row:
 def sum_of(shards: Mapping[int | None, Row]) -> Row:
     """A window over its shards. One without a shard, of version 0.1, went on as one with it."""
     rows = [row for shard, row in shards.items() if shard is not None] or list(shards.values())
-    counts = tuple(map(sum, zip(*(row.counts for row in rows), strict=True)))
+    counts = tuple(map(_sum, zip(*(row.counts for row in rows), strict=True)))
     confidence = sum(row.confidence for row in rows)
-    return Row(sum(row.messages for row in rows), counts, confidence, sum(row.unknown for row in rows), None)
+    messages, unknown = _sum(row.messages for row in rows), _sum(row.unknown for row in rows)
+    return Row(messages, counts, confidence, unknown, None)
+
+
+def _sum(counts: Iterable[int]) -> int:
+    return min(sum(counts), MOST_COUNTED)
 
 
 class History:
@@ -102,11 +102,7 @@ class History:
         self._changes_until: dict[int, int | None] = {}
 
     def take(self, counter: WindowCounter) -> None:
-        """Fold one window in.
-
-        Raises:
-            ValueError: it is none.
-        """
+        """Fold one window in."""
         row = row_of(counter)
         self.version += 1
         self.lengths.add(counter.window_s)

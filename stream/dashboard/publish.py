@@ -6,15 +6,19 @@ of the HTML standard's server-sent events.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import structlog
 
 from stream.codec import to_json
 
 MixKey = tuple[str, int | None]
 """(channel, length of its windows)"""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,14 @@ class Publisher:
     def watched(self) -> list[MixKey]:
         return list(self._watched)
 
-    def offer(self, name: str, value: Any) -> None:
-        """Take a part's value; it becomes a frame where it differs from the last one."""
-        if (frame := self._frame(name, value, self.frames.get(name))) is not None:
+    def offer(self, name: str, make: Callable[[], Any]) -> None:
+        """Make a part's value; it becomes a frame where it differs from the last one."""
+        if (frame := self._frame(name, make, self.frames.get(name))) is not None:
             self.frames[name] = frame
 
-    def offer_mix(self, key: MixKey, value: Any) -> None:
+    def offer_mix(self, key: MixKey, make: Callable[[], Any]) -> None:
         """As ``offer``, for one channel."""
-        if key in self._watched and (frame := self._frame("mix", value, self.mixes.get(key))) is not None:
+        if key in self._watched and (frame := self._frame("mix", make, self.mixes.get(key))) is not None:
             self.mixes[key] = frame
 
     @contextmanager
@@ -83,8 +87,13 @@ class Publisher:
         """Wait for the next ``tell``."""
         await self._changed.wait()
 
-    def _frame(self, name: str, value: Any, last: Frame | None) -> Frame | None:
-        event = b"event: %s\ndata: %s\n\n" % (name.encode(), to_json(value))
+    def _frame(self, name: str, make: Callable[[], Any], last: Frame | None) -> Frame | None:
+        """A part's next frame. One part that cannot be made must not leave all pages without the others."""
+        try:
+            event = b"event: %s\ndata: %s\n\n" % (name.encode(), to_json(make()))
+        except Exception:
+            _log.exception("a part of the page could not be made", part=name)
+            return None
         if last is not None and last.event == event:
             return None
         self.serialised += 1

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final, get_args
 
@@ -178,7 +179,7 @@ class DashboardWeb:
         seen: dict[str, int] = {}
         try:
             with self._publisher.watching(key):
-                self._publisher.offer_mix(key, parts.mix(self._feed.history, *key, time.time()))
+                self._publisher.offer_mix(key, partial(parts.mix, self._feed.history, *key, time.time()))
                 while self._guard.session(request) is not None:
                     async with asyncio.timeout(WRITE_S):
                         await response.write(self._publisher.news(key, seen) or b":\n\n")

@@ -31,7 +31,7 @@ class WindowCounter(WireType):
     """
 
     channel: str = Field(description="A channel's name; ``*`` is the total, ``-`` messages without one.")
-    window_s: Annotated[int, Field(gt=0)]
+    window_s: Annotated[int, Field(gt=0, le=2**31 - 1)]
     start: UtcTime
     end: UtcTime
     messages: Count = Field(description="Labelled messages: the sum of ``labels``.")
@@ -76,7 +76,7 @@ class Alert(WireType):
     """
 
     id: str
-    revision: Annotated[int, Field(ge=1)]
+    revision: Annotated[int, Field(ge=1, le=2**31 - 1)]
     rule: str
     kind: RuleKind
     severity: Severity

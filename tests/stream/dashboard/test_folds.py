@@ -156,6 +156,15 @@ def test_a_window_is_the_sum_of_its_shards_whichever_comes_first() -> None:
         assert row.confidence == pytest.approx(8 * 0.88)
 
 
+def test_sums_of_foreign_counts_still_fit_json() -> None:
+    most = 2**53 - 1
+    shards = [
+        counter("c", NOON, 60, {f"l{n}": most for n in range(3)}, messages=most, shard=n) for n in range(2100)
+    ]
+    shown = mix(history_of(*shards, counter(ALL_CHANNELS, NOON, 60, {"joy": 1})), "c", 60, LATER)
+    assert to_json(shown)
+
+
 def test_messages_in_unmeasured_languages_are_in_the_mix() -> None:
     shown = mix(history_of(counter(ALL_CHANNELS, NOON, 60, {"joy": 3}, unknown=5)), ALL_CHANNELS, 60, LATER)
     assert dict(zip(shown["labels"], shown["windows"][0][1:-1], strict=True))["unknown"] == 5
