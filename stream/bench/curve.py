@@ -73,7 +73,9 @@ class Report:
             soft_wrap=True,
         )
         console.print(
-            f"{machine()}; {self.broker} on the same cores; load average {load_average():.1f}", soft_wrap=True
+            f"{machine()}; {self.broker} on the same cores; load average {load_average():.1f}",
+            markup=False,
+            soft_wrap=True,
         )
 
     def draw(self, file: Path) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from model.contract import Emotion, Model
 from stream.codec import decode_message
-from stream.commands.lines import COLOURS, LEVEL_COLOURS
+from stream.commands.lines import COLOURS, LEVEL_COLOURS, visible
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import InputFileError, MessageError
 from stream.events import UNKNOWN, Message
@@ -164,5 +164,5 @@ class Table:
         row.append(f"{read.label:<10}", COLOURS.get(read.label, "dim"))
         row.append(f"{confidence:>10}  ")
         row.append(f"{level:<10}", LEVEL_COLOURS.get(level, "dim"))
-        row.append(" ".join(message.text.split()))
+        row.append(visible(" ".join(message.text.split())))
         self._console.print(row, no_wrap=True, overflow="ellipsis")

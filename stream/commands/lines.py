@@ -1,12 +1,15 @@
 """What people see: one coloured line a record, and tables.
 
 The events are plain dictionaries as they came: a field that is missing or new must not end the watching.
+What comes from a stream or a file is shown by ``visible``, so that nothing in it can move the cursor, colour
+the screen or reach the clipboard.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 Event = Mapping[str, Any]
@@ -22,7 +25,31 @@ COLOURS: Final = {
 }
 SEVERITY_COLOURS: Final = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 _WIDE: Final = 240
+JOINER: Final = "\N{ZERO WIDTH JOINER}"
+"""Not printable by itself, but what makes a family of three people one emoji."""
 LEVEL_COLOURS: Final = {"watch": "yellow", "elevated": "dark_orange", "high": "bold red"}
+
+
+def visible(text: str) -> str:
+    """``text`` with control characters, escape codes among them, made visible as ``·``."""
+    if text.isprintable():
+        return text
+    shown = (" " if one.isspace() else one if one.isprintable() or one == JOINER else "·" for one in text)
+    return "".join(shown)
+
+
+def table_of(*headings: str, title: str | None = None) -> Table:
+    """A table without a frame, to be filled with ``cells``."""
+    above = None if title is None else Text(visible(title))
+    table = Table(box=None, pad_edge=False, title=above, title_justify="left")
+    for heading in cells(*headings):
+        table.add_column(heading)
+    return table
+
+
+def cells(*texts: str) -> Iterable[Text]:
+    """The cells of a row, in which nothing is read as markup."""
+    return (Text(visible(text)) for text in texts)
 
 
 def emotion(event: Event) -> Text:
@@ -46,7 +73,7 @@ def signal(event: Event) -> Text:
 def count(event: Event) -> Text:
     """The channel, and for each window its labels."""
     source = event.get("source", {})
-    line = Text(f"{event.get('channel', '?'):<16}")
+    line = Text(visible(f"{event.get('channel', '?'):<16}"))
     _add(
         line,
         f"{source.get('topic')}/{source.get('partition')} "
@@ -61,7 +88,7 @@ def count(event: Event) -> Text:
 
 def counter(event: Event) -> Text:
     """The channel, the window and what it holds."""
-    line = Text(f"{event.get('channel', '?'):<16}")
+    line = Text(visible(f"{event.get('channel', '?'):<16}"))
     _add(line, f"{_clock(event.get('start'))} {event.get('window_s', '?')} s", "dim")
     _add(line, f"{event.get('messages', '?')} messages")
     _add_counts(line, event)
@@ -109,13 +136,14 @@ def fields(event: Event) -> Text:
     line = Text()
     for name, value in event.items():
         if value not in (None, "", [], {}):
-            line.append(f"{name}=", "dim").append(f"{value} ", COLOURS.get(str(value), ""))
+            line.append(visible(f"{name}="), "dim")
+            line.append(visible(f"{value} "), COLOURS.get(str(value), ""))
     return line
 
 
 def deleted(event: Event) -> Text:
     """A tombstone: the key has no value any more."""
-    return Text(f"{event.get('key')} deleted", "dim")
+    return Text(visible(f"{event.get('key')} deleted"), "dim")
 
 
 LINES: Final[dict[str, Callable[[Event], Text]]] = {
@@ -163,7 +191,7 @@ def _place(event: Event) -> str:
 
 def _at(moment: Any) -> Text:
     """A new line, begun with a time."""
-    return Text().append(_clock(moment), "dim")
+    return Text().append(visible(_clock(moment)), "dim")
 
 
 def _clock(moment: Any) -> str:
@@ -172,4 +200,4 @@ def _clock(moment: Any) -> str:
 
 
 def _add(line: Text, text: str, style: str = "") -> None:
-    line.append("  ").append(text, style)
+    line.append("  ").append(visible(text), style)

@@ -26,6 +26,7 @@ from aiokafka.structs import TopicPartition
 from stream.admin import batch_limits, check_topics, partition_counts
 from stream.commands.clients import broker_errors, chunks_until, consuming, producing
 from stream.commands.letters import CAUSES, Letter, find_original
+from stream.commands.lines import visible
 from stream.commands.options import SettingsCommand, settings_options
 from stream.commands.replaypositions import Positions, Progress, read_progress, replay_group, seek_wanted
 from stream.errors import StreamError
@@ -189,7 +190,7 @@ class Replay:
             try:
                 letter = Letter.of(record)
             except ValueError as error:
-                click.echo(f"{_where(record)}: not a dead letter: {error}", err=True)
+                click.echo(visible(f"{_where(record)}: not a dead letter: {error}"), err=True)
                 continue
             if letter.cause in self._progress and self._progress[letter.cause].wants(letter):
                 chosen[letter.cause].append(letter)
@@ -254,7 +255,7 @@ class Replay:
 
 
 def _not_sent(letter: Letter, why: str) -> None:
-    click.echo(f"{_where(letter.record)}: not sent back: {why}", err=True)
+    click.echo(visible(f"{_where(letter.record)}: not sent back: {why}"), err=True)
 
 
 def _where(record: Any) -> str:

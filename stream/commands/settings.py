@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from stream import sources
-from stream.commands.lines import table_console
+from stream.commands.lines import cells, table_console, table_of
 from stream.settings import SECTIONS, ResolvedSettings, resolve_settings
 
 
@@ -47,12 +47,13 @@ def _as_json(resolved: ResolvedSettings) -> dict[str, dict[str, Any]]:
 
 
 def _as_table(resolved: ResolvedSettings) -> Table:
-    table = Table("setting", "value", "from", box=None, header_style="bold", pad_edge=False)
+    table = table_of("setting", "value", "from")
     for section, model in SECTIONS.items():
         table.add_section()
-        table.add_row(f"[bold cyan]{section}[/]")
+        table.add_row(section, style="bold cyan")
         for name in model.model_fields:
             origin = resolved.origin(name)
             style = "dim" if origin == sources.DEFAULT else ""
-            table.add_row(f"  {name}", sources.as_text(_shown(resolved, name)), str(origin), style=style)
+            value = sources.as_text(_shown(resolved, name))
+            table.add_row(*cells(f"  {name}", value, str(origin)), style=style)
     return table

@@ -7,7 +7,7 @@ import click
 from rich.table import Table
 
 from stream.admin import TopicState, create_topics, describe
-from stream.commands.lines import table_console
+from stream.commands.lines import cells, table_console
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import TopicError
 from stream.settings import Settings
@@ -46,7 +46,7 @@ def list_topics(settings: Settings, as_json: bool) -> None:
         table.add_column(heading, no_wrap=True, overflow="fold")
     table.add_column("holds")
     for state in states:
-        table.add_row(*_row(state))
+        table.add_row(*cells(*_row(state)))
     table_console().print(table)
 
 

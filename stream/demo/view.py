@@ -16,6 +16,7 @@ from rich.text import Text
 
 from model.contract import ModelInfo
 from model.labels import LABELS
+from stream.commands.lines import visible
 from stream.demo.monitoring import MonitorView
 from stream.demo.tally import DeadLettered, Labelled, Outcome, Tally
 from stream.events import UNKNOWN
@@ -38,8 +39,6 @@ NARROW: Final = 100
 """On terminals with fewer columns, the side panel goes below the table."""
 
 LINE_WIDTH: Final = 140
-JOINER: Final = "\N{ZERO WIDTH JOINER}"
-"""Not printable by itself, but what makes a family of three people one emoji."""
 
 PRIVACY_NOTE: Final = "Text is shown because the demo turns include_text on; elsewhere it is off by default."
 
@@ -81,8 +80,7 @@ class Screen(Protocol):
 
 def one_line(text: str) -> str:
     """``text`` with white space folded into single spaces and control characters made visible as ``·``."""
-    folded = " ".join(text.split())
-    return "".join(letter if letter.isprintable() or letter == JOINER else "·" for letter in folded)
+    return visible(" ".join(text.split()))
 
 
 @dataclass(slots=True)
@@ -141,7 +139,7 @@ class LineScreen:
         match outcome:
             case Labelled():
                 reading = f"{outcome.label:<8} {outcome.confidence:.2f} {outcome.distress:<8}"
-                self._print(f"{reading} {outcome.channel:<12} {one_line(outcome.text)}")
+                self._print(f"{reading} {one_line(outcome.channel):<12} {one_line(outcome.text)}")
             case DeadLettered():
                 self._print(f"{'dead':<8} {'':4} {'':8} {'':12} {outcome.cause}: {outcome.error}")
 
@@ -194,7 +192,7 @@ def messages_panel(scene: Scene, rows: int) -> RenderableType:
     for _ in range(rows - len(latest)):
         table.add_row()
     title = "emotion-stream" if scene.page is None else f"emotion-stream  {scene.page}"
-    return Panel(table, title=title, subtitle=header(scene), border_style="dim")
+    return Panel(table, title=Text(title), subtitle=Text(header(scene)), border_style="dim")
 
 
 def _cells(outcome: Outcome) -> Iterable[Text]:
@@ -204,7 +202,7 @@ def _cells(outcome: Outcome) -> Iterable[Text]:
                 Text(outcome.label, style=LABEL_STYLE[outcome.label]),
                 Text(f"{outcome.confidence:.2f}"),
                 Text(outcome.distress, style=DISTRESS_STYLE[outcome.distress]),
-                Text(outcome.channel, style="dim"),
+                Text(one_line(outcome.channel), style="dim"),
                 Text(one_line(outcome.text)),
             )
         case DeadLettered():
@@ -262,7 +260,7 @@ def _counters(monitor: MonitorView) -> RenderableType:
 def alert_line(alert: Alert) -> str:
     """An alert as one line for people; of a pseudonym its beginning is enough to tell authors apart."""
     whom = f"author {alert.author[:8]}" if alert.author else f"channel {alert.channel}"
-    return f"{alert.status} {alert.severity}, {alert.rule}, {whom}: {alert.summary}"
+    return one_line(f"{alert.status} {alert.severity}, {alert.rule}, {whom}: {alert.summary}")
 
 
 def summary(scene: Scene) -> list[str]:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from rich.table import Table
 
 from stream.commands.clients import broker_errors, chunks_until, consuming
-from stream.commands.lines import table_console
+from stream.commands.lines import cells, table_console, table_of, visible
 from stream.commands.missing import check_access, check_receivers, missing_receivers
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import SettingsError
@@ -94,16 +93,16 @@ def list_alerts(settings: Settings, state: str | None, rule: str | None, as_json
         for alert in chosen:
             click.echo(json.dumps({**alert.model_dump(mode="json"), "state": board.state(alert)}))
         return
-    table = Table("state", "severity", "rule", "since", "about", "id", box=None, pad_edge=False)
+    table = table_of("state", "severity", "rule", "since", "about", "id")
     for alert in chosen:
         since = alert.starts_at.isoformat(timespec="seconds")
         about = alert.author or alert.conversation or alert.channel or "-"
-        table.add_row(board.state(alert), alert.severity, alert.rule, since, about, alert.id)
+        table.add_row(*cells(board.state(alert), alert.severity, alert.rule, since, about, alert.id))
     table_console().print(table)
     for name, precision in board.precision().items():
         low, high = precision.interval
         click.echo(
-            f"precision of {name}: {precision.ratio or 0:.2f} "
+            f"precision of {visible(name)}: {precision.ratio or 0:.2f} "
             f"({precision.confirmed} of {precision.reviewed} confirmed; 95 % {low:.2f} to {high:.2f})"
         )
 
@@ -132,7 +131,7 @@ def _verdict_command(name: str, verdict: Verdict, summary: str) -> None:
         from stream.monitor.reviews import review
 
         written = asyncio.run(review(settings, alert_id, verdict, reviewer=reviewer, note=note))
-        click.echo(f"{written.verdict} by {written.reviewer}: {written.alert_id}")
+        click.echo(visible(f"{written.verdict} by {written.reviewer}: {written.alert_id}"))
 
 
 _verdict_command("ack", "acknowledged", "Say that you look after an alert: reminders of it end.")
@@ -193,24 +192,14 @@ def backtest(
 def _print_backtests(results: dict[str, Any], reviews: list[Review]) -> None:
     console = table_console()
     for name, result in results.items():
-        table = Table(
-            "at",
-            "severity",
-            "rule",
-            "about",
-            "id",
-            box=None,
-            pad_edge=False,
-            title=name,
-            title_justify="left",
-        )
+        table = table_of("at", "severity", "rule", "about", "id", title=name)
         for alert in result.alerts:
             about = alert.author or alert.conversation or alert.channel or "-"
             at = alert.starts_at.isoformat(timespec="seconds")
-            table.add_row(at, alert.severity, alert.rule, about, alert.id)
+            table.add_row(*cells(at, alert.severity, alert.rule, about, alert.id))
         console.print(table)
         console.print()
-    table = Table("", *results, box=None, pad_edge=False)
+    table = table_of("", *results)
     rows: list[tuple[str, Any]] = [
         ("messages", lambda r: str(r.messages)),
         ("authors", lambda r: str(r.authors)),

@@ -248,3 +248,12 @@ def test_settings_prints_each_value_with_its_source_and_hides_secrets(
     table = run("settings").stdout
     assert "sesame" not in table
     assert ["max_wait_ms", "5", "EMOTION_MAX_WAIT_MS"] in [line.split() for line in table.splitlines()]
+
+
+def test_settings_prints_a_value_as_it_was_written() -> None:
+    Path("emotion-stream.toml").write_text("input_pattern = 'team-[a-z]+[/x]'\nclient_id = \"a\\u001b[31mb\"")
+    table = run("settings").stdout
+    assert ["input_pattern", "team-[a-z]+[/x]", "emotion-stream.toml"] in [
+        line.split() for line in table.splitlines()
+    ]
+    assert "a·[31mb" in table

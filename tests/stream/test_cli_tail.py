@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from rich.console import Console
 
 from stream.codec import to_json
-from stream.commands.lines import LINES
+from stream.commands.lines import LINES, deleted, fields
 from stream.deadletters import encode_dead_letter
 from stream.events import CountDelta, DeadLetter, DistressSignal, EmotionEvent
 from stream.monitor.events import Alert, Review, WindowCounter
@@ -184,9 +184,19 @@ def test_an_event_is_one_line_for_people() -> None:
     assert line_for("emotions", event | {"text": "[bold]no markup"}).endswith("[bold]no markup")
 
 
+@pytest.mark.parametrize("name", LINES)
+def test_nothing_in_a_record_reaches_the_terminal_as_a_control_code(name: str) -> None:
+    """Such as a window title, or OSC 52, which writes the clipboard."""
+    escape = "\x1b]52;c;aGk=\x07\x9b2J\u202e"
+    texts = ("channel", "text", "author", "rule", "summary", "note", "reviewer", "alert_id", "error", "value")
+    event = dict.fromkeys(texts, escape) | {"ts": escape, "source": {"topic": escape}, escape: escape}
+    for shown in (LINES[name](event), fields(event), deleted({"key": escape})):
+        assert shown.plain.isprintable()
+
+
 def test_signals_counts_and_dead_letters_are_one_line_for_people() -> None:
-    fields = {name: EVENT[name] for name in EVENT if name in DistressSignal.model_fields}
-    signal_line = line_for("signals", DistressSignal(**fields, phrases=("refund",)).model_dump(mode="json"))
+    known = {name: EVENT[name] for name in EVENT if name in DistressSignal.model_fields}
+    signal_line = line_for("signals", DistressSignal(**known, phrases=("refund",)).model_dump(mode="json"))
     assert signal_line == "10:20:30 fear 0.91 elevated support 9f2c1ab4 phrase:refund messages/1@7"
     window = {"start": WHEN, "labels": {"joy": 3, "fear": 1}, "confidence_sum": 3.5, "opted_out": 2}
     delta = CountDelta(

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from model.contract import ModelInfo
+from stream.commands.lines import JOINER
 from stream.demo.monitoring import MonitorView
 from stream.demo.tally import DeadLettered, Labelled, Tally
-from stream.demo.view import JOINER, LineScreen, Scene, one_line, picture, summary
+from stream.demo.view import LineScreen, Scene, one_line, picture, summary
 from stream.events import EmotionEvent
 
 FAKE = ModelInfo(name="fake", revision="0" * 12, languages=("en",), device="cpu", precision="none")

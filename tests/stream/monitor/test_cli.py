@@ -54,6 +54,19 @@ async def test_an_alert_is_listed_shown_and_reviewed_and_every_review_is_kept(to
     ]
 
 
+async def test_what_a_channel_is_called_neither_ends_a_list_nor_reaches_the_terminal(topics: Topics) -> None:
+    settings = await topics()
+    odd = alert(id="surge:[/x]:1\x1b]0;title\x07", author=None, channel="[/]\x1b[31m")
+    await publish(settings, odd, odd.model_copy(update={"id": odd.id + "2"}))
+    listed = await run_in_thread(settings, "alerts", "list")
+    assert listed.exit_code == 0, listed.output
+    assert "[/]·[31m" in listed.stdout
+    assert "surge:[/x]:1·]0;title·" in listed.stdout
+    unclear = await run_in_thread(settings, "alerts", "ack", "surge")
+    done = await run_in_thread(settings, "alerts", "ack", odd.id + "2", "--reviewer", "kim")
+    assert "\x1b" not in unclear.stderr + done.stdout
+
+
 @pytest.mark.parametrize(
     ("alert_id", "complaint"), [("none", "no alert's id begins"), ("", "several alerts' ids")]
 )
@@ -87,6 +100,17 @@ def test_two_rule_files_are_tried_side_by_side(tmp_path: Path) -> None:
     assert counts.split()[1:] == ["3", "0"]
     lines = CliRunner().invoke(root, [*arguments, "--json"]).stdout.splitlines()
     assert {json.loads(line)["rules"] for line in lines} == {str(mild)}
+
+
+def test_a_backtest_shows_names_as_they_are(tmp_path: Path) -> None:
+    events, rules = tmp_path / "events.jsonl", tmp_path / "[a].toml"
+    odd = [one.model_copy(update={"author": "[/x]"}) for one in recorded()]
+    events.write_text("".join(one.model_dump_json() + "\n" for one in odd))
+    rules.write_text(RULES)
+    done = CliRunner().invoke(root, ["backtest", f"--rules={rules}", "--from", str(events)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count(str(rules)) == 2
+    assert "[/x]" in done.stdout
 
 
 async def test_a_topic_of_events_is_a_source_of_a_backtest(topics: Topics, tmp_path: Path) -> None:
