@@ -8,9 +8,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BaseModel, Field
 
+from stream.addresses import checked_servers, checked_urls
 from stream.authors import AuthorCase
 from stream.inputs import checked_pattern
 from stream.mapping import checked_place
@@ -40,13 +41,18 @@ def _checked_device(name: str) -> str:
 Device = Annotated[str, AfterValidator(_checked_device)]
 Devices = Annotated[str, AfterValidator(_checked_devices)]
 Pattern = Annotated[str, AfterValidator(checked_pattern)]
+Port = Annotated[int, Ge(0), Le(65_535)]
+Servers = Annotated[str, AfterValidator(checked_servers)]
+Urls = Annotated[str, AfterValidator(checked_urls)]
 Guarantee = Literal["exactly_once", "at_least_once"]
 
 
 class KafkaSettings(BaseModel):
     """How to reach the cluster; used by every client."""
 
-    bootstrap_servers: str | None = Field(None, description="Brokers of the cluster, host:port, by commas.")
+    bootstrap_servers: Servers | None = Field(
+        None, description="Brokers of the cluster, host:port, by commas."
+    )
     client_id: str = Field("emotion-stream", description="Name of this process in the broker's logs.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How connections are secured."
@@ -113,7 +119,7 @@ class MappingSettings(BaseModel):
 class RegistrySettings(BaseModel):
     """A Confluent-compatible schema registry, for Avro, Protobuf and JSON Schema (extra registry)."""
 
-    registry_url: str | None = Field(
+    registry_url: Urls | None = Field(
         None, description="The schema registry, http://host:8081; several by commas. None: values are JSON."
     )
     output_schema: Literal["none", "avro", "json", "protobuf"] = Field(
@@ -247,7 +253,7 @@ class MonitorSettings(BaseModel):
     checkpoint_interval_ms: PositiveFloat = Field(
         500.0, description="Counters and alerts are published and committed this often."
     )
-    webhook_url: str | None = Field(
+    webhook_url: Urls | None = Field(
         None, description="Where alerts are posted to, signed; with a secret in it, never as a flag."
     )
     webhook_secret: Key | None = Field(
@@ -256,7 +262,7 @@ class MonitorSettings(BaseModel):
     webhook_give_up_s: PositiveFloat = Field(
         900.0, description="Retries end after this; the alert goes to PREFIX.alerts.dlq."
     )
-    alertmanager_url: str | None = Field(
+    alertmanager_url: Urls | None = Field(
         None, description="Prometheus Alertmanager, http://host:9093; several by commas."
     )
     allow_http_receivers: bool = Field(
@@ -274,7 +280,7 @@ class DashboardSettings(BaseModel):
     """The page for people. Reached from elsewhere than this machine, it needs a token."""
 
     dashboard_host: str = Field("127.0.0.1", description="Address that the page is served at.")
-    dashboard_port: Annotated[int, Ge(0)] = Field(8070, description="Its port; 0: any free one.")
+    dashboard_port: Port = Field(8070, description="Its port; 0: any free one.")
     dashboard_hosts: str | None = Field(
         None, description="Other names that browsers reach it by (a proxy's), by commas."
     )
@@ -316,7 +322,7 @@ class ObserveSettings(BaseModel):
     http_token: Key | None = Field(
         None, description="Asked of all but /healthz and /readyz: Bearer, or the password of Basic."
     )
-    http_port: Annotated[int, Ge(0)] | None = Field(
+    http_port: Port | None = Field(
         None, description="Their port, worker N's is N higher; 0: any free one; none: no server."
     )
     tracing: bool = Field(

@@ -106,7 +106,6 @@ async def serving(settings: Settings, routes: Iterable[web.AbstractRouteDef]) ->
     Raises:
         SettingsError: the address is taken, or would be open to a network.
     """
-    host, port = settings.http_host, settings.http_port or 0
     connections = Connections(MAX_CONNECTIONS, REQUEST_TIMEOUT_S)
     app = web.Application(
         middlewares=[connections.middleware, _errors_as_json, _guard(Access.of(settings))], client_max_size=1
@@ -124,18 +123,30 @@ async def serving(settings: Settings, routes: Iterable[web.AbstractRouteDef]) ->
     await runner.setup()
     sweep = asyncio.create_task(connections.watch(runner), name="connections")
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise SettingsError(
-                f"{host}:{port} cannot be served ({error.strerror}): set http_port to a free one"
-            ) from error
-        yield runner.addresses[0][1]
+        yield await listen(runner, settings.http_host, settings.http_port or 0, "http")
     finally:
         sweep.cancel()
         with suppress(asyncio.CancelledError):
             await sweep
         await runner.cleanup()
+
+
+async def listen(runner: web.AppRunner, host: str, port: int, section: str) -> int:
+    """Serve at an address; gives the port, which is a free one for 0.
+
+    Raises:
+        SettingsError: it cannot be served; the settings are ``section`` with _host and _port.
+    """
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except UnicodeError as error:
+        raise SettingsError(f"{section}_host {host!r} is no name of a host ({error})") from error
+    except OSError as error:
+        raise SettingsError(
+            f"{host}:{port} cannot be served ({error.strerror}): set {section}_port to a free one"
+        ) from error
+    chosen: int = runner.addresses[0][1]
+    return chosen
 
 
 def json_answer(value: Any, status: int = 200) -> web.Response:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from stream.errors import SettingsError
 from stream.settings import Settings
 
 
@@ -12,12 +11,6 @@ def check_access(settings: Settings) -> None:
 
     if settings.http_port is not None:
         Access.of(settings)
-
-
-def check_receivers(settings: Settings) -> None:
-    """Raises ``SettingsError`` where alerts could not be signed."""
-    if settings.webhook_url is not None and settings.webhook_secret is None:
-        raise SettingsError("a webhook needs a signature: set EMOTION_WEBHOOK_SECRET beside webhook_url")
 
 
 def missing(settings: Settings) -> Iterator[str]:

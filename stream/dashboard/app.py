@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import getpass
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,12 +21,12 @@ from stream.dashboard.labeller import Labeller
 from stream.dashboard.publish import Publisher
 from stream.dashboard.reviewer import Reviewer
 from stream.dashboard.web import DashboardWeb
-from stream.errors import SettingsError
 from stream.kafka import connection
 from stream.lastresort import LastResort, stop_limit_s
-from stream.serving import IDLE_TIMEOUT_S, Connections
+from stream.serving import IDLE_TIMEOUT_S, Connections, listen
 from stream.settings import Settings
 from stream.stopping import on_stop
+from stream.username import user_name
 
 PUSH_S: Final = 1.0
 CONNECTIONS: Final = 900
@@ -89,7 +88,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         SettingsError: no cluster is named, the address is taken, or it would be open to everybody.
     """
     connection(settings)
-    guard = Guard(settings, getpass.getuser())
+    guard = Guard(settings, user_name())
     feed, publisher = Feed(settings), Publisher()
     labeller = Labeller(settings) if settings.dashboard_try else None
     reviewer = Reviewer(settings)
@@ -106,7 +105,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with contextlib.AsyncExitStack() as stack:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        port = await _listen(runner, settings)
+        port = await listen(runner, settings.dashboard_host, settings.dashboard_port, "dashboard")
         stack.push_async_callback(reviewer.stop)
         if labeller is not None:
             stack.callback(labeller.close)
@@ -164,18 +163,6 @@ async def _render(renderer: Renderer) -> None:
     while True:
         renderer.render(time.time())
         await asyncio.sleep(PUSH_S)
-
-
-async def _listen(runner: web.AppRunner, settings: Settings) -> int:
-    host, port = settings.dashboard_host, settings.dashboard_port
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise SettingsError(
-            f"{host}:{port} cannot be served ({error.strerror}): set dashboard_port to a free one"
-        ) from error
-    chosen: int = runner.addresses[0][1]
-    return chosen
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -135,11 +135,7 @@ class Alertmanager:
     def __init__(
         self, settings: Settings, board: Board, metrics: MonitorMetrics, changed: asyncio.Event
     ) -> None:
-        urls = [
-            url.strip().rstrip("/") for url in (settings.alertmanager_url or "").split(",") if url.strip()
-        ]
-        for url in urls:
-            targets.check_target(url, settings)
+        urls = targets.alertmanagers(settings)
         self._settings = settings
         self._resend_s = settings.alertmanager_resend_s
         self._outboxes = {f"{url}/api/v2/alerts": Outbox(timedelta(seconds=self._resend_s)) for url in urls}

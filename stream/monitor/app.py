@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 
 import structlog
 
@@ -15,7 +16,7 @@ from stream.monitor.changelogs import prepare_changelogs, warn_of_retention
 from stream.monitor.monitor import Monitor
 from stream.monitor.owned import discard_old_files
 from stream.monitor.rulesfile import RulesFile
-from stream.monitor.targets import check_target
+from stream.monitor.targets import check_receivers
 from stream.monitor.web import MonitorWeb
 from stream.monitor.webhook import Webhook
 from stream.serving import serving
@@ -49,8 +50,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     partitions = await check_topics(settings, needed)
     try:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=settings.state_dir):
+            pass
     except OSError as error:
-        raise SettingsError(f"{settings.state_dir} cannot hold the state ({error}): set state_dir") from error
+        raise SettingsError(
+            f"{settings.state_dir} cannot hold the state ({error.strerror}): set state_dir to a folder that "
+            "can be written to"
+        ) from error
     monitor = Monitor(settings, partitions, rules)
     receivers = _receivers(settings, monitor)
     discard_old_files(settings)
@@ -85,9 +91,9 @@ async def run(settings: Settings) -> None:
 
 
 def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmanager]:
+    check_receivers(settings)
     receivers: list[Webhook | Alertmanager] = []
     if settings.webhook_url:
-        check_target(str(settings.webhook_url), settings)
         receivers.append(Webhook(settings, monitor.board, monitor.metrics))
     if settings.alertmanager_url:
         receivers.append(Alertmanager(settings, monitor.board, monitor.metrics, monitor.changed))

@@ -103,11 +103,33 @@ def read_events(path: Path) -> Iterator[DistressSignal]:
     Raises:
         InputFileError: the file cannot be read, or a line is no labelled event or signal.
     """
+    for line, where in _lines(path):
+        yield event_of(line, where)
+
+
+def read_reviews(path: Path) -> Iterator[Review]:
+    """Reviews of a file of JSON lines, in its order.
+
+    Raises:
+        InputFileError: the file cannot be read, or a line is no review.
+    """
+    for line, where in _lines(path):
+        try:
+            yield Review.model_validate_json(line)
+        except ValidationError as error:
+            raise InputFileError(
+                f"{where} is no review ({_wrong_field(error)} is missing or wrong): "
+                "record them with emotion-stream tail reviews --json"
+            ) from None
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, str]]:
+    """Each line that is not empty, and where it stands."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield event_of(line, f"{path}, line {number}")
+                    yield line, f"{path}, line {number}"
     except OSError as error:
         raise InputFileError(f"{path}: {error.strerror}: name a readable file") from error
 
@@ -121,11 +143,14 @@ def event_of(value: bytes, where: str) -> DistressSignal:
     try:
         return DistressSignal.model_validate_json(value)
     except ValidationError as error:
-        field = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the line"
         raise InputFileError(
-            f"{where} is no labelled event ({field} is missing or wrong): "
+            f"{where} is no labelled event ({_wrong_field(error)} is missing or wrong): "
             "record them with emotion-stream tail emotions --json"
         ) from None
+
+
+def _wrong_field(error: ValidationError) -> str:
+    return ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the line"
 
 
 def _delta(event: DistressSignal, channel: str, offset: int, base_s: int) -> CountDelta:

@@ -1,7 +1,6 @@
 """``emotion-stream monitor``, ``alerts``, ``backtest`` and ``forget``."""
 
 import asyncio
-import getpass
 import heapq
 import json
 from collections.abc import Iterable
@@ -10,17 +9,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
 from stream.commands.clients import broker_errors, chunks_until, consuming
 from stream.commands.lines import cells, table_console, table_of, visible
-from stream.commands.missing import check_access, check_receivers, missing_receivers
+from stream.commands.missing import check_access, missing_receivers
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import SettingsError
-from stream.events import DistressSignal
+from stream.events import DistressSignal, ShortText
 from stream.monitor.board import Board, State
 from stream.monitor.events import Review, Verdict
 from stream.registry import open_registry
 from stream.settings import Settings
+from stream.username import user_name
 
 _MONITOR = (
     *("kafka", "topics", "monitor", "observe"),
@@ -51,6 +52,7 @@ async def _check(settings: Settings) -> None:
     """Say what is there and what is missing; what stops a start ends it with its own error."""
     from stream.admin import check_topics
     from stream.monitor.rulesfile import RulesFile
+    from stream.monitor.targets import check_receivers
 
     check_access(settings)
     check_receivers(settings)
@@ -121,11 +123,25 @@ def show(settings: Settings, alert_id: str) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def _short_text(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """What a review has room for."""
+    try:
+        return TypeAdapter[str | None](ShortText | None).validate_python(value)
+    except ValidationError as error:
+        raise click.BadParameter(error.errors(include_url=False)[0]["msg"]) from None
+
+
 def _verdict_command(name: str, verdict: Verdict, summary: str) -> None:
     @alerts.command(name=name, cls=SettingsCommand, help=summary)
     @click.argument("alert_id")
-    @click.option("--reviewer", default=getpass.getuser, show_default="your user name", help="Who says so.")
-    @click.option("--note", help="Why; kept with the review.")
+    @click.option(
+        "--reviewer",
+        default=user_name,
+        show_default="your user name",
+        callback=_short_text,
+        help="Who says so.",
+    )
+    @click.option("--note", callback=_short_text, help="Why; kept with the review.")
     @settings_options(*_TOPICS)
     def command(settings: Settings, alert_id: str, reviewer: str, note: str | None) -> None:
         from stream.monitor.reviews import review
@@ -164,7 +180,7 @@ def backtest(
     FILE holds labelled events or signals as JSON lines; TOPIC is one that holds them. The rules run in the
     very code of the monitor.
     """
-    from stream.monitor.backtest import Backtest, read_events, replay
+    from stream.monitor.backtest import Backtest, read_events, read_reviews, replay
     from stream.monitor.counting import CountPolicy
     from stream.monitor.rulesfile import load_rules
 
@@ -176,9 +192,7 @@ def backtest(
     else:
         events, known = asyncio.run(_from_topic(settings, source))
     if reviews is not None:
-        known = [
-            Review.model_validate_json(line) for line in reviews.read_bytes().splitlines() if line.strip()
-        ]
+        known = list(read_reviews(reviews))
     policy = CountPolicy(settings.count_window_s, settings.allowed_lateness_s, settings.judge_delay_s)
     results: dict[str, Backtest] = {name: replay(rules, events, policy) for name, rules in sets.items()}
     if as_json:

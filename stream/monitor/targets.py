@@ -23,6 +23,25 @@ class PrivateAddressError(OSError):
     """A receiver's name leads to an address that is not allowed."""
 
 
+def alertmanagers(settings: Settings) -> list[str]:
+    """The addresses in ``alertmanager_url``."""
+    return [url.strip().rstrip("/") for url in (settings.alertmanager_url or "").split(",") if url.strip()]
+
+
+def check_receivers(settings: Settings) -> None:
+    """Refuse receivers that alerts cannot, or must not, be sent to.
+
+    Raises:
+        SettingsError: as ``check_target``, or alerts to the webhook could not be signed.
+    """
+    if settings.webhook_url is not None:
+        check_target(settings.webhook_url, settings)
+        if settings.webhook_secret is None:
+            raise SettingsError("a webhook needs a signature: set EMOTION_WEBHOOK_SECRET beside webhook_url")
+    for url in alertmanagers(settings):
+        check_target(url, settings)
+
+
 def check_target(url: str, settings: Settings) -> None:
     """Refuse an address that must not be sent to, as far as its spelling tells.
 

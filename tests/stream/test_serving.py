@@ -62,6 +62,12 @@ async def test_off_the_loopback_address_there_is_no_server_without_a_token() -> 
         assert Access.of(Settings(http_host=host)).token is None
 
 
+async def test_a_host_that_is_no_name_is_said() -> None:
+    with pytest.raises(SettingsError, match=r"http_host 'a\.\.b' is no name"):
+        async with server(http_host="a..b", http_token=TOKEN):
+            pass
+
+
 async def test_with_a_token_only_the_probes_are_open() -> None:
     async with server(http_host="0.0.0.0", http_token=TOKEN) as port:
         assert (await get(port, "/healthz"))[0] == 200

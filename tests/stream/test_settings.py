@@ -106,6 +106,18 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ('guarantee = "once"', "guarantee (FILE): must be 'exactly_once' or 'at_least_once', not 'once'"),
         ("max_wait_ms = 2020-01-01", "max_wait_ms (FILE): must be a valid number, not '2020-01-01'"),
         ("http_port = -1", "http_port (FILE): must be greater than or equal to 0, not -1"),
+        ("http_port = 65_536", "http_port (FILE): must be less than or equal to 65535, not 65536"),
+        ("dashboard_port = 70_000", "dashboard_port (FILE): must be less than or equal to 65535, not 70000"),
+        (
+            "bootstrap_servers = 'a:1, b:PORT'",
+            "bootstrap_servers (FILE): 'b:PORT' is no address: write host:",
+        ),
+        ("bootstrap_servers = '[::1'", "bootstrap_servers (FILE): '[::1' is no address: write host:port"),
+        ("bootstrap_servers = 'a..b:1'", "bootstrap_servers (FILE): 'a..b:1' is no address: write host:port"),
+        ("webhook_url = 'https://a:PORT/x'", "webhook_url (FILE): is no URL: write https://HOST/PATH"),
+        ("webhook_url = 'https://[x/y'", "webhook_url (FILE): is no URL: write https://HOST/PATH"),
+        ("alertmanager_url = 'http://a,http://:9'", "alertmanager_url (FILE): is no URL: write https://HOST"),
+        ("registry_url = 'https://a:99999'", "registry_url (FILE): is no URL: write https://HOST/PATH"),
         ("max_wait = 20", "settings file FILE: unknown setting 'max_wait'; did you mean max_wait_ms?"),
         ("xyz = 1", "settings file FILE: unknown setting 'xyz'"),
         ("[kafka]\nclient_id = 'x'", "FILE: [kafka]: settings stand at the top level, not in tables"),
@@ -126,6 +138,16 @@ def test_a_wrong_line_in_the_file_is_named_with_what_is_allowed(
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, said: str) -> None:
     (tmp_path / "latin.toml").write_bytes(b'client_id = "caf\xe9"')
     assert message_of(config=Path(path)).startswith(f"settings file {path}: {said}")
+
+
+def test_an_address_may_be_a_name_or_a_number_with_or_without_a_port(settings_file: Path) -> None:
+    servers, urls = (
+        "a,a_b.c:9092,127.0.0.1:1,[::1]:9092,::1,bücher.example:1",
+        "https://a/b:c?d,http://[::1]:9",
+    )
+    settings_file.write_text(f"bootstrap_servers = '{servers}'\nalertmanager_url = '{urls}'")
+    loaded = load_settings()
+    assert (loaded.bootstrap_servers, loaded.alertmanager_url) == (servers, urls)
 
 
 def test_a_wrong_variable_and_a_wrong_flag_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -143,6 +144,17 @@ async def test_another_site_cannot_write(headers: dict[str, str]) -> None:
             assert answer.status in (403, 415)
         async with client.post("/api/classify", json={"text": "joy"}, headers=ours) as answer:
             assert answer.status == 200
+
+
+async def test_a_user_without_a_name_reviews_under_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is run as some number."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    async with browser_of(Settings(**NOWHERE)) as (_, client):
+        await opened(client)
+        async with client.get("/api/session") as answer:
+            assert (await answer.json())["reviewer"] == "uid 4000000000"
 
 
 async def test_with_a_token_people_log_in_under_their_name() -> None:

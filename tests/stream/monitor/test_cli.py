@@ -113,6 +113,32 @@ def test_a_backtest_shows_names_as_they_are(tmp_path: Path) -> None:
     assert "[/x]" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("nowhere.jsonl", "nowhere.jsonl: No such file or directory: name a readable file"),
+        (".", ".: Is a directory: name a readable file"),
+        ("odd.jsonl", "odd.jsonl, line 2 is no review (verdict is missing or wrong): record them with"),
+    ],
+)
+def test_reviews_that_cannot_be_read_are_said_in_one_line(given: str, said: str) -> None:
+    Path("events.jsonl").write_text("")
+    Path("rules.toml").write_text(RULES)
+    Path("odd.jsonl").write_text('\n{"id": "1", "alert_id": "a", "rule": "r"}\n')
+    arguments = ["backtest", "--rules=rules.toml", "--from=events.jsonl", f"--reviews={given}"]
+    done = CliRunner().invoke(root, arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("given", ["x" * 1025, "a\udcff"])
+@pytest.mark.parametrize("option", ["--note", "--reviewer"])
+def test_what_a_review_has_no_room_for_is_a_wrong_use(option: str, given: str) -> None:
+    done = CliRunner().invoke(root, ["alerts", "ack", "a", option, given])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}'" in done.stderr
+
+
 async def test_a_topic_of_events_is_a_source_of_a_backtest(topics: Topics, tmp_path: Path) -> None:
     settings = await topics()
     rules = tmp_path / "rules.toml"
@@ -143,3 +169,28 @@ def test_missing_topics_and_wrong_rules_end_a_monitor_with_one_line(topics: Topi
     done = run(settings, "monitor", f"--rules-file={rules}")
     assert done.exit_code == 2
     assert "rule a: kind must be one of" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"WEBHOOK_URL": "https://hooks.example/x"}, "set EMOTION_WEBHOOK_SECRET"),
+        ({"WEBHOOK_URL": "http://hooks.example/x"}, "set allow_http_receivers"),
+        ({"WEBHOOK_URL": "hooks.example/x"}, "is no address to send alerts to"),
+        ({"ALERTMANAGER_URL": "https://a.example,https://10.0.0.7"}, "set allow_private_receivers"),
+    ],
+)
+def test_receivers_that_a_monitor_would_not_start_with_fail_its_check(
+    variables: dict[str, str], said: str
+) -> None:
+    given = {f"EMOTION_{name}": value for name, value in variables.items()}
+    done = CliRunner().invoke(root, ["monitor", "--check", "--bootstrap-servers=127.0.0.1:1"], env=given)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_a_state_dir_that_cannot_be_written_to_is_named(topics: Topics) -> None:
+    done = run(asyncio.run(topics()), "monitor", "--state-dir=/proc")
+    assert done.exit_code == 2
+    assert "/proc cannot hold the state" in done.stderr
+    assert "set state_dir" in done.stderr
