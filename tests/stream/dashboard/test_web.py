@@ -128,6 +128,7 @@ async def test_without_a_session_nothing_but_the_page_is_answered() -> None:
         {},
         {"X-CSRF-Token": "wrong"},
         {"Origin": "http://evil.example"},
+        {"Origin": "http://[evil"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Content-Type": "text/plain"},
     ],
@@ -185,20 +186,23 @@ async def test_under_another_name_than_loopback_the_cookie_is_secure() -> None:
             assert answer.cookies[COOKIE]["secure"] is True
 
 
-async def test_guessing_tokens_is_stopped_and_keeps_nobody_else_out() -> None:
+async def test_guessing_tokens_is_stopped_and_keeps_nobody_out() -> None:
+    """Nor who knows the token and comes from the same address, as all do behind a proxy."""
     async with browser_of(Settings(**NOWHERE, dashboard_token=TOKEN)) as (started, client):
         for _ in range(FAILURES):
             async with client.post("/login", data={"token": "wrong", "name": "x"}):
                 pass
-        right = {"token": TOKEN, "name": "x"}
-        async with client.post("/login", data=right) as answer:
+        wrong, right = {"token": "wrong", "name": "x"}, {"token": TOKEN, "name": "x"}
+        async with client.post("/login", data=wrong) as answer:
             assert answer.status == 429
+        async with client.post("/login", data=right, allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/"
         elsewhere = TCPConnector(local_addr=("127.0.0.2", 0))
         async with (
             ClientSession(started.address, connector=elsewhere) as other,
-            other.post("/login", data=right, allow_redirects=False) as answer,
+            other.post("/login", data=wrong, allow_redirects=False) as answer,
         ):
-            assert answer.headers["Location"] == "/"
+            assert answer.headers["Location"] == "/login?failed"
 
 
 @pytest.mark.parametrize(
