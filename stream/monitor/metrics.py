@@ -3,13 +3,16 @@
 Series whose labels are known in advance stand at zero from the start (see ``stream.metrics``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stream.monitor.board import Precision
+from stream.monitor.counting import StateKey
 from stream.monitor.events import AlertStatus
+from stream.monitor.lifecycle import Measurement
 from stream.topics import TopicNames
 
 RECEIVERS: Final = ("webhook", "alertmanager")
@@ -123,6 +126,15 @@ class MonitorMetrics:
     def show_rules(self, in_force: int, problem: str | None) -> None:
         self.rules.set(in_force)
         self.rules_refused.set(problem is not None)
+
+    def show_drift(self, measured: Iterable[Mapping[StateKey, Measurement]]) -> None:
+        """What each partition of ours has measured; one that has moved is another monitor's to show."""
+        self.drift.clear()
+        self.confidence.clear()
+        for (rule, channel), found in chain.from_iterable(one.items() for one in measured):
+            self.drift.labels(rule, channel).set(found.score)
+            if found.confidence is not None:
+                self.confidence.labels(channel).set(found.confidence)
 
     def show_precision(self, by_rule: dict[str, Precision]) -> None:
         for rule, precision in by_rule.items():

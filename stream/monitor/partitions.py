@@ -174,7 +174,7 @@ class Partitions:
                 self._tell(counts.tick(now))
         self.metrics.late.set(sum(counts.late_messages for counts in self.counts.values()))
         self.metrics.early.set(sum(counts.checkpoint.early for counts in self.counts.values()))
-        self._show_drift()
+        self.metrics.show_drift(counts.drift for counts in self.counts.values())
 
     @contextmanager
     def _losing_broken(self, number: int) -> Iterator[None]:
@@ -189,13 +189,6 @@ class Partitions:
         found = names_from(self._states[number], self._swept_to[number])
         self._swept_to[number] = found[-1][0] if found else ""
         signals.expire(found, self._settings.state_days * DAY_S, now)
-
-    def _show_drift(self) -> None:
-        for counts in self.counts.values():
-            for (rule, channel), measured in counts.drift.items():
-                self.metrics.drift.labels(rule, channel).set(measured.score)
-                if measured.confidence is not None:
-                    self.metrics.confidence.labels(channel).set(measured.confidence)
 
     def _tell(self, alerts: list[Alert]) -> None:
         for alert in alerts:
