@@ -110,7 +110,7 @@ class OwnedPartitions:
 
 def discard_old_files(settings: Settings) -> None:
     """Delete the tables of version 0.1, which had dropped values: the changelogs hold all that they held."""
-    for tables in settings.state_dir.glob("v*/tables"):
+    for tables in settings.state_dir.glob("v[0-9]*/tables"):
         if any(tables.glob("*.db")):
             _log.warning("local state of an older version is deleted, and read anew", folder=str(tables))
             shutil.rmtree(tables.parent, ignore_errors=True)

@@ -308,11 +308,12 @@ def test_what_proves_itself_is_read_on_from() -> None:
     assert state.get(b"k") == b"v"
 
 
-def test_tables_of_version_0_1_are_deleted(tmp_path: Path) -> None:
+def test_tables_of_version_0_1_are_deleted_and_nothing_else(tmp_path: Path) -> None:
     table = tmp_path / "v1" / "tables" / "authors-0.db"
     table.mkdir(parents=True)
-    kept = tmp_path / "emotion-monitor-authors-changelog" / "0"
-    kept.mkdir(parents=True)
+    kept = [tmp_path / "emotion-monitor-authors-changelog" / "0", tmp_path / "vip" / "tables" / "people.db"]
+    for folder in kept:
+        folder.mkdir(parents=True)
     discard_old_files(Settings(state_dir=tmp_path))
     assert not table.exists()
-    assert kept.exists()
+    assert all(folder.exists() for folder in kept)
