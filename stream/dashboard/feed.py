@@ -22,7 +22,7 @@ from stream.dashboard.parts import Reach
 from stream.dashboard.queue import Queue
 from stream.errors import BrokerError, TopicError
 from stream.inputs import Inputs
-from stream.kafka import connection
+from stream.kafka import connection, stop_consumer
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.settings import Settings
 
@@ -102,7 +102,7 @@ class Feed:
         )
         async with contextlib.AsyncExitStack() as stack:
             admin = await stack.enter_async_context(connected(self._settings))
-            stack.push_async_callback(_stopped, consumer)
+            stack.push_async_callback(stop_consumer, consumer, TIMEOUT_S)
             await consumer.start()
             consumer.assign(assigned)
             ends = await self._seek(consumer, assigned)
@@ -226,11 +226,3 @@ class Feed:
         if str(so_far).strip("0") == "1":
             place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
             _log.warning("a record is not what its topic holds", **place, so_far=so_far)
-
-
-async def _stopped(consumer: AIOKafkaConsumer) -> None:
-    """Stop it, in bounded time; what it says to that is of no use any more."""
-    stopping = asyncio.create_task(consumer.stop())
-    await asyncio.wait({stopping}, timeout=TIMEOUT_S)
-    stopping.cancel()
-    await asyncio.gather(stopping, return_exceptions=True)

@@ -111,7 +111,6 @@ class Flow:
 
     def __init__(self) -> None:
         self.version = 0
-        self.taken = 0
         self.recent: deque[Labelled] = deque(maxlen=RECENT)
         self.partitions: dict[int, float] = {}
         self.models: dict[tuple[str, str], float] = {}
@@ -129,7 +128,6 @@ class Flow:
     def take(self, event: Labelled) -> None:
         """Fold one message in."""
         self.version += 1
-        self.taken += 1
         known = self.partitions.get(event.partition, 0.0)
         self.partitions[event.partition] = max(known, event.heard_at)
         self.models[event.model] = max(event.heard_at, self.models.get(event.model, 0.0))

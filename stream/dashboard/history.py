@@ -93,7 +93,6 @@ class History:
     """The fold of the counters' topic. ``dropped`` counts channels that had to go for newer ones."""
 
     def __init__(self) -> None:
-        self.version = 0
         self.dropped = 0
         self.lengths: set[int] = set()
         self._channels: OrderedDict[str, dict[int, dict[int, Row]]] = OrderedDict()
@@ -104,7 +103,6 @@ class History:
     def take(self, counter: WindowCounter) -> None:
         """Fold one window in."""
         row = row_of(counter)
-        self.version += 1
         self.lengths.add(counter.window_s)
         channel, start = counter.channel, int(counter.start.timestamp())
         if channel not in self._channels:

@@ -43,7 +43,6 @@ class Reach:
     skipped: int = 0
     refused: int = 0
     counters_at: float | None = None
-    read_from: float | None = None
 
 
 def state_of(reach: Reach, flow: Flow, now: float) -> State:

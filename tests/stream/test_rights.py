@@ -180,7 +180,9 @@ async def test_the_dashboard(cluster: Cluster) -> None:
     feed, reviewer = Feed(user), Reviewer(user)
     reading = asyncio.create_task(feed.run())
     try:
-        await eventually(lambda: feed.flow.taken == 1 and feed.queue.item(known.id) is not None, timeout_s=30)
+        await eventually(
+            lambda: feed.flow.version == 1 and feed.queue.item(known.id) is not None, timeout_s=30
+        )
         item = feed.queue.item(known.id)
         assert item is not None
         await reviewer.write(item, "confirmed", "kim", None)

@@ -83,7 +83,7 @@ def test_a_message_that_the_model_did_not_read_is_counted_and_shown_and_changes_
     taken = labelled(to_json(unread.model_dump()), 0, LATER, live=False)
     assert taken is not None
     flow, now = flow_of(one(0, author="a"), taken), NOON.timestamp() + 1
-    assert (flow.taken, flow.confidence(now), flow.distressed(now)) == (2, 0.93, 0)
+    assert (flow.version, flow.confidence(now), flow.distressed(now)) == (2, 0.93, 0)
     assert [point.id for point in flow.trail("a")] == ["messages-0-0"]
     assert {shown["label"] for shown in recent(flow)} == {"joy", "unknown"}
 
