@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import click
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
 from stream import sources
@@ -185,6 +185,8 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
             yield f"> {constraint.gt}"
         elif isinstance(constraint, Ge):
             yield f"≥ {constraint.ge}"
+        elif isinstance(constraint, Le):
+            yield f"and ≤ {constraint.le}"
 
 
 def _constraints(annotation: Any) -> Iterator[Any]:

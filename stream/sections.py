@@ -6,10 +6,10 @@ does and, where there is a limit, what happens at it.
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, FiniteFloat
 
 from stream.addresses import checked_servers, checked_urls
 from stream.authors import AuthorCase
@@ -19,8 +19,20 @@ from stream.secrecy import Key, Password
 from stream.text import TextParts
 from stream.topics import TopicNames
 
-Positive = Annotated[int, Gt(0)]
-PositiveFloat = Annotated[float, Gt(0)]
+MOST: Final = 2**31 - 1
+"""What Kafka's protocol has room for, in sizes and in times in milliseconds."""
+
+Positive = Annotated[int, Gt(0), Le(MOST)]
+PositiveFloat = Annotated[FiniteFloat, Gt(0), Le(MOST)]
+NotNegative = Annotated[FiniteFloat, Ge(0), Le(MOST)]
+ToldSeconds = Annotated[FiniteFloat, Gt(0), Le(2_000_000)]
+"""Seconds that Kafka is told in milliseconds."""
+Days = Annotated[FiniteFloat, Gt(0), Le(36_500)]
+Bytes = Annotated[int, Gt(0), Le(2**53 - 1)]
+MessageBytes = Annotated[int, Gt(0), Le(2**27)]
+"""A batch that we publish may have twelve times as much (``stream.topics``)."""
+WindowLength = Annotated[int, Gt(0), Le(3_600)]
+"""The monitor makes hours of such windows, and keeps them for so long."""
 MessagePlace = Annotated[str, AfterValidator(checked_place)]
 DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 
@@ -85,10 +97,10 @@ class TopicSettings(BaseModel):
     partitions: Positive = Field(
         8, description="Partitions of each topic: the most annotators that can share them."
     )
-    replication_factor: Annotated[int, Ge(-1)] = Field(
+    replication_factor: Annotated[int, Ge(-1), Le(32_767)] = Field(
         -1, description="Copies of each topic; -1: the broker's default."
     )
-    retention_days: PositiveFloat = Field(7.0, description="Days that messages, labels and alerts are kept.")
+    retention_days: Days = Field(7.0, description="Days that messages, labels and alerts are kept.")
 
     @property
     def topics(self) -> TopicNames:
@@ -160,7 +172,7 @@ class AnnotateSettings(BaseModel):
         description="Label also what is in a language that the weights were not measured in, not unknown.",
     )
     device: Device = Field("auto", description="Where the model runs: auto, cpu, cuda or cuda:N.")
-    workers: Positive | None = Field(
+    workers: Annotated[int, Gt(0), Le(1_024)] | None = Field(
         None, description="Processes of the group on this machine; default: one, or one a device of devices."
     )
     devices: Devices | None = Field(
@@ -169,32 +181,30 @@ class AnnotateSettings(BaseModel):
     precision: Literal["auto", "int8", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Arithmetic of the model."
     )
-    threads: Annotated[int, Ge(0)] = Field(
+    threads: Annotated[int, Ge(0), Le(1_024)] = Field(
         0, description="Threads of one batch on a CPU; 0: one a core it may use, shared by the workers."
     )
-    remember_texts: Annotated[int, Ge(0)] = Field(
+    remember_texts: Annotated[int, Ge(0), Le(MOST)] = Field(
         16_384, description="Texts whose result is kept in memory, so that equal ones are computed once."
     )
     max_batch_tokens: Positive = Field(
         4096, description="Tokens in a batch, padding included; a longer text goes alone."
     )
-    max_wait_ms: Annotated[float, Ge(0)] = Field(
-        20.0, description="Longest a message waits for its batch to fill."
-    )
+    max_wait_ms: NotNegative = Field(20.0, description="Longest a message waits for its batch to fill.")
     max_in_flight_messages: Positive = Field(
         8192, description="Messages inside; at the bound, partitions pause."
     )
-    max_in_flight_bytes: Positive = Field(
+    max_in_flight_bytes: Bytes = Field(
         67_108_864, description="Bytes of messages inside; at the bound, partitions pause."
     )
     commit_interval_ms: PositiveFloat = Field(
         100.0, description="Most time that what is finished waits to be committed, with others."
     )
-    max_message_bytes: Positive = Field(262_144, description="Larger messages go to the dead letters.")
-    max_unpacked_bytes: Positive = Field(
+    max_message_bytes: MessageBytes = Field(262_144, description="Larger messages go to the dead letters.")
+    max_unpacked_bytes: Bytes = Field(
         134_217_728, description="A compressed batch that unpacks to more is passed over, as one dead letter."
     )
-    max_ahead_s: Annotated[float, Ge(0)] = Field(
+    max_ahead_s: NotNegative = Field(
         300.0,
         description="A message from further ahead of the clock than this counts for when Kafka took it.",
     )
@@ -210,13 +220,13 @@ class AnnotateSettings(BaseModel):
     revoke_timeout_s: PositiveFloat = Field(
         5.0, description="Budget to finish a partition that is taken away."
     )
-    start_timeout_s: Annotated[float, Ge(0)] = Field(
+    start_timeout_s: NotNegative = Field(
         60.0, description="At the start, wait this long for brokers that do not answer, then exit 3."
     )
-    stall_timeout_s: PositiveFloat = Field(
+    stall_timeout_s: ToldSeconds = Field(
         60.0, description="With lag but without progress for this long, exit 5."
     )
-    count_window_s: Positive = Field(60, description="Length of the windows that counts are kept in.")
+    count_window_s: WindowLength = Field(60, description="Length of the windows that counts are kept in.")
     signal_min_level: Literal["none", "watch", "elevated", "high"] = Field(
         "none", description="Least distress level that the alert rules hear of; baselines need 'none'."
     )
@@ -241,13 +251,13 @@ class MonitorSettings(BaseModel):
     state_store: Literal["rocksdb", "memory"] = Field(
         "rocksdb", description="Where the state lives; memory reads it all from Kafka at each start."
     )
-    state_days: PositiveFloat = Field(
+    state_days: Days = Field(
         30.0, description="Days that the state of an author or channel is kept after its last message."
     )
-    allowed_lateness_s: Annotated[float, Ge(0)] = Field(
+    allowed_lateness_s: NotNegative = Field(
         600.0, description="Counts that come later than this after their window are only counted as late."
     )
-    judge_delay_s: Annotated[float, Ge(0)] = Field(
+    judge_delay_s: NotNegative = Field(
         30.0, description="Channel rules judge a window this long after its end."
     )
     checkpoint_interval_ms: PositiveFloat = Field(
@@ -259,7 +269,7 @@ class MonitorSettings(BaseModel):
     webhook_secret: Key | None = Field(
         None, description="Key of the webhook's HMAC-SHA-256 signature; needed with webhook_url."
     )
-    webhook_give_up_s: PositiveFloat = Field(
+    webhook_give_up_s: ToldSeconds = Field(
         900.0, description="Retries end after this; the alert goes to PREFIX.alerts.dlq."
     )
     alertmanager_url: Urls | None = Field(

@@ -1,6 +1,7 @@
 """``emotion-stream bench latency``: how long labels take, against how much comes."""
 
 import asyncio
+import math
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +9,7 @@ import click
 import orjson
 
 from stream.commands.benchtexts import texts_of, texts_option
-from stream.commands.options import SettingsCommand, settings_options
+from stream.commands.options import Number, SettingsCommand, settings_options
 from stream.settings import Settings
 
 MOST_TEXTS: Final = 100_000
@@ -25,18 +26,18 @@ MOST_TEXTS: Final = 100_000
     help="What is offered, in per cent of the capacity that is measured first.",
 )
 @click.option(
-    "--seconds", type=click.FloatRange(min=1), default=30, show_default=True, help="How long each load lasts."
+    "--seconds", type=Number(min=1), default=30, show_default=True, help="How long each load lasts."
 )
 @click.option(
     "--warm-up",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=5,
     show_default=True,
     help="Seconds of half load before anything is measured: a broker that has just started compiles itself.",
 )
 @click.option(
     "--burst",
-    type=click.IntRange(min=10),
+    type=click.IntRange(10, 1_000_000),
     default=1000,
     show_default=True,
     help="Messages that wait at once: what they are labelled at is offered to measure the capacity.",
@@ -90,12 +91,12 @@ def loads_of(given: str) -> tuple[float, ...]:
     """Parts of the capacity, from per cents.
 
     Raises:
-        BadParameter: something is no number, or not above zero.
+        BadParameter: something is no finite number, or not above zero.
     """
     try:
         loads = tuple(float(part) / 100 for part in given.split(","))
     except ValueError:
         loads = ()
-    if not loads or min(loads) <= 0:
+    if not loads or not all(0 < load < math.inf for load in loads):
         raise click.BadParameter(f"{given!r}: name per cents above zero, such as 10,50,80,95")
     return loads

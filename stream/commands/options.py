@@ -8,6 +8,7 @@ Values pass through as text: the settings themselves say what is allowed, for fl
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import NoneType, UnionType
@@ -32,6 +33,16 @@ _TITLES: Final = {
     "observe": "Logs, metrics and health",
 }
 _METAVARS: Final[dict[Any, str]] = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
+
+
+class Number(click.FloatRange):
+    """A number in a range: neither ``inf`` nor ``nan``, which lie in all of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 class SettingOption(click.Option):

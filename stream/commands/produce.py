@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from stream.admin import check_topics
 from stream.authors import AuthorCase, canonical_author
 from stream.commands.clients import broker_errors, producing
-from stream.commands.options import SettingsCommand, settings_options
+from stream.commands.options import Number, SettingsCommand, settings_options
 from stream.errors import BrokerError, SettingsError
 from stream.events import Message
 from stream.mapping import MessageMapping
@@ -54,7 +54,7 @@ _RECORD_OVERHEAD_BYTES: Final = 8192
     show_default=True,
     help="Field that becomes the record's key: messages of one key keep their order.",
 )
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Messages a second, at most.")
+@click.option("--rate", type=Number(min=0, min_open=True), help="Messages a second, at most.")
 @settings_options("kafka", "input_topic", "input_format", "author_case", "max_message_bytes", "mapping")
 def produce(settings: Settings, file: Path, file_format: Format | None, key: str, rate: float | None) -> None:
     """Send the messages in FILE, or from standard input (-), to the input topic.

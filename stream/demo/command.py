@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from stream.commands.options import SettingsCommand, settings_options
+from stream.commands.options import Number, SettingsCommand, settings_options
 from stream.settings import Settings
 
 DEFAULT_RATE = 12.0
@@ -16,7 +16,7 @@ DEFAULT_RATE = 12.0
 @click.command(cls=SettingsCommand)
 @click.option(
     "--messages",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10_000_000),
     help="How many to send; beyond the last it begins again. [default: each once]",
 )
 @click.option(
@@ -27,7 +27,7 @@ DEFAULT_RATE = 12.0
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=DEFAULT_RATE,
     show_default=True,
     help="Messages a second; 0: as fast as they go.",

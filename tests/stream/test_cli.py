@@ -227,6 +227,23 @@ def test_a_service_logs_what_differs_from_the_defaults_and_hides_secrets(
     assert "EMOTION_MODLE" in warning["event"]
 
 
+@pytest.mark.parametrize("given", ["inf", "nan", "1e400"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("produce", "-", "--rate"),
+        ("demo", "--rate"),
+        ("bench", "latency", "--seconds"),
+        ("bench", "latency", "--warm-up"),
+        ("bench", "latency", "--loads"),
+    ],
+)
+def test_an_option_takes_finite_numbers_alone(command: tuple[str, ...], given: str) -> None:
+    done = run(*command, given)
+    assert done.exit_code == 2
+    assert f"Invalid value for '{command[-1]}'" in done.stderr
+
+
 # The settings in force
 
 

@@ -43,8 +43,8 @@ def test_every_topic_and_every_field_of_an_event_has_its_row() -> None:
 
 def test_what_a_setting_allows_is_told() -> None:
     rows = {line.split("`")[1]: line for line in reference.settings_page().splitlines() if line[:3] == "| `"}
-    assert "| whole number ≥ 0 |" in rows["http_port"]
-    assert "| number > 0 |" in rows["commit_interval_ms"]
+    assert "| whole number ≥ 0 and ≤ 65535 |" in rows["http_port"]
+    assert "| number > 0 and ≤ 2147483647 |" in rows["commit_interval_ms"]
     assert "| `exactly_once`, `at_least_once` | `exactly_once` |" in rows["guarantee"]
     assert "| `true`, `false` | `false` |" in rows["include_text"]
     assert "| *secret* |" in rows["author_key"]

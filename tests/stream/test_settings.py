@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.commands.options import kind_of
 from stream.errors import SettingsError
 from stream.settings import SECTIONS, Settings, load_settings, resolve_settings
 
 ENTRIES = {
-    "max_batch_tokens": st.integers(1, 2**31),
+    "max_batch_tokens": st.integers(1, 2**31 - 1),
     "max_wait_ms": st.floats(0, 1e9).map(lambda value: round(value, 3)),
     "guarantee": st.sampled_from(["exactly_once", "at_least_once"]),
     "include_text": st.booleans(),
@@ -34,6 +35,10 @@ def message_of(flags: dict[str, Any] | None = None, *, config: Path | None = Non
         load_settings(flags, config=config)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def is_number(annotation: Any) -> bool:
+    return kind_of(annotation) in (int, float)
 
 
 @pytest.fixture
@@ -138,6 +143,26 @@ def test_a_wrong_line_in_the_file_is_named_with_what_is_allowed(
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, said: str) -> None:
     (tmp_path / "latin.toml").write_bytes(b'client_id = "caf\xe9"')
     assert message_of(config=Path(path)).startswith(f"settings file {path}: {said}")
+
+
+NUMBERS = sorted(name for name, field in Settings.model_fields.items() if is_number(field.annotation))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("given", ["inf", "nan", "-inf", "1e300", str(2**64)])
+def test_no_number_is_without_an_end(name: str, given: str) -> None:
+    assert message_of({name: given}).startswith(f"{name} (--{name.replace('_', '-')}): must be ")
+
+
+def test_an_infinity_in_the_file_is_refused(settings_file: Path) -> None:
+    settings_file.write_text("max_ahead_s = inf")
+    assert "max_ahead_s (emotion-stream.toml): must be a finite number" in message_of()
+
+
+def test_the_largest_message_still_has_topics() -> None:
+    """Kafka holds max.message.bytes in 32 bits."""
+    largest = load_settings({"max_message_bytes": str(2**27), "retention_days": "36500"})
+    assert max(spec.max_message_bytes or 0 for spec in largest.topic_specs()) < 2**31
 
 
 def test_an_address_may_be_a_name_or_a_number_with_or_without_a_port(settings_file: Path) -> None:
