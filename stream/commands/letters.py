@@ -1,5 +1,6 @@
 """Dead letters on their way back: what the message was, and where the whole of one lies that was cut."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ REPLAYS_HEADER: Final = "dlq_replays"
 
 OTHER: Final = "other"
 """Stands for causes that this version does not know."""
+
+_COUNT: Final = re.compile(rb"[0-9]{1,9}")
 
 CAUSES: Final = (*(cause.value for cause in Cause), OTHER)
 
@@ -45,7 +48,7 @@ class Letter:
         which dates a message without a time of its own, goes along as a header.
         """
         counts = [value for name, value in self.headers if name == REPLAYS_HEADER and value is not None]
-        replays = int(counts[-1]) + 1 if counts and counts[-1].isdigit() else 1
+        replays = int(counts[-1]) + 1 if counts and _COUNT.fullmatch(counts[-1]) else 1
         kept = [header for header in self.headers if header[0] not in (REPLAYS_HEADER, TIMESTAMP_HEADER)]
         first_ms = self.told.timestamp_ms
         if first_ms is None:

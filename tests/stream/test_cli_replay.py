@@ -85,6 +85,14 @@ async def test_a_message_goes_back_as_it_was_to_the_partition_it_came_from(topic
     assert sorted(record.headers) == sorted([*original, *ours])
 
 
+async def test_a_count_of_replays_that_is_none_begins_anew(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    given = [b"9" * 5000, b"-1", b"x", b""]
+    await write(settings, [dead(settings, "not_json", b"1", headers=[("dlq_replays", one)]) for one in given])
+    assert "4  dead letters sent back" in await replay(settings)
+    assert {header(record, "dlq_replays") for record in await sent_back(settings)} == {"1"}
+
+
 @pytest.mark.every_broker
 async def test_a_second_replay_sends_nothing_and_again_sends_all(topics: Topics) -> None:
     settings = await topics()
