@@ -35,6 +35,7 @@ STOP_TIMEOUT_S: Final = 10.0
 WATCH_INTERVAL_S: Final = 1.0
 TICK_INTERVAL_S: Final = 2.0
 RULES_INTERVAL_S: Final = 2.0
+REQUEST_TIMEOUT_S: Final = 90.0
 CHECKPOINTS: Final = "checkpoints"
 
 _log = structlog.get_logger(__name__)
@@ -229,6 +230,7 @@ def _faust_app(settings: Settings, partitions: int) -> MonitorApp:
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=session_s,
+        broker_request_timeout=max(REQUEST_TIMEOUT_S, session_s),  # Faust takes no longer session
         broker_heartbeat_interval=session_s / 4,
         broker_commit_livelock_soft_timeout=10**9,  # it watches for commits of its own, and makes none
         producer_request_timeout=settings.stall_timeout_s,

@@ -61,6 +61,15 @@ def two_channels(messages: int, *, first: int = 0) -> Iterable[CountDelta]:
             yield delta({start: {"joy": 1}}, first=first + n, channel=channel)
 
 
+async def test_a_session_may_last_longer_than_a_request(monitor_topics: MonitorTopics) -> None:
+    settings = await monitor_topics(session_timeout_ms=120_000)
+    await produce(
+        settings.bootstrap_servers or "", settings.topics.counts, map(delta_record, two_channels(5))
+    )
+    async with running(settings):
+        await until(settings, Counter({("support", "joy"): 5, (ALL_CHANNELS, "joy"): 5}))
+
+
 @pytest.mark.every_broker
 async def test_counters_add_up_and_are_upserted(monitor_topics: MonitorTopics) -> None:
     settings = await monitor_topics()
