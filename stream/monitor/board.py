@@ -1,10 +1,11 @@
 """What the world can see: counters, alerts and reviews, folded from their topics. Pure.
 
-Each monitor reads these topics whole, so that any of them answers for all partitions, whoever derived them.
+Each monitor that serves them reads these topics whole, so that it answers for all partitions, whoever derived
+them.
 """
 
 from bisect import insort
-from collections import Counter, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,9 @@ Shards = dict[int | None, WindowCounter]
 
 MAX_WINDOWS: Final = 180
 """Windows of each length that are kept of a channel: 3 h of minutes, 15 h of 5 min, a week of hours."""
+
+ALL_WINDOWS: Final = 50_000
+"""Windows that are kept of all channels together, those heard of last: some 100 MB."""
 
 JUDGED: Final = frozenset[Verdict]({"confirmed", "dismissed"})
 
@@ -104,6 +108,8 @@ class Board:
         self.reviews: defaultdict[str, list[Review]] = defaultdict(list)
         self._published_at: dict[str, float] = {}
         self._counters: defaultdict[tuple[str, int], dict[float, Shards]] = defaultdict(dict)
+        self._heard: OrderedDict[tuple[str, int, float], None] = OrderedDict()
+        """The windows in ``_counters``, that which was heard of last at the end."""
         self._judged: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
 
     def take_alert(self, alert: Alert, published_at: float = inf) -> bool:
@@ -146,13 +152,18 @@ class Board:
         return True
 
     def take_counter(self, counter: WindowCounter) -> None:
-        windows = self._counters[counter.channel, counter.window_s]
-        shards = windows.setdefault(counter.start.timestamp(), {})
+        channel, window_s, start = counter.channel, counter.window_s, counter.start.timestamp()
+        windows = self._counters[channel, window_s]
+        shards = windows.setdefault(start, {})
         known = shards.get(counter.shard)
         if known is None or known.messages <= counter.messages:
             shards[counter.shard] = counter
-        while len(windows) > MAX_WINDOWS:
-            del windows[min(windows)]
+        self._heard[channel, window_s, start] = None
+        self._heard.move_to_end((channel, window_s, start))
+        if len(windows) > MAX_WINDOWS:
+            self._drop_window(channel, window_s, min(windows))
+        if len(self._heard) > ALL_WINDOWS:
+            self._drop_window(*next(iter(self._heard)))
 
     def counters(self, channel: str | None = None, window_s: int | None = None) -> list[WindowCounter]:
         """Counters, newest windows first."""
@@ -172,6 +183,13 @@ class Board:
         """By rule, from the last verdict on each alert; an acknowledgement alone is none."""
         judged = sorted(self._judged.items())
         return {rule: Precision(confirmed, reviewed) for rule, (confirmed, reviewed) in judged if reviewed}
+
+    def _drop_window(self, channel: str, window_s: int, start: float) -> None:
+        del self._heard[channel, window_s, start]
+        windows = self._counters[channel, window_s]
+        del windows[start]
+        if not windows:
+            del self._counters[channel, window_s]
 
     def _count(self, reviews: Sequence[Review], by: int) -> None:
         """Count what holds of an alert's reviews in, or out again."""

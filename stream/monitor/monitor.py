@@ -58,7 +58,8 @@ class Monitor:
         self.board = Board()
         self.failure: BaseException | None = None
         self.changed = asyncio.Event()
-        self.tail = Tail(settings, self.board, partitions, self.changed.set)
+        shown = settings.http_port is not None
+        self.tail = Tail(settings, self.board, partitions, self.changed.set, counters=shown)
         self._rules = rules
         self._failed = asyncio.Event()
         self._stopping = asyncio.Event()

@@ -29,18 +29,25 @@ _log = structlog.get_logger(__name__)
 class Tail:
     """Reads into ``board``; ``caught_up`` is set once it holds all that there was at the start.
 
-    ``on_alert`` is called after each record of an alert that was news.
+    ``on_alert`` is called after each record of an alert that was news. Without ``counters`` theirs are left:
+    only who shows them has a use for them.
     """
 
     def __init__(
-        self, settings: Settings, board: Board, partitions: dict[str, int], on_alert: Callable[[], None]
+        self,
+        settings: Settings,
+        board: Board,
+        partitions: dict[str, int],
+        on_alert: Callable[[], None],
+        *,
+        counters: bool = False,
     ) -> None:
         self.caught_up = asyncio.Event()
         self._settings = settings
         self._board = board
         self._on_alert = on_alert
         names = settings.topics
-        self._topics = (names.counters, names.alerts, names.reviews)
+        self._topics = (names.alerts, names.reviews, *((names.counters,) if counters else ()))
         self._positions: dict[TopicPartition, int] = {}
         self._partitions = [
             TopicPartition(topic, number) for topic in self._topics for number in range(partitions[topic])

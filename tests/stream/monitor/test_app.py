@@ -75,11 +75,12 @@ async def test_counters_add_up_and_are_upserted(monitor_topics: MonitorTopics) -
     settings = await monitor_topics()
     servers = settings.bootstrap_servers or ""
     await produce(servers, settings.topics.counts, map(delta_record, two_channels(50)))
-    async with running(settings):
+    async with running(settings) as started:
         expected = Counter({("support", "joy"): 50, (ALL_CHANNELS, "joy"): 50})
         await until(settings, expected)
         await produce(servers, settings.topics.counts, map(delta_record, two_channels(10, first=50)))
         await until(settings, Counter(dict.fromkeys(expected, 60)))
+        assert not started.monitor.board.counters(), "without a web server nobody asks for them"
     assert await counted(settings, 3600) == Counter(dict.fromkeys(expected, 60))
 
 

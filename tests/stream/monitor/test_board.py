@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.monitor import board as boards
 from stream.monitor.board import MAX_WINDOWS, Board, Precision, wilson
 from stream.monitor.counting import counter_record
 from stream.monitor.events import Review, Verdict
@@ -64,6 +65,17 @@ def test_only_the_newest_windows_are_kept() -> None:
     counters = board.counters()
     assert len(counters) == MAX_WINDOWS
     assert counters[0].start > counters[-1].start
+
+
+def test_of_many_channels_the_windows_heard_of_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boards, "ALL_WINDOWS", 5)
+    board = Board()
+    for n in range(100):
+        board.take_counter(counter_record(f"ticket-{n}", NOON, 60, Tally({"joy": 1})))
+        board.take_counter(counter_record("busy", NOON, 60, Tally({"joy": n + 1})))
+    kept = {counter.channel: counter.messages for counter in board.counters()}
+    assert kept == {"busy": 100} | {f"ticket-{n}": 1 for n in range(96, 100)}
+    assert len(board._counters) == 5
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ async def test_an_input_topic_made_anew_is_counted_from_its_offset_0(monitor_top
 async def test_added_partitions_are_read_within_seconds_and_the_changelog_grows_with_them(
     monitor_topics: MonitorTopics,
 ) -> None:
-    settings = await monitor_topics(partitions=1)
+    settings = await monitor_topics(partitions=1, http_port=0)
     servers, topic = settings.bootstrap_servers or "", settings.topics.counts
     await produce(servers, topic, map(delta_record, two_channels(10)))
     async with running(settings) as started:
