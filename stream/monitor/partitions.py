@@ -22,7 +22,7 @@ from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.rules import DAY_S, RuleSet
 from stream.monitor.signalling import SignalPartition
 from stream.monitor.state import BrokenStateError, PartitionState
-from stream.monitor.store import load_author, load_clock, load_counts, names_from
+from stream.monitor.store import OWN, load_author, load_clock, load_counts, names_from
 from stream.settings import Settings
 
 IDLE_S = 5.0
@@ -140,13 +140,15 @@ class Partitions:
         if partition is None:
             return
         self.taken += 1
-        if message.value is None and message.key is not None:
+        if message.value is None and message.key is not None and not message.key.startswith(OWN.encode()):
             with self._losing_broken(message.partition):
                 partition.forget(message.key.decode(errors="replace"), message.offset)
             return
         try:
             signal = DistressSignal.model_validate_json(message.value or b"")
         except ValidationError:
+            signal = None
+        if signal is None or (signal.author or "").startswith(OWN):
             self._reject(event)
             partition.skip(message.offset)
             return
