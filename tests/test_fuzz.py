@@ -215,7 +215,7 @@ def consumed(topic: str, offset: int, value: bytes | None, key: bytes | None, ti
     return SimpleNamespace(message=message)
 
 
-RIGHT_DELTA = orjson.loads(delta({NOON: {"joy": 3}, NOON + 60: {"anger": 1}}).model_dump_json())
+RIGHT_DELTA = orjson.loads(delta({NOON: {"joy": 3, "fear": 1}, NOON + 60: {"anger": 1}}).model_dump_json())
 RIGHT_SIGNAL = orjson.loads(signal(phrases=["urgent"]).model_dump_json())
 
 

@@ -19,7 +19,7 @@ from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
 from stream.monitor.channel_rules import ChannelState, judge, learn
 from stream.monitor.events import Alert, WindowCounter
-from stream.monitor.fold import SourceRange, Tally, Window, fold, input_partition, sources, total
+from stream.monitor.fold import SourceRange, Tally, Window, counted, fold, input_partition, sources, total
 from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
 from stream.monitor.watermark import SourceClock, watermark, without_forgotten
@@ -130,7 +130,7 @@ class CountPartition:
 
     @property
     def late_messages(self) -> int:
-        return sum(self.checkpoint.late.values())
+        return counted(*self.checkpoint.late.values())
 
     def apply(self, delta: CountDelta, offset: int, published_at: float | None = None) -> list[Alert]:
         """Take one delta, which lies at ``offset`` in the counts topic; the alerts that follow from it.
@@ -232,7 +232,7 @@ class CountPartition:
             watermark_s=self.checkpoint.watermark,
         ):
             late = self.checkpoint.late
-            messages = late.get(channel, 0) + sum(counts.labels.values())
+            messages = counted(late.get(channel, 0), *counts.labels.values())
             self.checkpoint = replace(self.checkpoint, late={**late, channel: messages})
             return
         start_s = window_start(start_s, base_s)
@@ -247,8 +247,8 @@ class CountPartition:
         start_s = _seconds(counts)
         if published_at is None or start_s <= published_at + self._policy.base_s:
             return start_s
-        messages = sum(counts.labels.values())
-        self.checkpoint = replace(self.checkpoint, early=self.checkpoint.early + messages)
+        early = counted(self.checkpoint.early, *counts.labels.values())
+        self.checkpoint = replace(self.checkpoint, early=early)
         return start_s if start_s <= published_at + MAX_AHEAD_S else int(published_at)
 
     def _expire_states(self) -> None:
