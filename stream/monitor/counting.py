@@ -55,15 +55,15 @@ class Checkpoint:
     """How far a partition has come. All effects of the records up to ``offset`` are stored with it.
 
     ``watermark`` is how far event time has come; ``sources`` are the clocks that it is made of, by input
-    partition; ``judged_until`` holds, by window length, the end of the newest window judged; ``late`` the
-    late messages by channel, ``early`` those ahead of their own publication. ``topic`` is Kafka's id of the
-    counts topic: offsets of one that was made anew are others.
+    partition; ``judged_until`` holds, by window length, the end of the newest window judged; ``late`` counts
+    the late messages, ``early`` those ahead of their own publication. ``topic`` is Kafka's id of the counts
+    topic: offsets of one that was made anew are others.
     """
 
     offset: int = -1
     watermark: int = 0
     judged_until: dict[str, int] = field(default_factory=dict)
-    late: dict[str, int] = field(default_factory=dict)
+    late: int = 0
     early: int = 0
     sources: dict[str, SourceClock] = field(default_factory=dict)
     topic: str | None = None
@@ -71,7 +71,10 @@ class Checkpoint:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Checkpoint":
         clocks = {name: SourceClock.from_json(clock) for name, clock in value.get("sources", {}).items()}
-        return cls(**{**value, "sources": clocks})
+        late = value.get("late", 0)
+        if isinstance(late, dict):  # version 0.1 kept them by channel
+            late = counted(*late.values())
+        return cls(**{**value, "sources": clocks, "late": late})
 
     def on_topic(self, topic: str | None) -> "Checkpoint":
         """The checkpoint for reading a topic with this id: an offset of another one means nothing."""
@@ -130,7 +133,7 @@ class CountPartition:
 
     @property
     def late_messages(self) -> int:
-        return counted(*self.checkpoint.late.values())
+        return self.checkpoint.late
 
     def apply(self, delta: CountDelta, offset: int, published_at: float | None = None) -> list[Alert]:
         """Take one delta, which lies at ``offset`` in the counts topic; the alerts that follow from it.
@@ -231,9 +234,8 @@ class CountPartition:
             allowed_lateness_s=self._policy.allowed_lateness_s,
             watermark_s=self.checkpoint.watermark,
         ):
-            late = self.checkpoint.late
-            messages = counted(late.get(channel, 0), *counts.labels.values())
-            self.checkpoint = replace(self.checkpoint, late={**late, channel: messages})
+            late = counted(self.checkpoint.late, *counts.labels.values())
+            self.checkpoint = replace(self.checkpoint, late=late)
             return
         start_s = window_start(start_s, base_s)
         windows = self._windows[channel]

@@ -15,6 +15,7 @@ from stream.monitor.fold import Window, fold
 from stream.monitor.rules import RuleSet
 from stream.monitor.store import count_records
 from stream.monitor.windows import is_late, window_lengths, window_start
+from stream.records import size_bytes
 from tests.stream.monitor.factories import NOON, delta
 
 POLICY = CountPolicy(base_s=60, allowed_lateness_s=600, judge_delay_s=0)
@@ -208,3 +209,17 @@ def test_a_delta_of_what_cannot_be_a_topic_is_none(topic: str) -> None:
     source = OffsetRange.model_construct(**{**right.source.model_dump(), "topic": topic})
     with pytest.raises(ValidationError):
         CountDelta.model_validate_json(right.model_copy(update={"source": source}).model_dump_json())
+
+
+def test_the_checkpoint_stays_small_however_many_channels_have_late_messages() -> None:
+    counts = CountPartition(0, NO_RULES, POLICY, checkpoint=Checkpoint(watermark=NOON))
+    for n in range(1000):
+        late = delta({NOON - 7200: {"joy": 2}}, first=2 * n, channel=f"ticket-{n}")
+        counts.apply(late, n, NOON)
+    changes = counts.take_changes()
+    assert counts.late_messages == 2000
+    assert size_bytes(count_records(0, changes, 0)[-1]) < 1000
+
+
+def test_late_messages_that_were_stored_by_channel_are_added_up() -> None:
+    assert Checkpoint.from_json({"offset": 5, "late": {"support": 2, "sales": 3}}) == Checkpoint(5, late=5)
