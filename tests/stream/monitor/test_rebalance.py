@@ -12,6 +12,7 @@ from faust.types import TP
 from stream.deadline import Deadline
 from stream.events import ALL_CHANNELS
 from stream.kafka import connection
+from stream.limits import OutputLimits
 from stream.monitor.app import running
 from stream.monitor.owned import OwnedPartitions
 from stream.settings import Settings
@@ -69,7 +70,7 @@ async def test_a_monitor_whose_partition_was_taken_over_publishes_nothing_more(
         await until(settings, expected)
         arguments = producer_arguments(connection(settings), settings.largest_record_bytes)
         successor = await Transactions.start(
-            TopicPartition(topic, 0), settings.monitor_group_id, 10_000, arguments
+            TopicPartition(topic, 0), settings.monitor_group_id, 10_000, arguments, OutputLimits()
         )
         try:
             await produce(servers, topic, map(delta_record, two_channels(2, first=3)))
