@@ -253,7 +253,7 @@ def test_every_record_of_the_signals_is_read_or_passed_over(
 
 def _goes_on(partitions: Partitions) -> None:
     """What follows from the records can be judged, stored and published."""
-    partitions.tick([], NOW.timestamp())
+    partitions.tick([], NOW.timestamp(), lambda *_: NOW.timestamp())
     counts, signals = partitions.counts[0].take_changes(), partitions.signals[0].take_changes()
     for published in (*counts.alerts, *signals.alerts, *counts.counters):
         to_json(published.model_dump())

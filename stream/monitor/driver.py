@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import faust
 import structlog
@@ -48,6 +48,14 @@ FETCH_S: Final = 0.2
 IDLE_S: Final = 0.05
 
 _UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
+
+
+class Answer(NamedTuple):
+    """Of a fetch: when it came, where the committed records end, and how far we have read meanwhile."""
+
+    at: float
+    end: int
+    position: int
 
 
 class CommittedConsumerThread(AIOKafkaConsumerThread):
@@ -93,11 +101,23 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
 
     def lag(self, tp: TP) -> int:
         """Committed records of a partition that have not been fetched yet."""
+        answer = self._last_answer(tp)
+        return 0 if answer is None else max(0, answer.end - answer.position)
+
+    def drained_at(self, tp: TP) -> float | None:
+        """When a broker last said that a partition holds no more than what has been fetched, if it did."""
+        answer = self._last_answer(tp)
+        return None if answer is None or answer.position < answer.end else answer.at
+
+    def _last_answer(self, tp: TP) -> Answer | None:
+        """What a broker last said of a partition; None where none has yet."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         state = assignment.state_value(TopicPartition(*tp)) if assignment else None
-        if state is None or state.lso is None or not state.has_valid_position:
-            return 0
-        return max(0, int(state.lso) - int(state.position))
+        if state is None:
+            return None
+        # The consumer's thread goes on: read in this order, an end is never older than its time.
+        at_ms, end, position = state.timestamp, state.lso, state._position
+        return None if None in (at_ms, end, position) else Answer(at_ms / 1000, end, position)
 
 
 class Gate:
@@ -153,6 +173,7 @@ class CommittedConsumer(Consumer):
         super().__init__(*args, **kwargs)
         self.gate = Gate()
         self._fetched: dict[TP, int] = {}
+        self._drained_at: dict[TP, float | None] = {}
 
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -160,7 +181,7 @@ class CommittedConsumer(Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         async def fetch(asked: set[TP]) -> Any:
             try:
-                return await super(CommittedConsumer, self)._getmany(asked, min(timeout, FETCH_S))
+                records = await super(CommittedConsumer, self)._getmany(asked, min(timeout, FETCH_S))
             except _UNREADABLE as error:
                 places = ", ".join(f"{tp.topic} {tp.partition}" for tp in sorted(asked))
                 raise RecordError(
@@ -173,15 +194,22 @@ class CommittedConsumer(Consumer):
                 _log.warning("nothing could be fetched; trying again", reason=repr(error))
                 await asyncio.sleep(RETRY_S)
                 return {}
+            for tp, found in records.items():
+                self._fetched[TP(*tp)] = found[-1].offset + 1
+            self._drained_at.update((tp, self._thread.drained_at(tp)) for tp in asked)
+            return records
 
-        records = await self.gate.fetch(active_partitions or (), fetch)
-        for tp, found in records.items():
-            self._fetched[TP(*tp)] = found[-1].offset + 1
-        return records
+        return await self.gate.fetch(active_partitions or (), fetch)
 
     def waits(self, tp: TP, committed: int) -> bool:
         """Whether there are records, fetched or not, behind the committed offset."""
         return self.lag(tp) > 0 or self._fetched.get(tp, 0) > committed
+
+    def drained_at(self, tp: TP, next_offset: int) -> float | None:
+        """The moment up to which all of a partition has been taken, where what is taken ends before
+        ``next_offset``; None while records wait, or before a broker has said whether any do.
+        """
+        return None if self._fetched.get(tp, 0) > next_offset else self._drained_at.get(tp)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Nothing: whoever takes a partition over seeks, once its former owner is fenced."""
@@ -194,6 +222,7 @@ class CommittedConsumer(Consumer):
     async def read_from(self, tp: TP, *, default: int | None = None) -> int | None:
         """Go to the offset that the group has committed, else to ``default``, else to the beginning."""
         self._fetched.pop(tp, None)
+        self._drained_at.pop(tp, None)
         committed = await self._thread.committed(tp)
         offset = default if committed is None else committed
         if offset is None:

@@ -175,7 +175,8 @@ class Monitor:
                 continue
             if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
                 ticked_at = time.monotonic()
-                self.partitions.tick(list(self.board.firing()), time.time())
+                drained_at = self._app.committed_consumer.drained_at
+                self.partitions.tick(list(self.board.firing()), time.time(), drained_at)
             limit_s = self.settings.stall_timeout_s
             try:
                 async with asyncio.timeout(limit_s):

@@ -108,3 +108,24 @@ async def test_the_group_does_not_wait_for_a_partition_to_be_taken_over(
             released.set()
             await eventually(lambda: all(one.complete.is_set() for one in both))
             await until(settings, Counter({("support", "joy"): 9, (ALL_CHANNELS, "joy"): 9}))
+
+
+async def test_a_partition_is_drained_when_a_broker_has_no_more_of_it_and_all_was_taken(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    counts, signals = TP(settings.topics.counts, 0), TP(settings.topics.signals, 0)
+    await produce(settings.bootstrap_servers or "", counts.topic, map(delta_record, two_channels(5)))
+    began = time.time()
+    async with running(settings) as started:
+        consumer, partitions = started.monitor._app.committed_consumer, started.monitor.partitions
+
+        def drained_at(tp: TP, next_offset: int = 0) -> float:
+            return consumer.drained_at(tp, next_offset) or 0.0
+
+        await eventually(lambda: drained_at(signals) >= began and partitions.taken == 10)
+        next_offset = partitions.counts[0].checkpoint.offset + 1
+        await eventually(lambda: drained_at(counts, next_offset) >= began)
+        assert not drained_at(counts, next_offset - 1)
+        later = time.time()
+        await eventually(lambda: drained_at(counts, next_offset) >= later)
