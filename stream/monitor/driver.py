@@ -10,13 +10,16 @@ not used, or replaced here:
   that a stream skipped because a rebalance was under way (with ``noack``, too). Its own commits are off;
   the offsets are part of the transaction of a checkpoint (``stream.monitor.checkpoint``).
 - It seeks to the committed offsets during the rebalance, before a former owner is fenced, and around it
-  drops records. Here a partition is read only once it has been taken over: what was fetched before is
-  dropped, and reading begins where the taking over says (``Gate``).
+  drops records. Here a partition is read only once it has been taken over, and reading begins where the
+  taking over says. What was fetched before is dropped wherever it has come to: in a fetch that is under way,
+  among those handed out, or in an agent's queue (``Gate``).
+- It drops what lies before the offset that it has read last, though we may have gone back meanwhile.
 """
 
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
@@ -121,11 +124,15 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
 
 
 class Gate:
-    """Which partitions may be read. Of one that is shut, what is being fetched at this moment is dropped."""
+    """Which partitions may be read. Of one that has been shut, what was fetched before is admitted no more.
+
+    A partition's turn is how often it was shut: each record bears the one that it was fetched in.
+    """
 
     def __init__(self) -> None:
         self._open: set[TP] = set()
-        self._awaited: set[TP] = set()
+        self._turns: Counter[TP] = Counter()
+        self._fetched_in: dict[TP, int] = {}
         self._fetching = asyncio.Lock()
 
     def open(self, tps: Iterable[TP]) -> None:
@@ -135,7 +142,15 @@ class Gate:
         """Shut it for some partitions, or for all."""
         closing = set(self._open) if tps is None else set(tps)
         self._open -= closing
-        self._awaited -= closing
+        self._turns.update(closing)
+
+    def fetched_in(self, tp: TP) -> int:
+        """The turn that the newest records of a partition were fetched in."""
+        return self._fetched_in[tp]
+
+    def admits(self, tp: TP, turn: int) -> bool:
+        """Whether a partition has not been shut since that turn."""
+        return self._turns[tp] == turn
 
     async def quiet(self) -> None:
         """Wait until nothing is fetched any more that was asked for before: it would read on from where a
@@ -158,9 +173,21 @@ class Gate:
 
     async def _fetch(self, asked: set[TP], fetch: Callable[[set[TP]], Awaitable[Any]]) -> Any:
         async with self._fetching:
-            self._awaited = asked & self._open
-            records = await fetch(set(self._awaited)) if self._awaited else {}
-            return {tp: found for tp, found in records.items() if tp in self._awaited}
+            asked = asked & self._open
+            turns = {tp: self._turns[tp] for tp in asked}
+            self._fetched_in.update(turns)
+            records = await fetch(asked) if asked else {}
+            return {tp: found for tp, found in records.items() if self.admits(tp, turns[tp])}
+
+
+class _NoneRead(dict[TP, int | None]):
+    """What Faust keeps of the offsets that it has read last: none, so that it drops no record for them."""
+
+    def __missing__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        pass
 
 
 class CommittedConsumer(Consumer):
@@ -172,6 +199,7 @@ class CommittedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gate = Gate()
+        self._read_offset = _NoneRead()
         self._fetched: dict[TP, int] = {}
         self._drained_at: dict[TP, float | None] = {}
 
@@ -201,6 +229,15 @@ class CommittedConsumer(Consumer):
 
         return await self.gate.fetch(active_partitions or (), fetch)
 
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        message: Any = super()._to_message(tp, record)
+        message.turn = self.gate.fetched_in(tp)
+        return message
+
+    def admits(self, message: Any) -> bool:
+        """Whether a record was fetched since its partition was last taken over."""
+        return self.gate.admits(message.tp, message.turn)
+
     def waits(self, tp: TP, committed: int) -> bool:
         """Whether there are records, fetched or not, behind the committed offset."""
         return self.lag(tp) > 0 or self._fetched.get(tp, 0) > committed
@@ -227,7 +264,6 @@ class CommittedConsumer(Consumer):
         offset = default if committed is None else committed
         if offset is None:
             await self._thread.seek_to_beginning(TopicPartition(*tp))
-            self._read_offset[tp] = None
         else:
             await self.seek(tp, offset)
         return offset

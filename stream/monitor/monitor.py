@@ -160,7 +160,8 @@ class Monitor:
         async def agent(stream: Any) -> None:
             try:
                 async for event in stream.noack().events():
-                    take(event)
+                    if self._app.committed_consumer.admits(event.message):
+                        take(event)
             except Exception as error:
                 self.fail(error, f"the agent of {topic}")
                 raise
