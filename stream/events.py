@@ -74,8 +74,12 @@ def _is_number(value: Any) -> bool:
 
 UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
-"""No larger than what every JSON reader takes exactly (RFC 8259, section 6)."""
+MOST_COUNTED: Final = 2**53 - 1
+"""No count is larger: it is what every JSON reader takes exactly (RFC 8259, section 6)."""
+
+Count = Annotated[int, Field(ge=0, le=MOST_COUNTED)]
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$")]
+"""What Kafka takes as the name of a topic."""
 ShortText = Annotated[StrictStr, Field(max_length=1024)]
 Name = Annotated[
     str,
@@ -116,7 +120,7 @@ _EPOCH: Final = "Kafka's id of the topic: another one after it was deleted and m
 class Source(WireType):
     """Where the labelled message lies in the input topic."""
 
-    topic: str
+    topic: TopicName
     partition: Count
     offset: Count
     epoch: str | None = Field(None, description=_EPOCH)
@@ -125,7 +129,7 @@ class Source(WireType):
 class OffsetRange(WireType):
     """The messages that a count covers, both ends included."""
 
-    topic: str
+    topic: TopicName
     partition: Count
     first_offset: Count
     last_offset: Count

@@ -84,8 +84,9 @@ class Transactions:
         group_id: str,
         timeout_s: float,
         producer: AIOKafkaProducer,
+        limits: OutputLimits,
     ) -> None:
-        self._limits = OutputLimits()
+        self._limits = limits
         self._partition = partition
         self._group_id = group_id
         self._timeout_s = timeout_s
@@ -98,8 +99,11 @@ class Transactions:
         group_id: str,
         transaction_timeout_ms: int,
         arguments: dict[str, Any],
+        limits: OutputLimits,
     ) -> "Transactions":
         """Take over the transactional id: its old owner is fenced, its open transaction aborted.
+
+        ``limits`` outlive it: what a topic has refused must be known to the next one, too.
 
         Raises:
             PublishError: no coordinator answered, or it refused.
@@ -111,7 +115,7 @@ class Transactions:
         )
         timeout_s = transaction_timeout_ms / 1000
         await start_producer(producer, timeout_s)
-        return cls(partition, group_id, timeout_s, producer)
+        return cls(partition, group_id, timeout_s, producer, limits)
 
     async def commit(self, output: Output, next_offset: int) -> LastOffsets:
         """Publish ``output`` and the offset to go on from, all or nothing.

@@ -215,7 +215,7 @@ def consumed(topic: str, offset: int, value: bytes | None, key: bytes | None, ti
     return SimpleNamespace(message=message)
 
 
-RIGHT_DELTA = orjson.loads(delta({NOON: {"joy": 3}, NOON + 60: {"anger": 1}}).model_dump_json())
+RIGHT_DELTA = orjson.loads(delta({NOON: {"joy": 3, "fear": 1}, NOON + 60: {"anger": 1}}).model_dump_json())
 RIGHT_SIGNAL = orjson.loads(signal(phrases=["urgent"]).model_dump_json())
 
 
@@ -253,7 +253,7 @@ def test_every_record_of_the_signals_is_read_or_passed_over(
 
 def _goes_on(partitions: Partitions) -> None:
     """What follows from the records can be judged, stored and published."""
-    partitions.tick([], NOW.timestamp())
+    partitions.tick([], NOW.timestamp(), lambda *_: NOW.timestamp())
     counts, signals = partitions.counts[0].take_changes(), partitions.signals[0].take_changes()
     for published in (*counts.alerts, *signals.alerts, *counts.counters):
         to_json(published.model_dump())

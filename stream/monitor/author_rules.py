@@ -7,6 +7,8 @@ in which authors are interleaved cannot matter.
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import orjson
+
 from stream.events import DistressSignal, ModelRef
 from stream.monitor.fold import input_partition
 from stream.monitor.lifecycle import IDLE, Life, Measurement, Reading, compare
@@ -15,8 +17,9 @@ from stream.monitor.rules import AuthorRule, PhraseRule
 EVIDENCE_MESSAGES: Final = 20
 """Messages that a state remembers and an alert can show."""
 
-TEXT_CHARACTERS: Final = 4000
-"""Of each text that is remembered, where signals carry it: a state must fit into a record of Kafka."""
+TEXT_BYTES: Final = 4000
+"""Of each text that is remembered, in JSON, where signals carry it: what is known of an author must fit into
+a record of Kafka, and each rule that fires has texts of its own."""
 
 TRAIL_POINTS: Final = 256
 """Most points of an escalation's curve that a state remembers."""
@@ -119,7 +122,7 @@ def remember(state: AuthorState, signal: DistressSignal, at: float) -> AuthorSta
         confidence=signal.confidence,
         channel=signal.channel,
         phrases=signal.phrases,
-        text=None if signal.text is None else signal.text[:TEXT_CHARACTERS],
+        text=None if signal.text is None else _cut(signal.text),
     )
     source = signal.source
     return replace(
@@ -131,6 +134,14 @@ def remember(state: AuthorState, signal: DistressSignal, at: float) -> AuthorSta
         conversation=signal.conversation,
         model=signal.model,
     )
+
+
+def _cut(text: str) -> str:
+    """The beginning of a text, in ``TEXT_BYTES``: one character may be six bytes."""
+    text = text[:TEXT_BYTES]
+    while (size := len(orjson.dumps(text)) - len('""')) > TEXT_BYTES:
+        text = text[: len(text) * TEXT_BYTES // size]
+    return text
 
 
 def is_applied(state: AuthorState, signal: DistressSignal) -> bool:

@@ -54,6 +54,7 @@ async def prepare_changelogs(settings: Settings, partitions: Mapping[str, int]) 
             partitions=count,
             retention_ms=-1,
             cleanup_policy="compact",
+            max_message_bytes=settings.published_bytes,
         )
         for name, count in wanted.items()
         if name not in existing

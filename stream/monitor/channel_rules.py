@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any, Final
 
 from model.labels import LABELS
-from stream.monitor.fold import Tally
+from stream.monitor.fold import Tally, counted
 from stream.monitor.lifecycle import IDLE, Life, Measurement, Reading, compare
 from stream.monitor.rules import ChannelRule, DriftRule
 from stream.monitor.windows import HOUR_S
@@ -82,7 +82,7 @@ def _judge_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tal
     """Where a window's rate of the rule's labels stands against the baseline of its hour."""
     messages, hits = tally.messages, _hits(rule, tally)
     baseline = _baseline(rule, state, start_s)
-    known = sum(hour.messages for hour in baseline)
+    known = counted(*(hour.messages for hour in baseline))
     if messages < rule.min_messages or known < rule.min_baseline_messages:
         return Measurement(Reading.BAND, 0.0, messages, baseline_messages=known)
     if rule.test == "poisson":
@@ -103,7 +103,7 @@ def _learn_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tal
         hour for hour in state.hours if hour.start > hour_start - rule.baseline_days * HOURS_A_DAY * HOUR_S
     ]
     if kept and kept[-1].start == hour_start:
-        hits, messages = hits + kept[-1].hits, messages + kept[-1].messages
+        hits, messages = counted(hits, kept[-1].hits), counted(messages, kept[-1].messages)
         kept.pop()
     return replace(state, hours=(*kept, HourCount(hour_start, hits, messages)))
 
@@ -115,7 +115,7 @@ def _judge_drift(rule: DriftRule, state: ChannelState, end_s: int, tally: Tally)
         if mix.start + HOUR_S <= end_s - HOUR_S:
             for label, count in mix.labels.items():
                 reference[label] = reference.get(label, 0) + count
-    known, messages = sum(reference.values()), tally.messages
+    known, messages = counted(*reference.values()), tally.messages
     if messages < rule.min_messages or known < rule.min_messages:
         return Measurement(Reading.BAND, 0.0, messages, baseline_messages=known)
     score = stability_index(tally.labels, reference)
@@ -147,7 +147,7 @@ def stability_index(now: dict[str, int], reference: dict[str, int]) -> float:
 
 
 def _hits(rule: ChannelRule, tally: Tally) -> int:
-    return sum(tally.labels.get(label, 0) for label in rule.labels)
+    return counted(*(tally.labels.get(label, 0) for label in rule.labels))
 
 
 def _baseline(rule: ChannelRule, state: ChannelState, start_s: int) -> list[HourCount]:

@@ -19,7 +19,7 @@ from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
 from stream.monitor.channel_rules import ChannelState, judge, learn
 from stream.monitor.events import Alert, WindowCounter
-from stream.monitor.fold import SourceRange, Tally, Window, fold, input_partition, sources, total
+from stream.monitor.fold import SourceRange, Tally, Window, counted, fold, input_partition, sources, total
 from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
 from stream.monitor.watermark import SourceClock, watermark, without_forgotten
@@ -55,15 +55,15 @@ class Checkpoint:
     """How far a partition has come. All effects of the records up to ``offset`` are stored with it.
 
     ``watermark`` is how far event time has come; ``sources`` are the clocks that it is made of, by input
-    partition; ``judged_until`` holds, by window length, the end of the newest window judged; ``late`` the
-    late messages by channel, ``early`` those ahead of their own publication. ``topic`` is Kafka's id of the
-    counts topic: offsets of one that was made anew are others.
+    partition; ``judged_until`` holds, by window length, the end of the newest window judged; ``late`` counts
+    the late messages, ``early`` those ahead of their own publication. ``topic`` is Kafka's id of the counts
+    topic: offsets of one that was made anew are others.
     """
 
     offset: int = -1
     watermark: int = 0
     judged_until: dict[str, int] = field(default_factory=dict)
-    late: dict[str, int] = field(default_factory=dict)
+    late: int = 0
     early: int = 0
     sources: dict[str, SourceClock] = field(default_factory=dict)
     topic: str | None = None
@@ -71,7 +71,10 @@ class Checkpoint:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Checkpoint":
         clocks = {name: SourceClock.from_json(clock) for name, clock in value.get("sources", {}).items()}
-        return cls(**{**value, "sources": clocks})
+        late = value.get("late", 0)
+        if isinstance(late, dict):  # version 0.1 kept them by channel
+            late = counted(*late.values())
+        return cls(**{**value, "sources": clocks, "late": late})
 
     def on_topic(self, topic: str | None) -> "Checkpoint":
         """The checkpoint for reading a topic with this id: an offset of another one means nothing."""
@@ -130,7 +133,7 @@ class CountPartition:
 
     @property
     def late_messages(self) -> int:
-        return sum(self.checkpoint.late.values())
+        return self.checkpoint.late
 
     def apply(self, delta: CountDelta, offset: int, published_at: float | None = None) -> list[Alert]:
         """Take one delta, which lies at ``offset`` in the counts topic; the alerts that follow from it.
@@ -231,9 +234,8 @@ class CountPartition:
             allowed_lateness_s=self._policy.allowed_lateness_s,
             watermark_s=self.checkpoint.watermark,
         ):
-            late = self.checkpoint.late
-            messages = late.get(channel, 0) + sum(counts.labels.values())
-            self.checkpoint = replace(self.checkpoint, late={**late, channel: messages})
+            late = counted(self.checkpoint.late, *counts.labels.values())
+            self.checkpoint = replace(self.checkpoint, late=late)
             return
         start_s = window_start(start_s, base_s)
         windows = self._windows[channel]
@@ -247,8 +249,8 @@ class CountPartition:
         start_s = _seconds(counts)
         if published_at is None or start_s <= published_at + self._policy.base_s:
             return start_s
-        messages = sum(counts.labels.values())
-        self.checkpoint = replace(self.checkpoint, early=self.checkpoint.early + messages)
+        early = counted(self.checkpoint.early, *counts.labels.values())
+        self.checkpoint = replace(self.checkpoint, early=early)
         return start_s if start_s <= published_at + MAX_AHEAD_S else int(published_at)
 
     def _expire_states(self) -> None:

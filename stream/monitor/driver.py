@@ -10,15 +10,18 @@ not used, or replaced here:
   that a stream skipped because a rebalance was under way (with ``noack``, too). Its own commits are off;
   the offsets are part of the transaction of a checkpoint (``stream.monitor.checkpoint``).
 - It seeks to the committed offsets during the rebalance, before a former owner is fenced, and around it
-  drops records. Here a partition is read only once it has been taken over: what was fetched before is
-  dropped, and reading begins where the taking over says (``Gate``).
+  drops records. Here a partition is read only once it has been taken over, and reading begins where the
+  taking over says. What was fetched before is dropped wherever it has come to: in a fetch that is under way,
+  among those handed out, or in an agent's queue (``Gate``).
+- It drops what lies before the offset that it has read last, though we may have gone back meanwhile.
 """
 
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import faust
 import structlog
@@ -48,6 +51,14 @@ FETCH_S: Final = 0.2
 IDLE_S: Final = 0.05
 
 _UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
+
+
+class Answer(NamedTuple):
+    """Of a fetch: when it came, where the committed records end, and how far we have read meanwhile."""
+
+    at: float
+    end: int
+    position: int
 
 
 class CommittedConsumerThread(AIOKafkaConsumerThread):
@@ -93,19 +104,35 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
 
     def lag(self, tp: TP) -> int:
         """Committed records of a partition that have not been fetched yet."""
+        answer = self._last_answer(tp)
+        return 0 if answer is None else max(0, answer.end - answer.position)
+
+    def drained_at(self, tp: TP) -> float | None:
+        """When a broker last said that a partition holds no more than what has been fetched, if it did."""
+        answer = self._last_answer(tp)
+        return None if answer is None or answer.position < answer.end else answer.at
+
+    def _last_answer(self, tp: TP) -> Answer | None:
+        """What a broker last said of a partition; None where none has yet."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         state = assignment.state_value(TopicPartition(*tp)) if assignment else None
-        if state is None or state.lso is None or not state.has_valid_position:
-            return 0
-        return max(0, int(state.lso) - int(state.position))
+        if state is None:
+            return None
+        # The consumer's thread goes on: read in this order, an end is never older than its time.
+        at_ms, end, position = state.timestamp, state.lso, state._position
+        return None if None in (at_ms, end, position) else Answer(at_ms / 1000, end, position)
 
 
 class Gate:
-    """Which partitions may be read. Of one that is shut, what is being fetched at this moment is dropped."""
+    """Which partitions may be read. Of one that has been shut, what was fetched before is admitted no more.
+
+    A partition's turn is how often it was shut: each record bears the one that it was fetched in.
+    """
 
     def __init__(self) -> None:
         self._open: set[TP] = set()
-        self._awaited: set[TP] = set()
+        self._turns: Counter[TP] = Counter()
+        self._fetched_in: dict[TP, int] = {}
         self._fetching = asyncio.Lock()
 
     def open(self, tps: Iterable[TP]) -> None:
@@ -115,7 +142,15 @@ class Gate:
         """Shut it for some partitions, or for all."""
         closing = set(self._open) if tps is None else set(tps)
         self._open -= closing
-        self._awaited -= closing
+        self._turns.update(closing)
+
+    def fetched_in(self, tp: TP) -> int:
+        """The turn that the newest records of a partition were fetched in."""
+        return self._fetched_in[tp]
+
+    def admits(self, tp: TP, turn: int) -> bool:
+        """Whether a partition has not been shut since that turn."""
+        return self._turns[tp] == turn
 
     async def quiet(self) -> None:
         """Wait until nothing is fetched any more that was asked for before: it would read on from where a
@@ -138,9 +173,21 @@ class Gate:
 
     async def _fetch(self, asked: set[TP], fetch: Callable[[set[TP]], Awaitable[Any]]) -> Any:
         async with self._fetching:
-            self._awaited = asked & self._open
-            records = await fetch(set(self._awaited)) if self._awaited else {}
-            return {tp: found for tp, found in records.items() if tp in self._awaited}
+            asked = asked & self._open
+            turns = {tp: self._turns[tp] for tp in asked}
+            self._fetched_in.update(turns)
+            records = await fetch(asked) if asked else {}
+            return {tp: found for tp, found in records.items() if self.admits(tp, turns[tp])}
+
+
+class _NoneRead(dict[TP, int | None]):
+    """What Faust keeps of the offsets that it has read last: none, so that it drops no record for them."""
+
+    def __missing__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        pass
 
 
 class CommittedConsumer(Consumer):
@@ -152,7 +199,9 @@ class CommittedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gate = Gate()
+        self._read_offset = _NoneRead()
         self._fetched: dict[TP, int] = {}
+        self._drained_at: dict[TP, float | None] = {}
 
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -160,7 +209,7 @@ class CommittedConsumer(Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         async def fetch(asked: set[TP]) -> Any:
             try:
-                return await super(CommittedConsumer, self)._getmany(asked, min(timeout, FETCH_S))
+                records = await super(CommittedConsumer, self)._getmany(asked, min(timeout, FETCH_S))
             except _UNREADABLE as error:
                 places = ", ".join(f"{tp.topic} {tp.partition}" for tp in sorted(asked))
                 raise RecordError(
@@ -173,15 +222,31 @@ class CommittedConsumer(Consumer):
                 _log.warning("nothing could be fetched; trying again", reason=repr(error))
                 await asyncio.sleep(RETRY_S)
                 return {}
+            for tp, found in records.items():
+                self._fetched[TP(*tp)] = found[-1].offset + 1
+            self._drained_at.update((tp, self._thread.drained_at(tp)) for tp in asked)
+            return records
 
-        records = await self.gate.fetch(active_partitions or (), fetch)
-        for tp, found in records.items():
-            self._fetched[TP(*tp)] = found[-1].offset + 1
-        return records
+        return await self.gate.fetch(active_partitions or (), fetch)
+
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        message: Any = super()._to_message(tp, record)
+        message.turn = self.gate.fetched_in(tp)
+        return message
+
+    def admits(self, message: Any) -> bool:
+        """Whether a record was fetched since its partition was last taken over."""
+        return self.gate.admits(message.tp, message.turn)
 
     def waits(self, tp: TP, committed: int) -> bool:
         """Whether there are records, fetched or not, behind the committed offset."""
         return self.lag(tp) > 0 or self._fetched.get(tp, 0) > committed
+
+    def drained_at(self, tp: TP, next_offset: int) -> float | None:
+        """The moment up to which all of a partition has been taken, where what is taken ends before
+        ``next_offset``; None while records wait, or before a broker has said whether any do.
+        """
+        return None if self._fetched.get(tp, 0) > next_offset else self._drained_at.get(tp)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Nothing: whoever takes a partition over seeks, once its former owner is fenced."""
@@ -194,11 +259,11 @@ class CommittedConsumer(Consumer):
     async def read_from(self, tp: TP, *, default: int | None = None) -> int | None:
         """Go to the offset that the group has committed, else to ``default``, else to the beginning."""
         self._fetched.pop(tp, None)
+        self._drained_at.pop(tp, None)
         committed = await self._thread.committed(tp)
         offset = default if committed is None else committed
         if offset is None:
             await self._thread.seek_to_beginning(TopicPartition(*tp))
-            self._read_offset[tp] = None
         else:
             await self.seek(tp, offset)
         return offset

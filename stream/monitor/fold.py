@@ -9,10 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stream.events import OffsetRange, Source, WindowCounts
+from stream.events import MOST_COUNTED, OffsetRange, Source, WindowCounts
 
 SourceRange = tuple[str, int, int]
 """(input partition as ``input_partition`` names it, first offset, last offset)"""
+
+
+def counted(*counts: int) -> int:
+    """Their sum, or the most that a count can say: each of them is valid, and what follows must be, too."""
+    return min(sum(counts), MOST_COUNTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Tally:
     @property
     def messages(self) -> int:
         """Labelled messages."""
-        return sum(self.labels.values())
+        return counted(*self.labels.values())
 
     @property
     def mean_confidence(self) -> float | None:
@@ -40,14 +45,14 @@ class Tally:
     def plus(self, other: "Tally | WindowCounts") -> "Tally":
         labels = dict(self.labels)
         for label, count in other.labels.items():
-            labels[label] = labels.get(label, 0) + count
+            labels[label] = counted(labels.get(label, 0), count)
         return Tally(
             labels=labels,
-            confidence_sum=self.confidence_sum + other.confidence_sum,
-            unknown=self.unknown + other.unknown,
-            opted_out=self.opted_out + other.opted_out,
-            dead_lettered=self.dead_lettered + other.dead_lettered,
-            tombstones=self.tombstones + other.tombstones,
+            confidence_sum=min(self.confidence_sum + other.confidence_sum, float(MOST_COUNTED)),
+            unknown=counted(self.unknown, other.unknown),
+            opted_out=counted(self.opted_out, other.opted_out),
+            dead_lettered=counted(self.dead_lettered, other.dead_lettered),
+            tombstones=counted(self.tombstones, other.tombstones),
         )
 
 

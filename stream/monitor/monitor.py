@@ -162,7 +162,8 @@ class Monitor:
         async def agent(stream: Any) -> None:
             try:
                 async for event in stream.noack().events():
-                    take(event)
+                    if self._app.committed_consumer.admits(event.message):
+                        take(event)
             except Exception as error:
                 self.fail(error, f"the agent of {topic}")
                 raise
@@ -177,7 +178,8 @@ class Monitor:
                 continue
             if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
                 ticked_at = time.monotonic()
-                self.partitions.tick(list(self.board.alerts.values()), time.time())
+                drained_at = self._app.committed_consumer.drained_at
+                self.partitions.tick(list(self.board.alerts.values()), time.time(), drained_at)
             limit_s = self.settings.stall_timeout_s
             try:
                 async with asyncio.timeout(limit_s):

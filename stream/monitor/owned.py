@@ -18,6 +18,7 @@ from faust.types import TP
 
 from stream.deadline import Deadline
 from stream.kafka import connection
+from stream.limits import OutputLimits
 from stream.monitor.changelogs import changelog_of, prepare_changelogs, recover
 from stream.monitor.state import DiskState, MemoryState, PartitionState, Proof
 from stream.records import Record
@@ -32,6 +33,7 @@ class OwnedPartitions:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._limits = OutputLimits()
         self._transactions: dict[TP, Transactions] = {}
         self._states: dict[TP, PartitionState] = {}
         self._in_memory: dict[TP, PartitionState] = {}
@@ -91,7 +93,11 @@ class OwnedPartitions:
         settings = self._settings
         arguments: dict[str, Any] = producer_arguments(connection(settings), settings.largest_record_bytes)
         self._transactions[tp] = await Transactions.start(
-            TopicPartition(*tp), settings.monitor_group_id, settings.transaction_timeout_ms, arguments
+            TopicPartition(*tp),
+            settings.monitor_group_id,
+            settings.transaction_timeout_ms,
+            arguments,
+            self._limits,
         )
 
     async def _prepare(self, assigned: Iterable[TP]) -> None:

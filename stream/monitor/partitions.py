@@ -5,7 +5,7 @@ loaded once its state has been read from the changelog.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.rules import DAY_S, RuleSet
 from stream.monitor.signalling import SignalPartition
 from stream.monitor.state import BrokenStateError, PartitionState
-from stream.monitor.store import load_author, load_clock, load_counts, names_from
+from stream.monitor.store import OWN, load_author, load_clock, load_counts, names_from
 from stream.settings import Settings
 
 IDLE_S = 5.0
@@ -30,6 +30,9 @@ IDLE_S = 5.0
 
 RETAKE_S = 1.0
 """So long after a partition was lost to an outage or a broken disk, it is taken over again."""
+
+DrainedAt = Callable[[TP, int], float | None]
+"""The moment up to which all of a partition was taken, given the next offset to take; None: some waits."""
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +65,7 @@ class Partitions:
             keep_states_s=settings.state_days * DAY_S,
         )
         self._delta_at: dict[int, float] = {}
+        self._published_at: dict[TP, float | None] = {}
         self._states: dict[int, PartitionState] = {}
         self._swept_to: dict[int, str] = {}
 
@@ -72,6 +76,7 @@ class Partitions:
         """
         number = tp.partition
         offset: int | None = None
+        self._published_at.pop(tp, None)
         if tp.topic == self._settings.topics.counts:
             checkpoint, windows, states = load_counts(state)
             checkpoint = checkpoint.on_topic(topic)
@@ -123,6 +128,7 @@ class Partitions:
         if partition is None:
             return
         self.taken += 1
+        published_at = self._note_published(event.message)
         self._delta_at[event.message.partition] = time.monotonic()
         try:
             delta = CountDelta.model_validate_json(event.message.value or b"")
@@ -131,7 +137,7 @@ class Partitions:
             partition.skip(event.message.offset)
             return
         self.metrics.deltas.inc()
-        self._tell(partition.apply(delta, event.message.offset, _published(event.message)))
+        self._tell(partition.apply(delta, event.message.offset, published_at))
 
     def take_signal(self, event: EventT[Any]) -> None:
         """Apply the author rules. A tombstone says that its author wants to be forgotten."""
@@ -140,41 +146,67 @@ class Partitions:
         if partition is None:
             return
         self.taken += 1
-        if message.value is None and message.key is not None:
+        published_at = self._note_published(message)
+        if message.value is None and message.key is not None and not message.key.startswith(OWN.encode()):
             with self._losing_broken(message.partition):
                 partition.forget(message.key.decode(errors="replace"), message.offset)
             return
         try:
             signal = DistressSignal.model_validate_json(message.value or b"")
         except ValidationError:
+            signal = None
+        if signal is None or (signal.author or "").startswith(OWN):
             self._reject(event)
             partition.skip(message.offset)
             return
         self.metrics.signals.inc()
         with self._losing_broken(message.partition):
-            self._tell(partition.apply(signal, message.offset, _published(message)))
+            self._tell(partition.apply(signal, message.offset, published_at))
 
-    def tick(self, alerts: Iterable[Alert], now: float) -> None:
+    def tick(self, alerts: Iterable[Alert], now: float, drained_at: DrainedAt) -> None:
         """Let wall-clock time pass, for what waits for no record.
 
         ``alerts`` are those of all monitors; those of our partitions are looked after.
         """
         of_authors: dict[int, list[Alert]] = {}
+        of_channels: dict[int, list[Alert]] = {}
         for alert in alerts:
             if alert.kind in ("author", "phrase"):
                 of_authors.setdefault(alert.shard, []).append(alert)
-            elif alert.status == "firing" and alert.shard in self.counts:
-                self._tell(self.counts[alert.shard].end_if_orphaned(alert, now))
+            elif alert.status == "firing":
+                of_channels.setdefault(alert.shard, []).append(alert)
         for number, signals in list(self.signals.items()):
-            with self._losing_broken(number):
-                self._tell(signals.tick(of_authors.get(number, ()), now))
-                self._sweep(number, signals, now)
+            at = self._read_until(TP(self._settings.topics.signals, number), now, drained_at)
+            if at is not None:
+                with self._losing_broken(number):
+                    self._tell(signals.tick(of_authors.get(number, ()), at))
+                    self._sweep(number, signals, at)
         for number, counts in self.counts.items():
-            if time.monotonic() - self._delta_at[number] >= IDLE_S:
-                self._tell(counts.tick(now))
+            at = self._read_until(TP(self._settings.topics.counts, number), now, drained_at)
+            if at is not None:
+                for alert in of_channels.get(number, ()):
+                    self._tell(counts.end_if_orphaned(alert, at))
+                if time.monotonic() - self._delta_at[number] >= IDLE_S:
+                    self._tell(counts.tick(at))
         self.metrics.late.set(sum(counts.late_messages for counts in self.counts.values()))
         self.metrics.early.set(sum(counts.checkpoint.early for counts in self.counts.values()))
         self.metrics.show_drift(counts.drift for counts in self.counts.values())
+
+    def _read_until(self, tp: TP, now: float, drained_at: DrainedAt) -> float | None:
+        """How far time has come in a partition: after an outage, what its records say of the time meanwhile
+        must be read before that time passes. None where nothing of it has been read yet.
+        """
+        offset = self.offset(tp)
+        at = None if offset is None else drained_at(tp, offset + 1)
+        at = self._published_at.get(tp) if at is None else at
+        return None if at is None else min(at, now)
+
+    def _note_published(self, message: Any) -> float | None:
+        """When a record was published, in seconds, where it says so."""
+        timestamp: float | None = message.timestamp
+        published_at = timestamp if timestamp is not None and timestamp > 0 else None
+        self._published_at[TP(message.topic, message.partition)] = published_at
+        return published_at
 
     @contextmanager
     def _losing_broken(self, number: int) -> Iterator[None]:
@@ -204,9 +236,3 @@ class Partitions:
             partition=message.partition,
             offset=message.offset,
         )
-
-
-def _published(message: Any) -> float | None:
-    """When a record was published, in seconds, where it says so."""
-    timestamp: float | None = message.timestamp
-    return timestamp if timestamp is not None and timestamp > 0 else None

@@ -24,7 +24,10 @@ from stream.monitor.signalling import Clock, SignalChanges
 from stream.monitor.state import PartitionState
 from stream.records import Record
 
-CLOCK: Final = b"\0clock"
+OWN: Final = "\0"
+"""How keys begin that are no author's, here and in the copy on this machine."""
+
+CLOCK: Final = f"{OWN}clock".encode()
 _MARK: Final = b"~mark~"
 """Version 0.1 ended a changelog with marks of this kind; they mean nothing now."""
 

@@ -26,7 +26,7 @@ def window_lengths(base_s: int) -> tuple[int, ...]:
 def is_late(start_s: int, length_s: int, *, allowed_lateness_s: float, watermark_s: int) -> bool:
     """Whether a window is over for good: its end lies more than the allowed lateness behind the watermark.
 
-    The watermark is the start of the newest window seen in the same partition.
+    The watermark is how far event time has come in the same partition (``stream.monitor.watermark``).
     """
     return start_s + length_s + allowed_lateness_s <= watermark_s
 

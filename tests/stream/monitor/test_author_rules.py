@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from stream.monitor.events import NOTICE, Alert
 from stream.monitor.rules import RuleSet
 from stream.monitor.signalling import SignalPartition
 from stream.monitor.store import decode_author, encode_author
+from stream.topics import KAFKA_MAX_MESSAGE_BYTES
 from tests.stream.monitor.factories import NOON, author_rule, ids, rules, signal
 
 SUSTAINED = rules(author_rule(enter=0.6, leave=0.45, min_messages=5, cooldown_s=3600))
@@ -156,6 +158,21 @@ def test_a_state_that_was_stored_goes_on_where_it_was(scores: list[float], stop:
     second = SignalPartition(0, SUSTAINED, stored.get)
     alerts += [alert for n in range(stop, len(signals)) for alert in second.apply(signals[n], n)]
     assert alerts == run(SUSTAINED, signals)
+
+
+@pytest.mark.parametrize("character", ["\x01", "\U0001f622", "a"])
+def test_what_is_known_of_an_author_fits_into_a_record_whatever_they_write(character: str) -> None:
+    tables = [author_rule(name=f"rule-{n}", enter=0.6, leave=0.45, min_messages=5) for n in range(8)]
+    partition = SignalPartition(0, rules(*tables), lambda _: None)
+    for n in range(30):
+        one = signal(0.95, offset=n, ts=NOON + n, text=character * 50_000, channel=character * 1024)
+        partition.apply(one, n)
+    changes = partition.take_changes()
+    assert len(changes.alerts) == len(tables)
+    assert all(alert.evidence.texts[0].startswith(character * 600) for alert in changes.alerts)
+    (state,) = changes.states.values()
+    assert state is not None
+    assert len(encode_author(state)) < KAFKA_MAX_MESSAGE_BYTES
 
 
 def test_an_alert_expires_when_its_author_says_no_more() -> None:

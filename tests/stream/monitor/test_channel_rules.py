@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.events import MOST_COUNTED
 from stream.monitor.channel_rules import ChannelState, stability_index
 from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.events import Alert
+from stream.monitor.store import count_records
 from tests.stream.monitor.factories import NOON, channel_rule, delta, ids, rules
 
 POLICY = CountPolicy(base_s=60, judge_delay_s=0)
@@ -231,3 +233,17 @@ def test_an_alert_never_ends_before_it_began() -> None:
     (ended,) = feed.partition.end_if_orphaned(fired, NOON - 3600)
     assert ended.ends_at is not None
     assert ended.starts_at <= ended.ends_at
+
+
+@pytest.mark.parametrize("kind", ["channel", "drift"])
+def test_an_alert_whose_baseline_is_beyond_all_counting_is_one_all_the_same(kind: str) -> None:
+    drift = {"name": "drift", "kind": "drift", "channels": ["support"]}
+    table = channel_rule() if kind == "channel" else drift
+    partition = CountPartition(0, rules(table), POLICY)
+    alerts: list[Alert] = []
+    for n in range(60):
+        label = "joy" if n < 40 else "anger"
+        alerts += partition.apply(delta({NOON + 300 * n: {label: MOST_COUNTED}}, first=n, last=n), n)
+    assert alerts[0].evidence.baseline_messages == MOST_COUNTED
+    assert alerts[0].evidence.messages == MOST_COUNTED
+    count_records(0, partition.take_changes(), 0)

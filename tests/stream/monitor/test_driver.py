@@ -57,6 +57,21 @@ async def test_whoever_seeks_waits_for_the_fetch_that_would_read_on_from_there()
         gate.open((SIGNALS,))
 
 
+async def test_what_was_handed_out_before_a_partition_was_shut_is_admitted_no_more() -> None:
+    gate = Gate()
+    gate.open((COUNTS, SIGNALS))
+    fetch, fetching = await under_way(gate)
+    fetch.answered.set()
+    await fetching
+    turns = {tp: gate.fetched_in(tp) for tp in (COUNTS, SIGNALS)}
+    assert all(gate.admits(tp, turn) for tp, turn in turns.items())
+    gate.shut((SIGNALS,))
+    gate.open((SIGNALS,))
+    assert [tp for tp, turn in turns.items() if gate.admits(tp, turn)] == [COUNTS]
+    await gate.fetch({SIGNALS}, fetch)
+    assert gate.admits(SIGNALS, gate.fetched_in(SIGNALS))
+
+
 async def test_what_is_shut_is_not_asked_for() -> None:
     gate = Gate()
     gate.open((COUNTS,))

@@ -13,15 +13,16 @@ import structlog
 from aiokafka.admin import NewTopic
 from faust.types import TP
 
-from stream.admin import add_partitions, connected, create_topics, partition_counts
-from stream.errors import StalledError, TopicError
+from stream.admin import add_partitions, configured, connected, create_topics, partition_counts
+from stream.errors import RecordError, StalledError, TopicError
 from stream.events import ALL_CHANNELS, CountDelta
 from stream.monitor.app import running
-from stream.monitor.changelogs import changelog_of
+from stream.monitor.changelogs import changelog_of, prepare_changelogs
 from stream.monitor.partitions import Partitions
 from stream.monitor.state import DiskState
 from stream.monitor.store import load_author
 from stream.settings import Settings
+from stream.topics import TopicSpec
 from tests.brokers import ApacheKafka, Broker
 from tests.records import Record, delete_topic, produce
 from tests.stream.monitor.conftest import MonitorTopics
@@ -263,3 +264,31 @@ async def test_a_changelog_that_loses_state_by_a_retention_is_spoken_of_at_the_s
             pass
     (warning,) = [line for line in logs if "retention" in line["event"]]
     assert (warning["topic"], f"--entity-name {name}" in warning["event"]) == (name, True)
+
+
+async def test_a_record_that_its_changelog_has_no_room_for_ends_the_monitor_with_7(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    topic = settings.topics.counts
+    name = changelog_of(settings, topic)
+    await create_topics(settings, [TopicSpec(name, "state", 1, -1, "compact", max_message_bytes=20_000)])
+    labels = {f"a label with a long name {n}": 1 for n in range(3000)}
+    large = delta_record(delta({time.time() // 60 * 60: labels}))
+    await produce(settings.bootstrap_servers or "", topic, [large])
+    async with running(settings) as started:
+        error = await ends(started, timeout_s=40)
+    assert isinstance(error, RecordError)
+    assert error.exit_code == 7
+    assert f"topic {name}" in str(error)
+    assert "raise max.message.bytes" in str(error)
+
+
+async def test_a_changelog_takes_as_large_a_record_as_what_it_follows_from(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    topic = settings.topics.counts
+    await prepare_changelogs(settings, {topic: 1})
+    told = await configured(settings, [topic, changelog_of(settings, topic)], "max.message.bytes")
+    assert set(told.values()) == {str(settings.published_bytes)}

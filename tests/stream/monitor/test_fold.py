@@ -3,13 +3,19 @@
 from collections import Counter
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from stream.codec import to_json
+from stream.events import MOST_COUNTED, CountDelta, OffsetRange
 from stream.monitor.counting import Checkpoint, CountPartition, CountPolicy
 from stream.monitor.fold import Window, fold
 from stream.monitor.rules import RuleSet
+from stream.monitor.store import count_records
 from stream.monitor.windows import is_late, window_lengths, window_start
+from stream.records import size_bytes
 from tests.stream.monitor.factories import NOON, delta
 
 POLICY = CountPolicy(base_s=60, allowed_lateness_s=600, judge_delay_s=0)
@@ -171,3 +177,49 @@ def test_a_record_that_comes_again_leaves_nothing_to_write() -> None:
     assert counts.take_changes()
     counts.apply(delta({NOON: {"joy": 1}}), 0)
     assert not counts.take_changes()
+
+
+def test_counts_beyond_all_counting_are_published_and_stored_as_the_most_that_can_be_counted() -> None:
+    label = {"joy": MOST_COUNTED, "anger": 1}
+    most = delta({NOON: label, NOON + 60: label}, last=10, opted_out=MOST_COUNTED)
+    windows = tuple(window.model_copy(update={"confidence_sum": 1e308}) for window in most.windows)
+    counts = CountPartition(0, NO_RULES, POLICY)
+    for offset in range(2):
+        source = most.source.model_copy(update={"partition": offset})
+        counts.apply(most.model_copy(update={"windows": windows, "source": source}), offset)
+    changes = counts.take_changes()
+    for counter in changes.counters:
+        to_json(counter.model_dump())
+        assert (counter.messages, counter.opted_out) == (MOST_COUNTED, MOST_COUNTED)
+        assert counter.mean_confidence == 1.0
+    assert b"null" not in b"".join(record.value or b"" for record in count_records(0, changes, 0)[:-1])
+
+
+def test_late_and_early_messages_beyond_all_counting_are_stored() -> None:
+    labels = {f"label {n}": MOST_COUNTED for n in range(1100)}
+    counts = CountPartition(0, NO_RULES, POLICY, checkpoint=Checkpoint(watermark=NOON))
+    counts.apply(delta({NOON - 7200: labels, NOON + 7200: labels}, last=10), 0, NOON)
+    assert counts.late_messages == counts.checkpoint.early == MOST_COUNTED
+    count_records(0, counts.take_changes(), 0)
+
+
+@pytest.mark.parametrize("topic", ["a@b", "", "a b"])
+def test_a_delta_of_what_cannot_be_a_topic_is_none(topic: str) -> None:
+    right = delta({NOON: {"joy": 1}})
+    source = OffsetRange.model_construct(**{**right.source.model_dump(), "topic": topic})
+    with pytest.raises(ValidationError):
+        CountDelta.model_validate_json(right.model_copy(update={"source": source}).model_dump_json())
+
+
+def test_the_checkpoint_stays_small_however_many_channels_have_late_messages() -> None:
+    counts = CountPartition(0, NO_RULES, POLICY, checkpoint=Checkpoint(watermark=NOON))
+    for n in range(1000):
+        late = delta({NOON - 7200: {"joy": 2}}, first=2 * n, channel=f"ticket-{n}")
+        counts.apply(late, n, NOON)
+    changes = counts.take_changes()
+    assert counts.late_messages == 2000
+    assert size_bytes(count_records(0, changes, 0)[-1]) < 1000
+
+
+def test_late_messages_that_were_stored_by_channel_are_added_up() -> None:
+    assert Checkpoint.from_json({"offset": 5, "late": {"support": 2, "sales": 3}}) == Checkpoint(5, late=5)

@@ -1,0 +1,101 @@
+"""Records and time, as the partitions take them: whatever a topic holds, and however far behind we are."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from stream.monitor.events import Alert
+from stream.monitor.metrics import MonitorMetrics
+from stream.monitor.partitions import Partitions
+from stream.monitor.rules import DAY_S, RuleSet
+from stream.monitor.state import MemoryState, Proof
+from stream.monitor.store import CLOCK, load_clock, signal_records
+from stream.settings import Settings
+from tests.stream.monitor.factories import NOON, author_rule, channel_rule, delta, rules, signal
+
+SETTINGS = Settings(input_topic="messages", topic_prefix="emotions")
+SIGNALS = TP(SETTINGS.topics.signals, 0)
+COUNTS = TP(SETTINGS.topics.counts, 0)
+
+
+def taking(state: MemoryState, in_force: RuleSet | None = None, tp: TP = SIGNALS) -> Partitions:
+    """One partition with what is stored of it."""
+    partitions = Partitions(SETTINGS, MonitorMetrics(), in_force or rules(author_rule()))
+    partitions.load(tp, state, None)
+    return partitions
+
+
+def event(
+    offset: int, value: bytes | None, key: bytes | None = None, *, at: float = NOON, tp: TP = SIGNALS
+) -> Any:
+    message = SimpleNamespace(topic=tp.topic, partition=0, offset=offset, key=key, value=value, timestamp=at)
+    return SimpleNamespace(message=message)
+
+
+def behind(*_: Any) -> None:
+    """What the driver says while records wait, or before it knows."""
+
+
+def store(partitions: Partitions, state: MemoryState) -> list[Alert]:
+    """A checkpoint of the signals; the alerts that it publishes."""
+    changes = partitions.signals[0].take_changes()
+    records = signal_records(changes, 0)
+    state.apply([(record.key or b"", record.value) for record in records], Proof("changelog", 1, 0.0))
+    return changes.alerts
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_signal_of_nobody_is_passed_over_and_the_clock_of_its_partition_stays(forgotten: bool) -> None:
+    state = MemoryState()
+    partitions = taking(state)
+    partitions.take_signal(event(0, signal().model_dump_json().encode()))
+    store(partitions, state)
+    named = CLOCK.decode()
+    value = None if forgotten else signal(author=named, offset=1).model_dump_json().encode()
+    partitions = taking(state)
+    partitions.take_signal(event(1, value, CLOCK))
+    store(partitions, state)
+    assert partitions.offset(SIGNALS) == 1
+    assert load_clock(state).event == NOON
+
+
+def test_an_alert_of_an_author_outlives_an_outage_in_which_the_author_went_on() -> None:
+    """What was published meanwhile is read before the time meanwhile passes."""
+    state, monday = MemoryState(), NOON + 3 * DAY_S
+    partitions = taking(state)
+    for n in range(6):
+        partitions.take_signal(event(n, signal(0.95, offset=n, ts=NOON + n).model_dump_json().encode()))
+    firing = store(partitions, state)
+    assert [alert.status for alert in firing] == ["firing"]
+
+    partitions = taking(state)
+    partitions.tick(firing, monday, behind)
+    for n in range(6, 12):
+        sent = NOON + (n - 5) * DAY_S / 2
+        record = signal(0.95, offset=n, ts=sent).model_dump_json().encode()
+        partitions.take_signal(event(n, record, at=sent))
+        partitions.tick(firing, monday, behind)
+    told = store(partitions, state)
+    assert {alert.status for alert in told} == {"firing"}
+
+    expired = monday + 2 * DAY_S
+    partitions.tick(told[-1:], expired, lambda *_: expired)
+    assert [alert.status for alert in store(partitions, state)] == ["resolved"]
+
+
+def test_an_alert_of_a_channel_outlives_an_outage_until_its_counts_are_read() -> None:
+    partitions = taking(MemoryState(), rules(channel_rule(min_baseline_messages=50)), COUNTS)
+    for n in range(26):
+        labels = {"joy": 95, "anger": 5} if n < 22 else {"joy": 50, "anger": 50}
+        record = delta({NOON + 300 * n: labels}, first=100 * n).model_dump_json().encode()
+        partitions.take_delta(event(n, record, at=NOON + 300 * n, tp=COUNTS))
+    firing = partitions.counts[0].take_changes().alerts
+    assert [alert.status for alert in firing] == ["firing"]
+    partitions._delta_at[0] = 0.0
+    monday = NOON + 3 * DAY_S
+    partitions.tick(firing, monday, behind)
+    assert partitions.counts[0].take_changes().alerts == []
+    partitions.tick(firing, monday, lambda *_: monday)
+    assert [alert.status for alert in partitions.counts[0].take_changes().alerts] == ["resolved"]
