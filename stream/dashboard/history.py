@@ -15,6 +15,7 @@ from model.labels import LABELS
 from stream.events import ALL_CHANNELS
 from stream.monitor.channel_rules import stability_index
 from stream.monitor.events import WindowCounter
+from stream.monitor.fold import counted
 from stream.monitor.windows import HOUR_S
 
 OTHER: Final = "unknown"
@@ -28,8 +29,6 @@ SHOWN_WINDOWS: Final = 120
 SHARDED_WINDOWS: Final = 20_000
 RECENT_S: Final = 300
 """What "now" means where a channel is held against its usual."""
-MOST_COUNTED: Final = 2**53 - 1
-"""At which sums end: many counts at their own bound would have no room in JSON."""
 ENOUGH_USUAL: Final = 30
 ENOUGH_RECENT: Final = 10
 DRIFT_MESSAGES: Final = 500
@@ -71,7 +70,7 @@ class Change:
 def row_of(counter: WindowCounter) -> Row:
     """A window's row."""
     counts = [counter.labels.get(label, 0) for label in LABELS]
-    other = _sum(count for label, count in counter.labels.items() if label not in LABELS)
+    other = counted(*(count for label, count in counter.labels.items() if label not in LABELS))
     confidence = (counter.mean_confidence or 0.0) * counter.messages
     return Row(counter.messages, (*counts, other), confidence, counter.unknown, counter.shard)
 
@@ -79,14 +78,10 @@ def row_of(counter: WindowCounter) -> Row:
 def sum_of(shards: Mapping[int | None, Row]) -> Row:
     """A window over its shards. One without a shard, of version 0.1, went on as one with it."""
     rows = [row for shard, row in shards.items() if shard is not None] or list(shards.values())
-    counts = tuple(map(_sum, zip(*(row.counts for row in rows), strict=True)))
+    counts = tuple(counted(*column) for column in zip(*(row.counts for row in rows), strict=True))
     confidence = sum(row.confidence for row in rows)
-    messages, unknown = _sum(row.messages for row in rows), _sum(row.unknown for row in rows)
+    messages, unknown = counted(*(row.messages for row in rows)), counted(*(row.unknown for row in rows))
     return Row(messages, counts, confidence, unknown, None)
-
-
-def _sum(counts: Iterable[int]) -> int:
-    return min(sum(counts), MOST_COUNTED)
 
 
 class History:

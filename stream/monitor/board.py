@@ -5,7 +5,7 @@ them.
 """
 
 from bisect import insort
-from collections import Counter, OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from math import inf, sqrt
 from typing import Final, Literal
 
 from stream.monitor.events import Alert, Review, Verdict, WindowCounter
+from stream.monitor.fold import counted
 
 State = Literal["firing", "held", "acknowledged", "confirmed", "dismissed", "resolved"]
 
@@ -62,20 +63,21 @@ def whole(shards: Shards) -> WindowCounter:
     parts = [counter for shard, counter in shards.items() if shard is not None] or list(shards.values())
     if len(parts) == 1:
         return parts[0]
-    labels: Counter[str] = Counter()
-    for part in parts:
-        labels.update(part.labels)
-    messages = labels.total()
+    labels = {
+        label: counted(*(part.labels.get(label, 0) for part in parts))
+        for label in dict.fromkeys(label for part in parts for label in part.labels)
+    }
+    messages = counted(*labels.values())
     confidence = sum((part.mean_confidence or 0.0) * part.messages for part in parts)
     return parts[0].model_copy(
         update={
             "messages": messages,
-            "labels": dict(labels),
+            "labels": labels,
             "mean_confidence": min(confidence / messages, 1.0) if messages else None,
-            "unknown": sum(part.unknown for part in parts),
-            "opted_out": sum(part.opted_out for part in parts),
-            "dead_lettered": sum(part.dead_lettered for part in parts),
-            "tombstones": sum(part.tombstones for part in parts),
+            "unknown": counted(*(part.unknown for part in parts)),
+            "opted_out": counted(*(part.opted_out for part in parts)),
+            "dead_lettered": counted(*(part.dead_lettered for part in parts)),
+            "tombstones": counted(*(part.tombstones for part in parts)),
             "shard": None,
         }
     )
