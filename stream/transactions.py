@@ -257,14 +257,16 @@ async def _send_records(
 def _refused(error: KafkaError, topic: str, number: int, together: list[Record], source_of: SourceOf) -> str:
     largest = max(together, key=size_bytes)
     source = source_of(largest)
-    if isinstance(error, _TOO_LARGE):
-        offsets = f"offset {largest.offset}"
+    if largest.offset < 0:  # the monitor's are of no one record
+        offsets = ""
+    elif isinstance(error, _TOO_LARGE):
+        offsets = f", offset {largest.offset}"
     else:
         own = [record.offset for record in together if source_of(record) == source]
-        offsets = f"offsets {own[0]} to {own[-1]}"
+        offsets = f", offsets {own[0]} to {own[-1]}"
     return (
         f"topic {topic}, partition {number}, refused {size_bytes(largest)} bytes ({type(error).__name__}), "
-        f"the outcome of topic {source.topic}, partition {source.partition}, {offsets}"
+        f"the outcome of topic {source.topic}, partition {source.partition}{offsets}"
     )
 
 

@@ -281,7 +281,7 @@ async def test_a_record_that_its_changelog_has_no_room_for_ends_the_monitor_with
     assert isinstance(error, RecordError)
     assert error.exit_code == 7
     assert f"topic {name}" in str(error)
-    assert "raise max.message.bytes" in str(error)
+    assert f"the outcome of topic {topic}, partition 0: raise max.message.bytes" in str(error)
 
 
 async def test_a_changelog_takes_as_large_a_record_as_what_it_follows_from(
