@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from aiohttp import ClientSession
 from compose_spec import PyCompose
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
@@ -22,7 +23,7 @@ from pydantic import SecretStr
 from model.folder import SAFETENSORS_FILE
 from model.labels import LABELS
 from stream.cli import COMMANDS
-from stream.dashboard.app import Running
+from stream.dashboard.app import Running, running
 from stream.dashboard.app import metrics as dashboard_metrics
 from stream.dashboard.feed import Feed
 from stream.dashboard.guard import Guard
@@ -272,6 +273,25 @@ def test_probes_ask_what_the_programs_answer() -> None:
         assert container["readinessProbe"]["httpGet"]["path"] == ready
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert f"EMOTION_HTTP_PORT={ports['http']}" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+
+
+async def test_the_page_answers_a_probe_that_knows_only_the_address_of_the_pod() -> None:
+    container = pods()["emotion-dashboard"]["containers"][0]
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    settings = Settings(
+        bootstrap_servers="127.0.0.1:1",
+        dashboard_host=environment["EMOTION_DASHBOARD_HOST"],
+        dashboard_hosts=environment["EMOTION_DASHBOARD_HOSTS"],
+        dashboard_token=SecretStr("0123456789abcdef"),
+        dashboard_port=0,
+        model="fake",
+    )
+    probe = {"Host": f"10.42.0.7:{Settings().dashboard_port}"}
+    async with running(settings) as started, ClientSession(started.address, headers=probe) as client:
+        async with client.get(container["readinessProbe"]["httpGet"]["path"]) as answer:
+            assert answer.status == 200
+        async with client.get("/login") as answer:
+            assert answer.status == 421
 
 
 def test_who_scrapes_has_the_token_that_the_image_wants() -> None:
