@@ -248,6 +248,24 @@ def test_the_compose_file_is_one() -> None:
         PyCompose.from_yaml(yaml.safe_dump(compose | {"services": {"monitor": {"readonly": True}}}))
 
 
+def test_brokers_keep_their_records_on_their_volume() -> None:
+    """The image's own default is a folder of the container."""
+    [compose] = documents(DEPLOY / "compose.yaml")
+    kafka = compose["services"]["kafka"]
+    assert f"kafka:{kafka['environment']['KAFKA_LOG_DIRS']}" in kafka["volumes"]
+    broker = documents(KUBERNETES / "overlays" / "dev" / "kafka.yaml")[0]["spec"]["template"]["spec"]
+    [container] = broker["containers"]
+    [mount] = container["volumeMounts"]
+    assert {"name": "KAFKA_LOG_DIRS", "value": mount["mountPath"]} in container["env"]
+
+
+def test_services_of_compose_come_back_but_for_the_one_that_only_creates_topics() -> None:
+    [compose] = documents(DEPLOY / "compose.yaml")
+    restarts = {name: service.get("restart") for name, service in compose["services"].items()}
+    assert restarts.pop("topics") == "no"
+    assert set(restarts.values()) == {"unless-stopped"}
+
+
 def test_programs_are_commands() -> None:
     for name, pod in pods().items():
         for container in pod["containers"]:
