@@ -206,6 +206,15 @@ def test_the_runbook_names_metrics_settings_and_commands_that_exist() -> None:
     assert settings <= set(Settings.model_fields)
 
 
+def test_the_readme_says_what_to_look_at_for_each_exit_code_of_a_failure() -> None:
+    commands = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    listed = re.search(r"^Exit codes: (.*?)\.$", commands, re.MULTILINE | re.DOTALL)
+    assert listed
+    codes = {part.split()[0] for part in listed[1].split("; ")}
+    readme = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)) == codes - {"0", "130"}
+
+
 def test_every_alert_is_shown_firing_and_silent() -> None:
     silent, firing = set[str](), set[str]()
     for case in documents(DEPLOY / "prometheus" / "rules.test.yaml")[0]["tests"]:
