@@ -446,6 +446,21 @@ def test_the_configuration_of_kubernetes_is_valid() -> None:
     Settings(**{name.removeprefix("EMOTION_").lower(): value for name, value in config.items()})
 
 
+def test_lists_of_ones_own_are_mounted_where_the_settings_name_them() -> None:
+    config = (KUBERNETES / "base" / "config.env").read_text(encoding="utf-8")
+    named = dict(re.findall(r"^# (EMOTION_\w+_FILE)=(\S+)$", config, re.MULTILINE))
+    readers = {"RULES": ("monitor", "configMap"), "PHRASES": ("annotator", "configMap")}
+    readers |= {"OPTOUT": ("annotator", "secret")}
+    assert set(named) == {f"EMOTION_{name}_FILE" for name in readers}
+    for name, (program, kind) in readers.items():
+        pod = pods()[f"emotion-{program}"]
+        mounts = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        volume = volumes[mounts[str(Path(named[f"EMOTION_{name}_FILE"]).parent)]]
+        sources = volume["projected"]["sources"] if "projected" in volume else [volume]
+        assert [source[kind]["optional"] for source in sources if kind in source] == [True], name
+
+
 def test_no_secret_stands_in_the_files() -> None:
     for secret in of_kind("Secret").values():
         for name, value in secret["stringData"].items():
