@@ -360,6 +360,14 @@ def test_scaling_stops_at_the_number_of_partitions() -> None:
     assert trigger["bootstrapServers"] == config["EMOTION_BOOTSTRAP_SERVERS"]
 
 
+def test_the_brokers_are_those_of_the_cluster_whose_topics_strimzi_keeps() -> None:
+    """Strimzi names the service of a cluster CLUSTER-kafka-bootstrap."""
+    [kustomization] = documents(KUBERNETES / "strimzi" / "kustomization.yaml")
+    cluster = kustomization["labels"][0]["pairs"]["strimzi.io/cluster"]
+    host = configured()["EMOTION_BOOTSTRAP_SERVERS"].split(":")[0]
+    assert host == f"{cluster}-kafka-bootstrap.{kustomization['namespace']}.svc"
+
+
 def test_nothing_that_is_applied_undoes_the_scaling() -> None:
     for scaled in of_kind("ScaledObject").values():
         assert "replicas" not in of_kind("Deployment")[scaled["spec"]["scaleTargetRef"]["name"]]["spec"]
