@@ -24,8 +24,10 @@ async def main(bootstrap_servers: str, topic: str, group: str, count: int | None
         async for record in consumer:
             event = json.loads(record.value)
             source = event["source"]
+            # A message labelled unknown, for its language, has no distress and no scores.
+            distress = (event.get("distress") or {}).get("level", "-")
             print(
-                f"{event['label']:<8} {event['confidence']:.2f}  distress {event['distress']['level']:<8} "
+                f"{event['label']:<8} {event['confidence']:.2f}  distress {distress:<8} "
                 f"{event.get('channel') or '-'}  {source['topic']}/{source['partition']}/{source['offset']}"
             )
             seen += 1

@@ -2,7 +2,8 @@
 
 A command's module is imported when the command is called, so that help answers at once and no command
 pays for another's libraries. Exit codes: 0 done, 1 refused or failed, 2 wrong usage or setting, 3 broker,
-4 topics, 5 stalled, 6 a model that fails on every text, 130 interrupted; the error classes carry them.
+4 topics, 5 stalled, 6 a model that fails on every text, 7 a record that stands in the way,
+130 interrupted; the error classes carry them.
 """
 
 import importlib

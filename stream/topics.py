@@ -1,6 +1,7 @@
 """The topics that emotion-stream reads and writes, with the policies each must have.
 
-Everything here can reveal how people feel, so every topic has a retention.
+Everything here can reveal how people feel, so every topic has a retention, but the one
+that remembers who opted out.
 """
 
 import zlib

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from aiohttp import ClientSession
 from compose_spec import PyCompose
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
@@ -22,7 +23,7 @@ from pydantic import SecretStr
 from model.folder import SAFETENSORS_FILE
 from model.labels import LABELS
 from stream.cli import COMMANDS
-from stream.dashboard.app import Running
+from stream.dashboard.app import Running, running
 from stream.dashboard.app import metrics as dashboard_metrics
 from stream.dashboard.feed import Feed
 from stream.dashboard.guard import Guard
@@ -205,6 +206,15 @@ def test_the_runbook_names_metrics_settings_and_commands_that_exist() -> None:
     assert settings <= set(Settings.model_fields)
 
 
+def test_the_readme_says_what_to_look_at_for_each_exit_code_of_a_failure() -> None:
+    commands = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    listed = re.search(r"^Exit codes: (.*?)\.$", commands, re.MULTILINE | re.DOTALL)
+    assert listed
+    codes = {part.split()[0] for part in listed[1].split("; ")}
+    readme = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)) == codes - {"0", "130"}
+
+
 def test_every_alert_is_shown_firing_and_silent() -> None:
     silent, firing = set[str](), set[str]()
     for case in documents(DEPLOY / "prometheus" / "rules.test.yaml")[0]["tests"]:
@@ -292,6 +302,25 @@ def test_probes_ask_what_the_programs_answer() -> None:
         assert f"EMOTION_HTTP_PORT={ports['http']}" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 
 
+async def test_the_page_answers_a_probe_that_knows_only_the_address_of_the_pod() -> None:
+    container = pods()["emotion-dashboard"]["containers"][0]
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    settings = Settings(
+        bootstrap_servers="127.0.0.1:1",
+        dashboard_host=environment["EMOTION_DASHBOARD_HOST"],
+        dashboard_hosts=environment["EMOTION_DASHBOARD_HOSTS"],
+        dashboard_token=SecretStr("0123456789abcdef"),
+        dashboard_port=0,
+        model="fake",
+    )
+    probe = {"Host": f"10.42.0.7:{Settings().dashboard_port}"}
+    async with running(settings) as started, ClientSession(started.address, headers=probe) as client:
+        async with client.get(container["readinessProbe"]["httpGet"]["path"]) as answer:
+            assert answer.status == 200
+        async with client.get("/login") as answer:
+            assert answer.status == 421
+
+
 def test_who_scrapes_has_the_token_that_the_image_wants() -> None:
     """The image listens on all addresses, where a program does not start without it."""
     with pytest.raises(SettingsError, match="EMOTION_HTTP_TOKEN"):
@@ -329,6 +358,14 @@ def test_scaling_stops_at_the_number_of_partitions() -> None:
     defaults = Settings()
     assert (trigger["consumerGroup"], trigger["topic"]) == (defaults.group_id, defaults.input_topic)
     assert trigger["bootstrapServers"] == config["EMOTION_BOOTSTRAP_SERVERS"]
+
+
+def test_the_brokers_are_those_of_the_cluster_whose_topics_strimzi_keeps() -> None:
+    """Strimzi names the service of a cluster CLUSTER-kafka-bootstrap."""
+    [kustomization] = documents(KUBERNETES / "strimzi" / "kustomization.yaml")
+    cluster = kustomization["labels"][0]["pairs"]["strimzi.io/cluster"]
+    host = configured()["EMOTION_BOOTSTRAP_SERVERS"].split(":")[0]
+    assert host == f"{cluster}-kafka-bootstrap.{kustomization['namespace']}.svc"
 
 
 def test_nothing_that_is_applied_undoes_the_scaling() -> None:
@@ -415,6 +452,21 @@ def test_the_cpu_image_carries_neither_training_nor_what_only_torch_reads() -> N
 def test_the_configuration_of_kubernetes_is_valid() -> None:
     config = configured()
     Settings(**{name.removeprefix("EMOTION_").lower(): value for name, value in config.items()})
+
+
+def test_lists_of_ones_own_are_mounted_where_the_settings_name_them() -> None:
+    config = (KUBERNETES / "base" / "config.env").read_text(encoding="utf-8")
+    named = dict(re.findall(r"^# (EMOTION_\w+_FILE)=(\S+)$", config, re.MULTILINE))
+    readers = {"RULES": ("monitor", "configMap"), "PHRASES": ("annotator", "configMap")}
+    readers |= {"OPTOUT": ("annotator", "secret")}
+    assert set(named) == {f"EMOTION_{name}_FILE" for name in readers}
+    for name, (program, kind) in readers.items():
+        pod = pods()[f"emotion-{program}"]
+        mounts = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        volume = volumes[mounts[str(Path(named[f"EMOTION_{name}_FILE"]).parent)]]
+        sources = volume["projected"]["sources"] if "projected" in volume else [volume]
+        assert [source[kind]["optional"] for source in sources if kind in source] == [True], name
 
 
 def test_no_secret_stands_in_the_files() -> None:

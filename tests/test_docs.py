@@ -5,6 +5,7 @@ What quickstart.md shows is run. ``make site`` looks after the links.
 """
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ import pytest
 import typer
 from mkdocs.exceptions import PluginError
 
+from model.loading import load
 from stream.cli import root
 from stream.monitor.rules import RuleSet
 from stream.phrases import PhraseLists
@@ -106,6 +108,19 @@ def test_commands_on_a_page_can_be_given_as_they_stand(page: Path) -> None:
             assert all((ROOT / path).exists() for path in arguments if re.match(r"(tests|deploy)\b", path)), (
                 told
             )
+
+
+def test_the_event_in_the_readme_is_what_the_shipped_model_says_of_its_message() -> None:
+    message, event = map(json.loads, blocks(ROOT / "README.md", "json"))
+    model = load()
+    batch = model.tokenize([message["text"]])
+    [said] = model.decide(batch, model.forward(batch))
+    assert (event["label"], tuple(event["labels"])) == (said.label, said.labels)
+    assert event["distress"]["level"] == said.distress.level
+    shown = {label: score for label, score in event["scores"].items() if label in said.scores}
+    numbers = [event["confidence"], event["neutral"], event["distress"]["score"], *shown.values()]
+    exact = [said.confidence, said.neutral, said.distress.score, *(said.scores[label] for label in shown)]
+    assert numbers == pytest.approx(exact, abs=0.01)
 
 
 def test_commands_are_found_wherever_they_stand() -> None:

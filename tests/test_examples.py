@@ -5,11 +5,14 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from model.contract import Model, ModelInfo
+from model.fake import FakeClassifier
 from model.loading import load
 from stream.annotate.app import Annotator
 from stream.codec import to_json
@@ -21,6 +24,14 @@ from tests.test_imports import ROOT
 
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+
+
+class EnglishAlone(FakeClassifier):
+    """As if its weights had been measured in English."""
+
+    @property
+    def info(self) -> ModelInfo:
+        return replace(super().info, languages=("en",))
 
 
 async def run_example(name: str, *arguments: object) -> list[str]:
@@ -35,8 +46,8 @@ async def run_example(name: str, *arguments: object) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def annotating(settings: Settings) -> AsyncIterator[None]:
-    annotator = Annotator(settings, load("fake"))
+async def annotating(settings: Settings, model: Model) -> AsyncIterator[None]:
+    annotator = Annotator(settings, model)
     running = asyncio.create_task(annotator.run())
     try:
         yield
@@ -57,13 +68,27 @@ def test_an_example_is_short_and_says_how_to_run_it(script: Path) -> None:
 async def test_what_produce_sends_is_what_read_labels_prints(topics: Topics, unique_name: str) -> None:
     settings = await topics()
     servers = ("--bootstrap-servers", settings.bootstrap_servers)
-    async with annotating(settings):
+    async with annotating(settings, load("fake")):
         sent = await run_example("produce.py", *servers, "--topic", settings.input_topic)
         topic = ("--topic", settings.topics.emotions)
         read = await run_example("read_labels.py", *servers, *topic, "--group", unique_name, "--count", 3)
     places = {line.rsplit(maxsplit=1)[-1] for line in sent}
     assert {line.rsplit(maxsplit=1)[-1] for line in read} == places
     assert len(places) == 3
+
+
+async def test_read_labels_prints_a_message_in_a_language_that_is_not_read(
+    topics: Topics, unique_name: str
+) -> None:
+    settings = await topics()
+    assert settings.bootstrap_servers
+    text = "Ich freue mich sehr, dass ihr uns heute alle besucht habt"
+    await produce(settings.bootstrap_servers, settings.input_topic, [Record(to_json({"text": text}), b"k")])
+    async with annotating(settings, EnglishAlone()):
+        servers = ("--bootstrap-servers", settings.bootstrap_servers)
+        topic = ("--topic", settings.topics.emotions)
+        read = await run_example("read_labels.py", *servers, *topic, "--group", unique_name, "--count", 1)
+    assert [line.split()[:4] for line in read] == [["unknown", "0.00", "distress", "-"]]
 
 
 async def test_dedupe_reader_counts_a_repeated_event_once(topics: Topics, tmp_path: Path) -> None:

@@ -218,6 +218,18 @@ def test_gpus_are_for_annotators_alone() -> None:
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
+@pytest.mark.parametrize("folder", ["overlays/cpu", "overlays/gpu"])
+def test_images_named_where_an_overlay_shows_it_are_those_of_every_program(
+    folder: str, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    file = copy / folder / "kustomization.yaml"
+    head, _, hint = file.read_text(encoding="utf-8").partition("# images:\n")
+    file.write_text(f"{head}images:\n{hint.replace('# ', '')}", encoding="utf-8")
+    images = {pod["containers"][0]["image"].split(":")[0] for pod in pods(str(copy / folder)).values()}
+    assert images == {"registry.example.org/emotion-stream"}
+
+
 def test_the_overlay_to_try_it_asks_for_no_operator_and_lets_its_own_broker_be_reached() -> None:
     assert not [found for found in rendered("overlays/dev") if found["apiVersion"].startswith(OF_OTHERS)]
     assert not of_kind("overlays/dev", "NetworkPolicy")
