@@ -190,7 +190,9 @@ class AnnotateSettings(BaseModel):
     max_batch_tokens: Positive = Field(
         4096, description="Tokens in a batch, padding included; a longer text goes alone."
     )
-    max_wait_ms: NotNegative = Field(20.0, description="Longest a message waits for its batch to fill.")
+    max_wait_ms: NotNegative = Field(
+        20.0, description="Longest a message waits for others: half of it at the broker, half for its batch."
+    )
     max_in_flight_messages: Positive = Field(
         8192, description="Messages inside; at the bound, partitions pause."
     )

@@ -34,8 +34,8 @@ _log = structlog.get_logger(__name__)
 
 _COMMIT_MESSAGES: Final = 4096
 """Most messages in one commit: bounds the time that encoding keeps the event loop."""
-_COMMITS_APART: Final = 8
-"""Commits that are quick take an eighth of the time."""
+_COMMITS_APART: Final = 4
+"""Commits that are quick take a quarter of the time."""
 _UNSETTLED_S: Final = 0.1
 """Pause before an offset is asked for again that somebody's open transaction may still change."""
 

@@ -20,6 +20,7 @@ from stream.annotate import inference
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.batcher import Batch, Batcher
+from stream.annotate.fetching import Gathering
 from stream.annotate.generations import Generation, Generations
 from stream.annotate.ledger import Entry, Unread
 from stream.annotate.ownership import Ownership
@@ -46,6 +47,11 @@ _POLL_TIMEOUT_MS = 50
 _TOKENIZE_MESSAGES = 256
 _BATCHES_AHEAD = 2
 """Batches handed to the model's thread: one in work, one that follows without a gap."""
+
+
+def _wait_s(settings: Settings) -> float:
+    """A message waits for others twice, at the broker and for its batch: each time half of what it may."""
+    return settings.max_wait_ms / 2000
 
 
 class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types for it
@@ -120,7 +126,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return Generation(
             model,
             LanguageGate(model.info.languages, read_all=settings.label_unmeasured_languages),
-            Batcher(settings.max_batch_tokens, settings.max_wait_ms / 1000),
+            Batcher(settings.max_batch_tokens, _wait_s(settings)),
         )
 
     @property
@@ -170,8 +176,10 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     # Poll and admit.
 
     async def _poll_loop(self, stop: asyncio.Event) -> None:
+        gathering = Gathering(self._consumer, _wait_s(self._settings))
         while not stop.is_set():
             polled = await self._poll()
+            gathering.polled(bool(polled))
             if self._joined:
                 self._context.progress.polled(time.monotonic())
             # Admitting can wait, and a rebalance can put a new owner's object in a partition's place
