@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from stream.batches import read_every_batch
@@ -51,6 +52,16 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
     if settings.security_protocol.startswith("SASL"):
         arguments |= _sasl(settings)
     return arguments
+
+
+def check_fetching(consumer: AIOKafkaConsumer) -> None:
+    """Look whether the task is alive in which aiokafka fetches: it tells nobody of its end.
+
+    Raises:
+        KafkaError: nothing will be fetched any more, and polls would go on to find nothing.
+    """
+    if consumer._fetcher._fetch_task.done():
+        raise KafkaError("fetching has ended")
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 
 from stream.errors import RecordError
+from stream.kafka import check_fetching
 
 _LONGEST_S: Final = 1.0
 """While the group has no broker, ``getmany`` would wait for one, and hear nothing of a stop."""
@@ -25,6 +26,7 @@ async def poll(
         KafkaError: anything else; joining the group again may help.
     """
     try:
+        check_fetching(consumer)
         async with asyncio.timeout(_LONGEST_S):
             polled: dict[TopicPartition, list[Any]] = await consumer.getmany(
                 timeout_ms=timeout_ms, max_records=max_records
