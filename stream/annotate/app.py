@@ -7,7 +7,7 @@ broker failure the next one joins the group anew, which starts over from what Ka
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 import structlog
@@ -44,7 +44,7 @@ from stream.privacy import OptOut, Pseudonyms
 from stream.refusals import refusal
 from stream.registry import labelled_events, open_registry
 from stream.settings import Settings
-from stream.starting import brokers_answer
+from stream.starting import answered
 from stream.topicwatch import BrokerSilentError, TopicWatch
 from stream.transactions import PublishError
 from stream.unpacking import bound_unpacking
@@ -116,13 +116,9 @@ class Annotator:
         """
         settings = self._settings
         bound_unpacking(settings.max_unpacked_bytes)
-        if not await brokers_answer(settings, self._stop):
+        partitions = await answered(settings, self._stop, self._look_at_cluster)
+        if partitions is None or self._input is None:
             return
-        partitions = await self.check()
-        self._limits = OutputLimits(
-            await batch_limits(settings, partitions), assumed=settings.published_bytes
-        )
-        self._input = await self._look_at_input()
         if settings.drain and self._inputs.pattern is not None and not self._input.there:
             await self._input.close()
             return  # nothing matches, so nothing was there at the start
@@ -182,7 +178,17 @@ class Annotator:
         """As ``check_cluster``."""
         return await check_cluster(self._settings)
 
-    async def _look_at_input(self) -> InputTopics:
+    async def _look_at_cluster(self) -> dict[str, int]:
+        """Partitions of the topics that we need; what they take and the input topics are known then, too."""
+        settings = self._settings
+        partitions = await self.check()
+        self._limits = OutputLimits(
+            await batch_limits(settings, partitions), assumed=settings.published_bytes
+        )
+        self._input = await self._look_at_input(partitions)
+        return partitions
+
+    async def _look_at_input(self, partitions: Collection[str]) -> InputTopics:
         settings = self._settings
         watch = TopicWatch(connection(settings), self._inputs.names or None, _LOOK_TIMEOUT_S)
         topics = InputTopics(self._inputs, watch, self.metrics)
@@ -192,6 +198,12 @@ class Annotator:
             raise BrokerError(
                 f"the Kafka cluster at {settings.bootstrap_servers} tells of no input topic: {error}"
             ) from error
+        if unseen := {name for name in partitions if name in self._inputs} - topics.there.keys():
+            await topics.close()
+            raise BrokerError(
+                f"a broker at {settings.bootstrap_servers} does not know all topics yet: "
+                f"{', '.join(sorted(unseen))}"
+            )
         return topics
 
     async def _label(
