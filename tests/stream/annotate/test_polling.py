@@ -10,10 +10,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream.annotate.polling import poll
+from stream.errors import RecordError
 from stream.kafka import connection, stop_consumer
 from stream.settings import Settings
 from tests.conftest import Topics
-from tests.records import produce
+from tests.records import Record, produce
 
 
 @asynccontextmanager
@@ -45,3 +46,19 @@ async def test_a_consumer_that_fetches_no_more_is_an_error_and_not_an_empty_topi
     async with consuming(settings, max_partition_fetch_bytes=2**31) as consumer:
         with pytest.raises(KafkaError, match="fetching has ended"):
             await poll_until_it_fails(consumer, 10)
+
+
+async def test_a_batch_that_cannot_be_read_is_named_without_reading_what_others_have_in_store(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=2)
+    servers, topic = str(settings.bootstrap_servers), settings.input_topic
+    backlog = [Record(bytes(10_000), partition=0) for _ in range(200)]
+    await produce(servers, topic, backlog)
+    await produce(servers, topic, [Record(b"x", partition=1) for _ in range(3)])
+    await produce(servers, topic, [Record(b"x", partition=1)], codec="zstd")
+    monkeypatch.setattr("aiokafka.codec.has_zstd", lambda: False)
+    async with consuming(settings, max_partition_fetch_bytes=100_000) as consumer:
+        with pytest.raises(RecordError, match=r"partition 1: what lies at offset 3 cannot be read.*zstd"):
+            await poll_until_it_fails(consumer, 1)
+        assert await consumer.position(TopicPartition(topic, 0)) < len(backlog)
