@@ -142,10 +142,11 @@ class Annotator:
                         "serving /metrics, /healthz and /readyz", host=settings.http_host, port=self.http_port
                     )
                 if settings.optout_topic:
-                    topic = settings.topics.optout
                     await around.enter_async_context(
-                        following(connection(settings), topic, partitions[topic], self._optout)
+                        following(settings, partitions[settings.topics.optout], self._optout, self._stop)
                     )
+                    if self._stop.is_set():
+                        return
                 if self._registry is not None:
                     await around.enter_async_context(self._registry)
                 self._events = await labelled_events(self._registry, settings)
@@ -385,7 +386,7 @@ class Annotator:
 
         Raises:
             StalledError: a partition stands still, in whatever the membership hangs, or the membership does.
-            RecordError: the opt-out topic cannot be read.
+            Exception: whatever keeps the opt-out topic from being followed.
         """
         self.progress.polled(time.monotonic())
         while True:
