@@ -328,7 +328,7 @@ class Annotator:
         self, pipeline: Pipeline, consumer: AIOKafkaConsumer, places: list[TopicPartition]
     ) -> None:
         if self._settings.drain:
-            await until_drained(pipeline, consumer, places)
+            await until_drained(self._settings, pipeline, consumer, places)
             self.stop()
 
     def _context(
