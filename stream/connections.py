@@ -1,7 +1,8 @@
 """Connections that aiokafka 0.14 forgets, and how they are closed all the same.
 
 - A client that is cancelled while it asks the first broker about the cluster drops the connection it asks on.
-- A connection that comes about while its client is being closed is kept in a client that nobody closes again.
+- A connection that comes about while its client is being closed, or after it, is kept in a client that
+  nobody closes again.
 
 Nothing closes either before the garbage is collected: file descriptors here, and at the broker places among
 ``max.connections.per.ip``.
@@ -52,11 +53,17 @@ async def _bootstrapped(client: AIOKafkaClient) -> None:
 
 
 async def _connection_while_open(client: AIOKafkaClient, *node: Any, **options: Any) -> Any:
+    if _is_closed(client):
+        return None
     connection = await _connection_of(client, *node, **options)
-    if connection is not None and getattr(client, "_is_closed", False):
+    if connection is not None and _is_closed(client):
         connection.close()
         return None
     return connection
+
+
+def _is_closed(client: AIOKafkaClient) -> bool:
+    return getattr(client, "_is_closed", False)
 
 
 async def _closed(client: AIOKafkaClient) -> None:
