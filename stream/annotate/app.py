@@ -84,6 +84,7 @@ class Annotator:
         self._pipeline: Pipeline | None = None
         self._inputs = Inputs.of(settings)
         self._input: InputTopics | None = None
+        self._read: Incarnations = {}
         self._lag = Lag(self.progress, self.metrics)
         self._pseudonyms = Pseudonyms(
             settings.author_key.get_secret_value().encode() if settings.author_key else None,
@@ -175,14 +176,10 @@ class Annotator:
             return f"partitions wait for the schema registry ({', '.join(held)}): {self._registry.failing}"
         return self.unhealthy()
 
-    async def check(self) -> dict[str, int]:
-        """As ``check_cluster``."""
-        return await check_cluster(self._settings)
-
     async def _look_at_cluster(self) -> dict[str, int]:
         """Partitions of the topics that we need; what they take and the input topics are known then, too."""
         settings = self._settings
-        partitions = await self.check()
+        partitions = await check_cluster(settings)
         self._limits = OutputLimits(
             await batch_limits(settings, partitions), assumed=settings.published_bytes
         )
@@ -249,17 +246,22 @@ class Annotator:
             finished_before = self.progress.finished_messages
             try:
                 await topics.look()
-                await self._member(topics, partitions, threads)
+                self._forget_changed(topics)
+                self._read = dict(topics.there)
+                if self._read:  # else they have gone just now
+                    await self._member(topics, partitions, threads)
             except Exception as raised:
                 error = decisive(raised)
                 if refused := refusal(error):
                     raise refused from error
-                if isinstance(error, TopicsChangedError):
-                    self.progress.forget(error.over)
-                elif not passes(error):
+                if not isinstance(error, TopicsChangedError) and not passes(error):
                     raise error from None
                 failures = 0 if self.progress.finished_messages > finished_before else failures + 1
                 await self._pause_before_rejoin(error, failures)
+
+    def _forget_changed(self, topics: InputTopics) -> None:
+        """Stop the clocks of topics that have gone, or are others by now, whatever the membership died of."""
+        self.progress.forget({name for name, one in self._read.items() if topics.there.get(name) is not one})
 
     async def _pause_before_rejoin(self, error: BaseException, failures: int) -> None:
         pause_s = _REJOIN_S[min(failures, len(_REJOIN_S) - 1)]
@@ -272,7 +274,7 @@ class Annotator:
         self, topics: InputTopics, partitions: dict[str, int], threads: tuple[Worker, Worker]
     ) -> None:
         """One membership in the group, from join to leave, for the topics that are there now."""
-        settings, incarnations = self._settings, dict(topics.there)
+        settings, incarnations = self._settings, self._read
         consumer = AIOKafkaConsumer(
             **connection(settings),
             group_id=settings.group_id,
@@ -393,6 +395,7 @@ class Annotator:
             await asyncio.sleep(_OBSERVE_S)
             if not topics.readable:  # a restart would bring back neither topics nor brokers
                 self.progress.polled(time.monotonic())
+            self._forget_changed(topics)
             self._reload_optout()
             if self._pipeline is not None:
                 await self._lag.observe(self._pipeline)

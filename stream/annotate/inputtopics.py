@@ -47,12 +47,11 @@ Incarnations = Mapping[str, Incarnation]
 
 
 class TopicsChangedError(Exception):
-    """Input topics have gone, were made anew or came: of ``over`` what is known of their offsets is void."""
+    """Input topics have gone, were made anew or came."""
 
     def __init__(self, before: Incarnations, now: Incarnations) -> None:
         gone, new = before.keys() - now.keys(), now.keys() - before.keys()
         anew = {name for name in before.keys() & now.keys() if before[name] is not now[name]}
-        self.over = gone | anew
         told = (("gone", gone), ("made anew", anew), ("new", new))
         changes = "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in told if names)
         super().__init__(f"the input topics have changed ({changes})")
