@@ -1,6 +1,8 @@
 """No client of Kafka leaves a connection open, whenever it is cancelled or closed."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -54,6 +56,24 @@ async def test_a_client_that_is_cancelled_while_it_learns_of_the_cluster_closes_
     assert starting.cancelled()
     await eventually(lambda: not any(one.connected() for one in opened))
     assert opened
+
+
+async def test_a_client_that_has_learnt_of_the_cluster_forgets_the_connections_that_it_closes(
+    topics: Topics,
+) -> None:
+    settings = await topics(partitions=1)
+    client = AIOKafkaClient(**connection(settings))
+    await client.bootstrap()
+    closed = []
+    for _ in range(3):
+        await client.force_metadata_update()
+        for one in client._conns.values():
+            one.close()
+            closed.append(weakref.ref(one))
+    del one
+    await client.force_metadata_update()  # in the place of the last one it opens another
+    await eventually(lambda: (gc.collect(), not any(ref() for ref in closed))[1])
+    await client.close()
 
 
 async def test_a_connection_that_comes_about_while_its_client_closes_is_closed(
