@@ -1,6 +1,7 @@
 """Polling a consumer, with what cannot be read told by its place."""
 
 import asyncio
+import time
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -41,7 +42,20 @@ async def poll(
         if isinstance(error, KafkaError) and not _is_unreadable(error):
             raise
         raise await _placed(consumer, error, remedy) from error
+    finally:
+        _note_end(consumer)
     return polled
+
+
+def _note_end(consumer: AIOKafkaConsumer) -> None:
+    """Let aiokafka know that no poll is going on: it forgets that of one that fails.
+
+    Else it would take the consumer for one that polls, and never leave the group after
+    ``max_poll_interval_ms``.
+    """
+    state = consumer._subscription
+    if state._fetch_count:
+        state._fetch_count, state._last_fetch_ended = 0, time.monotonic()
 
 
 def _is_unreadable(error: Exception) -> bool:

@@ -15,6 +15,7 @@ from stream.kafka import connection, stop_consumer
 from stream.settings import Settings
 from tests.conftest import Topics
 from tests.records import Record, produce
+from tests.stream.annotate.test_annotator import until
 
 
 @asynccontextmanager
@@ -62,3 +63,25 @@ async def test_a_batch_that_cannot_be_read_is_named_without_reading_what_others_
         with pytest.raises(RecordError, match=r"partition 1: what lies at offset 3 cannot be read.*zstd"):
             await poll_until_it_fails(consumer, 1)
         assert await consumer.position(TopicPartition(topic, 0)) < len(backlog)
+
+
+async def test_who_has_not_polled_for_too_long_leaves_the_group_though_a_poll_before_had_failed(
+    topics: Topics,
+) -> None:
+    settings = await topics(partitions=1)
+    consumer = AIOKafkaConsumer(
+        settings.input_topic,
+        **connection(settings),
+        group_id=settings.group_id,
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=200,
+        max_poll_interval_ms=500,
+    )
+    await consumer.start()
+    try:
+        await until(lambda: bool(consumer.assignment()))
+        assert await poll(consumer, timeout_ms=5000) == {}, "longer than a poll may last"
+        assert consumer._coordinator.member_id
+        await until(lambda: not consumer._coordinator.member_id)
+    finally:
+        await stop_consumer(consumer, 5)
