@@ -3,9 +3,10 @@
 ``emotion-stream topics create`` and ``topics list`` are made of this; the annotator calls ``check_topics``.
 """
 
+import asyncio
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -13,6 +14,7 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     InvalidReplicationFactorError,
     KafkaError,
+    NotControllerError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -40,6 +42,9 @@ __all__ = [
     "partition_counts",
 ]
 
+_LOOK_AGAIN_S: Final = 1.0
+"""A broker that has just started may not know all topics yet."""
+
 
 async def describe(settings: Settings) -> list[TopicState]:
     """The state of all our topics, in the order in which data flows.
@@ -58,7 +63,8 @@ async def create_topics(settings: Settings, specs: Sequence[TopicSpec] | None = 
     them.
 
     Raises:
-        BrokerError: as in ``connected``.
+        BrokerError: as in ``connected``, or too few brokers are there for the copies of a topic, or none that
+            could create it now.
         TopicError: the cluster refuses a topic, or one differs from what is stated (a line for each
             difference, with the command that mends it). Missing topics are created all the same. Or a
             broker does not tell of a topic in time.
@@ -89,6 +95,7 @@ async def add_partitions(settings: KafkaSettings, topic: str, count: int) -> boo
     """
     async with conversation(settings) as client:
         try:
+            await _learn_controller(client)
             await client.create_partitions({topic: NewPartitions(count)})
             added = True
         except KafkaError as error:
@@ -104,13 +111,19 @@ def not_added(topic: str, count: int, error: KafkaError) -> StreamError:
 
     One that exists has its copies, so brokers for them were there, and will be again.
     """
-    passing = error.retriable and not isinstance(error, UnknownTopicOrPartitionError)
-    if passing or isinstance(error, InvalidReplicationFactorError):
+    if _passes(type(error)):
         return BrokerError(f"{topic}: {error}: it gets its {count} partitions when the brokers are back")
     return TopicError(
         f"{topic}: {error}: it needs {count} partitions; "
         "give this user the right to alter it, or have them added"
     )
+
+
+def _passes(error: type[KafkaError]) -> bool:
+    """Whether the cluster may do later what it has refused: its controller moves, or brokers are away."""
+    if issubclass(error, UnknownTopicOrPartitionError):
+        return False
+    return bool(error.retriable) or issubclass(error, InvalidReplicationFactorError)
 
 
 async def partition_counts(settings: KafkaSettings, names: Container[str]) -> dict[str, int]:
@@ -131,8 +144,10 @@ async def check_topics(settings: KafkaSettings, names: Collection[str]) -> dict[
         TopicError: a topic does not exist, or this user may not see it.
     """
     counts = await partition_counts(settings, names)
-    missing = sorted(set(names) - set(counts))
-    if missing:
+    if not counts.keys() >= set(names):
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        counts = await partition_counts(settings, names)
+    if missing := sorted(set(names) - counts.keys()):
         kind = "topic does" if len(missing) == 1 else "topics do"
         raise TopicError(
             f"{kind} not exist at {settings.bootstrap_servers}, or this user may not see them: "
@@ -210,16 +225,36 @@ async def _create(
     client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replication_factor: int
 ) -> set[str]:
     """Names of the topics created; a topic that somebody else has just created is not among them."""
+    await _learn_controller(client)
     response = await client.create_topics([_new_topic(spec, replication_factor) for spec in specs])
     results = {name: (for_code(code), message) for name, code, message in response.topic_errors}
-    refused = [
-        _refusal(name, error, message)
+    refused = {
+        name: (error, message)
         for name, (error, message) in results.items()
         if error.errno and error is not TopicAlreadyExistsError
-    ]
+    }
     if refused:
-        raise TopicError("\n  ".join(["the cluster refused to create topics:", *refused]))
+        raise not_created(refused)
     return {name for name, (error, _) in results.items() if not error.errno}
+
+
+async def _learn_controller(client: AIOKafkaAdminClient) -> None:
+    """Learn who is to be asked for changes; aiokafka takes for granted that there is somebody.
+
+    Raises:
+        NotControllerError: nobody, while a controller is elected.
+    """
+    if client._client.cluster.controller is None:
+        await client._client.force_metadata_update()
+    if client._client.cluster.controller is None:
+        raise NotControllerError("the cluster has no controller now")
+
+
+def not_created(refused: Mapping[str, tuple[type[KafkaError], str | None]]) -> StreamError:
+    """What it means that topics, by their names, cannot be created for these errors."""
+    lines = [_refusal(name, error, message) for name, (error, message) in refused.items()]
+    kind = BrokerError if all(_passes(error) for error, _ in refused.values()) else TopicError
+    return kind("\n  ".join(["the cluster refused to create topics:", *lines]))
 
 
 def _new_topic(spec: TopicSpec, replication_factor: int) -> NewTopic:
@@ -233,7 +268,7 @@ def _new_topic(spec: TopicSpec, replication_factor: int) -> NewTopic:
 def _refusal(name: str, error: type[KafkaError], message: str | None) -> str:
     reason = message or error.__name__
     if error is InvalidReplicationFactorError:
-        return f"{name}: {reason} Set replication_factor."
+        return f"{name}: {reason} Start the brokers that are missing, or set replication_factor."
     if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
         return f"{name}: {reason} Give this user the right to create topics, or have them created."
     return f"{name}: {reason}"

@@ -1,21 +1,22 @@
 """Connections that aiokafka 0.14 forgets, and how they are closed all the same.
 
 - A client that is cancelled while it asks the first broker about the cluster drops the connection it asks on.
-- A connection that comes about while its client is being closed is kept in a client that nobody closes again.
+- A connection that comes about while its client is being closed, or after it, is kept in a client that
+  nobody closes again.
 
 Nothing closes either before the garbage is collected: file descriptors here, and at the broker places among
 ``max.connections.per.ip``.
 """
 
-from contextvars import ContextVar
+import asyncio
 from typing import Any, Final
 
 from aiokafka import client as of_clients
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 
-_opened: Final[ContextVar[list[AIOKafkaConnection] | None]] = ContextVar("opened", default=None)
-"""What the bootstrap that runs has opened."""
+_opened: Final = dict["asyncio.Task[Any] | None", list[AIOKafkaConnection]]()
+"""What each bootstrap that runs has opened, by its task."""
 
 _connect: Final = of_clients.create_conn
 _bootstrap: Final = AIOKafkaClient.bootstrap
@@ -33,14 +34,14 @@ def close_every_connection() -> None:
 
 async def _connected(*place: Any, **arguments: Any) -> AIOKafkaConnection:
     connection = await _connect(*place, **arguments)
-    if (opened := _opened.get()) is not None:
+    if (opened := _opened.get(asyncio.current_task())) is not None:
         opened.append(connection)
     return connection
 
 
 async def _bootstrapped(client: AIOKafkaClient) -> None:
-    opened: list[AIOKafkaConnection] = []
-    token = _opened.set(opened)
+    task = asyncio.current_task()
+    opened = _opened[task] = []
     try:
         await _bootstrap(client)
     except BaseException:
@@ -48,15 +49,21 @@ async def _bootstrapped(client: AIOKafkaClient) -> None:
             connection.close()
         raise
     finally:
-        _opened.reset(token)
+        del _opened[task]
 
 
 async def _connection_while_open(client: AIOKafkaClient, *node: Any, **options: Any) -> Any:
+    if _is_closed(client):
+        return None
     connection = await _connection_of(client, *node, **options)
-    if connection is not None and getattr(client, "_is_closed", False):
+    if connection is not None and _is_closed(client):
         connection.close()
         return None
     return connection
+
+
+def _is_closed(client: AIOKafkaClient) -> bool:
+    return getattr(client, "_is_closed", False)
 
 
 async def _closed(client: AIOKafkaClient) -> None:

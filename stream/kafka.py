@@ -1,13 +1,15 @@
 """Clients of aiokafka: their connection arguments, from the settings, and how they are stopped."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from stream.batches import read_every_batch
@@ -53,34 +55,56 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
     return arguments
 
 
+def check_fetching(consumer: AIOKafkaConsumer) -> None:
+    """Look whether the task is alive in which aiokafka fetches: it tells nobody of its end.
+
+    Raises:
+        KafkaError: nothing will be fetched any more, and polls would go on to find nothing.
+    """
+    if consumer._fetcher._fetch_task.done():
+        raise KafkaError("fetching has ended")
+
+
 async def stop_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     """Leave the group and close; a consumer that is broken neither holds us up nor ends us.
 
     aiokafka awaits fetches that it has cancelled, so its ``stop`` can end as cancelled though nobody
     cancelled us.
     """
-    await stop_or_close(consumer.stop(), consumer._client.close, timeout_s)
+    await stop_or_close(consumer, consumer._client, timeout_s)
 
 
 async def stop_or_close(
-    stop: Coroutine[Any, Any, None], close: Callable[[], Coroutine[Any, Any, None]], timeout_s: float
+    user: AIOKafkaConsumer | AIOKafkaProducer, client: AIOKafkaClient, timeout_s: float
 ) -> None:
-    """Stop a client of Kafka; where that fails or takes longer, close its connections within a second.
+    """Stop a consumer or producer; where that fails or takes longer, close its client within a second.
 
     Both run as tasks of their own and are left where they do not end: aiokafka's can swallow a cancellation,
-    and ``asyncio.wait_for`` would then wait for them for ever.
+    and ``asyncio.wait_for`` would then wait for them for ever. Its ``stop`` ends its own tasks one after the
+    other; those that it has not come to would go on asking a client that is closed. They are cancelled twice:
+    at the first time, one that sends waits for what it has begun, which may wait for the client.
     """
-    stopping = asyncio.ensure_future(stop)
+    stopping = asyncio.ensure_future(user.stop())
     try:
         await asyncio.wait({stopping}, timeout=timeout_s)
     finally:  # also where we are cancelled meanwhile
         if not _ended_well(stopping):
             _log.debug("a client of Kafka did not stop cleanly")
-            stopping.cancel()
-            closing = asyncio.ensure_future(close())
+            for task in (stopping, *_tasks(user)):
+                task.cancel()
+            closing = asyncio.ensure_future(client.close())
             await asyncio.wait({closing}, timeout=1.0)
             if not _ended_well(closing):
                 closing.cancel()
+            for task in _tasks(user):
+                task.cancel()
+
+
+def _tasks(user: AIOKafkaConsumer | AIOKafkaProducer) -> "Iterator[asyncio.Task[None]]":
+    """In which it fetches, sends, and is a member of its group."""
+    for part in ("_fetcher", "_coordinator", "_sender"):
+        if (owner := getattr(user, part, None)) is not None:
+            yield from (value for value in vars(owner).values() if isinstance(value, asyncio.Task))
 
 
 def _ended_well(task: "asyncio.Future[None]") -> bool:

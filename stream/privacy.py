@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from stream.authors import AuthorCase, canonical_author
-from stream.errors import RecordError, SettingsError
+from stream.errors import SettingsError
 from stream.events import Message
 from stream.listfile import Stamp, end_line, says_whole, stamp_of
 
@@ -130,13 +130,13 @@ class OptOut:
 
     ``problem`` says why the file as it stands is not what is in force, and ``held`` counts the entries that
     have gone from it and stay in force until ``stream.listfile`` knows the file to be whole.
-    ``topic_problem`` says the same of the topic; ``unreadable`` is why it can never be read to its end.
+    ``topic_problem`` says the same of the topic; ``unreadable`` is why it will never be read to its end.
     """
 
     def __init__(self, pseudonyms: Pseudonyms, file: Path | None = None) -> None:
         self.problem: str | None = None
         self.topic_problem: str | None = None
-        self.unreadable: RecordError | None = None
+        self.unreadable: Exception | None = None
         self.held = 0
         self._pseudonyms = pseudonyms
         self._file = file

@@ -3,12 +3,16 @@
 Machines and pods start in any order. While nothing answers, the log and ``/readyz`` say so; ``/healthz`` is
 ok, since a restart would not help. After ``start_timeout_s`` the process ends with exit code 3, so that its
 supervisor sees that the outage lasts. A login or certificate that is refused is not waited for.
+
+One broker that answers is not all of them: the next question may go to one that has just died. So whatever a
+program asks at its start goes through here.
 """
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -22,23 +26,32 @@ if TYPE_CHECKING:
 
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 
+Answer = TypeVar("Answer")
+
 _log = structlog.get_logger(__name__)
 
 
 async def brokers_answer(settings: Settings, stopped: asyncio.Event) -> bool:
-    """Wait until a broker answers; False where we were stopped meanwhile.
+    """Wait until a broker answers; False where we were stopped meanwhile. Raises as ``answered``."""
+    return await answered(settings, stopped, lambda: partition_counts(settings, ())) is not None
+
+
+async def answered(
+    settings: Settings, stopped: asyncio.Event, ask: Callable[[], Awaitable[Answer]]
+) -> Answer | None:
+    """What the brokers say to ``ask``, asked again while they are away; None where we were stopped meanwhile.
 
     Raises:
         SettingsError: no cluster is named, or a setting is wrong.
-        BrokerError: no broker answered for ``start_timeout_s``, or it refused the login.
+        BrokerError: the brokers did not answer for ``start_timeout_s``, or they refused the login.
+        TopicError: whatever ``ask`` finds wrong.
     """
     deadline = time.monotonic() + settings.start_timeout_s
     async with AsyncExitStack() as stack:
         waiting: Waiting | None = None
         for attempt in range(10**9):
             try:
-                await partition_counts(settings, ())
-                return True
+                return await ask()
             except BrokerError as error:
                 pause_s = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
                 if not passes(error) or time.monotonic() + pause_s > deadline:
@@ -53,7 +66,7 @@ async def brokers_answer(settings: Settings, stopped: asyncio.Event) -> bool:
                     waiting.reason = str(error)
             try:
                 await asyncio.wait_for(stopped.wait(), pause_s)
-                return False
+                return None
             except TimeoutError:
                 continue
-    return False
+    return None

@@ -202,7 +202,7 @@ async def start_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
 
 async def stop_producer(producer: AIOKafkaProducer, deadline: Deadline) -> None:
     """Stop a producer; one that is broken neither holds us up nor ends us."""
-    await stop_or_close(producer.stop(), producer.client.close, max(0.1, deadline.remaining_s))
+    await stop_or_close(producer, producer.client, max(0.1, deadline.remaining_s))
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,8 @@
 
 A megabyte, which any topic takes, unpacks to at most 21 megabytes of snappy, 255 of LZ4, 1,032 of gzip and
 32,768 of zstd. aiokafka unpacks whatever comes, whole; ``bound_unpacking`` puts these functions in the place
-of its own. A batch beyond the bound raises instead, and ``stream.batches`` passes over it.
+of its own. A batch beyond the bound raises instead, and ``stream.batches`` passes over it, unless it is one
+of the formats before Kafka 0.11, which do not tell at which offset they begin.
 """
 
 import gzip
@@ -13,8 +14,9 @@ from typing import Any, Final
 
 import cramjam
 from aiokafka import codec
-from aiokafka.record import default_records as in_python
-from aiokafka.record._crecords import default_records as compiled
+from aiokafka.record import default_records, legacy_records
+from aiokafka.record._crecords import default_records as compiled_default
+from aiokafka.record._crecords import legacy_records as compiled_legacy
 
 DEFAULT_BYTES: Final = 128 * 1024 * 1024
 _NO_ROOM: Final = "failed to write whole buffer"
@@ -31,7 +33,7 @@ class TooMuchToUnpackError(Exception):
 
 def bound_unpacking(limit_bytes: int = DEFAULT_BYTES) -> None:
     """From now on, all consumers of this process unpack at most so many bytes of a batch."""
-    for module in (compiled, in_python):
+    for module in (compiled_default, default_records, compiled_legacy, legacy_records):
         for name, unpack in UNPACK.items():
             setattr(module, name, _bounded(unpack, limit_bytes))
 

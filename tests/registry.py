@@ -19,12 +19,17 @@ _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
 class RegistryServer:
-    """Keeps schemas. ``away``: it answers 503; ``incompatible``: it refuses; ``login``: it asks who it is."""
+    """Keeps schemas. ``incompatible``: it refuses; ``login``: it asks who it is.
+
+    ``away``: the status of each answer, where that is no registry's; ``refused``: that of a schema's, by id.
+    """
 
     def __init__(self) -> None:
         self.url = ""
-        self.away = self.incompatible = False
+        self.away = 0
+        self.incompatible = False
         self.login: tuple[str, str] | None = None
+        self.refused: dict[int, int] = {}
         self.asked: list[str] = []
         self._schemas: list[dict[str, Any]] = []
         self._subjects: dict[str, list[int]] = {}
@@ -43,13 +48,15 @@ class RegistryServer:
     async def _handle(self, request: web.Request) -> web.Response:
         self.asked.append(request.path_qs)
         if self.away:
-            return web.Response(status=503, text="<html>gateway</html>", content_type="text/html")
+            return web.Response(status=self.away, text="<html>gateway</html>", content_type="text/html")
         if self.login and request.headers.get("Authorization") != _basic(*self.login):
             return _answer({"error_code": 401, "message": "Unauthorized"}, 401)
         match request.path.strip("/").split("/"):
             case ["schemas", "types"]:
                 return _answer(["JSON", "PROTOBUF", "AVRO"])
-            case ["schemas", "ids", number]:
+            case ["schemas", "ids", number] if status := self.refused.get(int(number)):
+                return _answer({"error_code": status, "message": "refused"}, status)
+            case ["schemas", "ids", number] if int(number) < 2**31:  # else no address, as Jersey sees it
                 return self._schema(int(number), request, {})
             case ["subjects", subject] if request.method == "POST":
                 body = await request.json()

@@ -7,7 +7,7 @@ broker failure the next one joins the group anew, which starts over from what Ka
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 import structlog
@@ -44,7 +44,7 @@ from stream.privacy import OptOut, Pseudonyms
 from stream.refusals import refusal
 from stream.registry import labelled_events, open_registry
 from stream.settings import Settings
-from stream.starting import brokers_answer
+from stream.starting import answered
 from stream.topicwatch import BrokerSilentError, TopicWatch
 from stream.transactions import PublishError
 from stream.unpacking import bound_unpacking
@@ -84,6 +84,7 @@ class Annotator:
         self._pipeline: Pipeline | None = None
         self._inputs = Inputs.of(settings)
         self._input: InputTopics | None = None
+        self._read: Incarnations = {}
         self._lag = Lag(self.progress, self.metrics)
         self._pseudonyms = Pseudonyms(
             settings.author_key.get_secret_value().encode() if settings.author_key else None,
@@ -116,13 +117,9 @@ class Annotator:
         """
         settings = self._settings
         bound_unpacking(settings.max_unpacked_bytes)
-        if not await brokers_answer(settings, self._stop):
+        partitions = await answered(settings, self._stop, self._look_at_cluster)
+        if partitions is None or self._input is None:
             return
-        partitions = await self.check()
-        self._limits = OutputLimits(
-            await batch_limits(settings, partitions), assumed=settings.published_bytes
-        )
-        self._input = await self._look_at_input()
         if settings.drain and self._inputs.pattern is not None and not self._input.there:
             await self._input.close()
             return  # nothing matches, so nothing was there at the start
@@ -146,10 +143,11 @@ class Annotator:
                         "serving /metrics, /healthz and /readyz", host=settings.http_host, port=self.http_port
                     )
                 if settings.optout_topic:
-                    topic = settings.topics.optout
                     await around.enter_async_context(
-                        following(connection(settings), topic, partitions[topic], self._optout)
+                        following(settings, partitions[settings.topics.optout], self._optout, self._stop)
                     )
+                    if self._stop.is_set():
+                        return
                 if self._registry is not None:
                     await around.enter_async_context(self._registry)
                 self._events = await labelled_events(self._registry, settings)
@@ -178,11 +176,17 @@ class Annotator:
             return f"partitions wait for the schema registry ({', '.join(held)}): {self._registry.failing}"
         return self.unhealthy()
 
-    async def check(self) -> dict[str, int]:
-        """As ``check_cluster``."""
-        return await check_cluster(self._settings)
+    async def _look_at_cluster(self) -> dict[str, int]:
+        """Partitions of the topics that we need; what they take and the input topics are known then, too."""
+        settings = self._settings
+        partitions = await check_cluster(settings)
+        self._limits = OutputLimits(
+            await batch_limits(settings, partitions), assumed=settings.published_bytes
+        )
+        self._input = await self._look_at_input(partitions)
+        return partitions
 
-    async def _look_at_input(self) -> InputTopics:
+    async def _look_at_input(self, partitions: Collection[str]) -> InputTopics:
         settings = self._settings
         watch = TopicWatch(connection(settings), self._inputs.names or None, _LOOK_TIMEOUT_S)
         topics = InputTopics(self._inputs, watch, self.metrics)
@@ -192,6 +196,12 @@ class Annotator:
             raise BrokerError(
                 f"the Kafka cluster at {settings.bootstrap_servers} tells of no input topic: {error}"
             ) from error
+        if unseen := {name for name in partitions if name in self._inputs} - topics.there.keys():
+            await topics.close()
+            raise BrokerError(
+                f"a broker at {settings.bootstrap_servers} does not know all topics yet: "
+                f"{', '.join(sorted(unseen))}"
+            )
         return topics
 
     async def _label(
@@ -236,17 +246,22 @@ class Annotator:
             finished_before = self.progress.finished_messages
             try:
                 await topics.look()
-                await self._member(topics, partitions, threads)
+                self._forget_changed(topics)
+                self._read = dict(topics.there)
+                if self._read:  # else they have gone just now
+                    await self._member(topics, partitions, threads)
             except Exception as raised:
                 error = decisive(raised)
                 if refused := refusal(error):
                     raise refused from error
-                if isinstance(error, TopicsChangedError):
-                    self.progress.forget(error.over)
-                elif not passes(error):
+                if not isinstance(error, TopicsChangedError) and not passes(error):
                     raise error from None
                 failures = 0 if self.progress.finished_messages > finished_before else failures + 1
                 await self._pause_before_rejoin(error, failures)
+
+    def _forget_changed(self, topics: InputTopics) -> None:
+        """Stop the clocks of topics that have gone, or are others by now, whatever the membership died of."""
+        self.progress.forget({name for name, one in self._read.items() if topics.there.get(name) is not one})
 
     async def _pause_before_rejoin(self, error: BaseException, failures: int) -> None:
         pause_s = _REJOIN_S[min(failures, len(_REJOIN_S) - 1)]
@@ -259,7 +274,7 @@ class Annotator:
         self, topics: InputTopics, partitions: dict[str, int], threads: tuple[Worker, Worker]
     ) -> None:
         """One membership in the group, from join to leave, for the topics that are there now."""
-        settings, incarnations = self._settings, dict(topics.there)
+        settings, incarnations = self._settings, self._read
         consumer = AIOKafkaConsumer(
             **connection(settings),
             group_id=settings.group_id,
@@ -315,7 +330,7 @@ class Annotator:
         self, pipeline: Pipeline, consumer: AIOKafkaConsumer, places: list[TopicPartition]
     ) -> None:
         if self._settings.drain:
-            await until_drained(pipeline, consumer, places)
+            await until_drained(self._settings, pipeline, consumer, places)
             self.stop()
 
     def _context(
@@ -373,13 +388,14 @@ class Annotator:
 
         Raises:
             StalledError: a partition stands still, in whatever the membership hangs, or the membership does.
-            RecordError: the opt-out topic cannot be read.
+            Exception: whatever keeps the opt-out topic from being followed.
         """
         self.progress.polled(time.monotonic())
         while True:
             await asyncio.sleep(_OBSERVE_S)
             if not topics.readable:  # a restart would bring back neither topics nor brokers
                 self.progress.polled(time.monotonic())
+            self._forget_changed(topics)
             self._reload_optout()
             if self._pipeline is not None:
                 await self._lag.observe(self._pipeline)

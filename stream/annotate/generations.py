@@ -39,9 +39,6 @@ class Generations:
     def __init__(self, first: Generation) -> None:
         self._generations = deque([first])
 
-    def __len__(self) -> int:
-        return len(self._generations)
-
     @property
     def newest(self) -> Generation:
         return self._generations[-1]

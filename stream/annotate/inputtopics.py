@@ -47,12 +47,11 @@ Incarnations = Mapping[str, Incarnation]
 
 
 class TopicsChangedError(Exception):
-    """Input topics have gone, were made anew or came: of ``over`` what is known of their offsets is void."""
+    """Input topics have gone, were made anew or came."""
 
     def __init__(self, before: Incarnations, now: Incarnations) -> None:
         gone, new = before.keys() - now.keys(), now.keys() - before.keys()
         anew = {name for name in before.keys() & now.keys() if before[name] is not now[name]}
-        self.over = gone | anew
         told = (("gone", gone), ("made anew", anew), ("new", new))
         changes = "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in told if names)
         super().__init__(f"the input topics have changed ({changes})")
@@ -71,6 +70,7 @@ class InputTopics:
         self._missed: Counter[str] = Counter()
         self._looked = False
         self._answered_at = time.monotonic()
+        self._silence = ""
         self._changed = asyncio.Event()
 
     async def look(self) -> None:
@@ -92,6 +92,7 @@ class InputTopics:
                     await self.look()
                 except BrokerSilentError as error:
                     self._metrics.broker_answers.set(0)
+                    self._silence = f": {error}"
                     _log.debug("no broker answers", reason=str(error))
         finally:
             await self._watch.close()
@@ -127,7 +128,7 @@ class InputTopics:
     def unready(self) -> str | None:
         """What is wrong with the topics or the brokers."""
         if (silent_s := self._silent_s) >= _SILENCE_S:
-            return f"no broker has answered for {silent_s:.0f} s"
+            return f"no broker has answered for {silent_s:.0f} s{self._silence}"
         if gone := [name for name in self._inputs.names if self._missed[name] >= _GONE_AFTER_LOOKS]:
             return f"input topics that do not exist any more: {', '.join(gone)}"
         if not self.there:

@@ -6,96 +6,126 @@ what is known in force, are said, and are tried again; partitions that are added
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
+from stream.annotate.polling import poll
 from stream.errors import RecordError
+from stream.kafka import connection, stop_consumer
+from stream.outages import passes
 from stream.privacy import OptOut
 from stream.records import UnreadBatch
+from stream.refusals import refusal
+from stream.settings import Settings
 
 RETRY_S: Final = 1.0
 METADATA_MAX_AGE_MS: Final = 5_000
 """How soon a new partition of the topic is known."""
+_STOP_S: Final = 1.0
+_NOTHING_IS_LABELLED: Final = "who opted out in it is not known, so nothing is labelled"
 
 _log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def following(
-    connection: dict[str, Any], topic: str, partitions: int, optout: OptOut
+    settings: Settings, partitions: int, optout: OptOut, stopped: asyncio.Event
 ) -> AsyncIterator[None]:
-    """``optout`` holds the whole topic on entry and follows it until the block is left."""
+    """``optout`` holds the whole topic on entry and follows it until the block is left.
+
+    Where we are stopped meanwhile, the block is entered all the same.
+
+    Raises:
+        StreamError: the cluster refuses to let us read the topic, or it cannot be read to its end.
+    """
+    read = asyncio.Event()
+    follow = asyncio.create_task(_follow(settings, partitions, optout, read), name="optouts")
+    events = [asyncio.create_task(event.wait()) for event in (read, stopped)]
+    try:
+        await asyncio.wait([follow, *events], return_when=asyncio.FIRST_COMPLETED)
+        if optout.unreadable is not None:
+            raise optout.unreadable
+        yield
+    finally:
+        for task in (follow, *events):
+            task.cancel()
+        await asyncio.wait([follow], timeout=2 * _STOP_S + 1)
+
+
+async def _follow(settings: Settings, partitions: int, optout: OptOut, read: asyncio.Event) -> None:
+    """Read on, each time with a consumer of its own, until an error says that it is no use."""
+    topic = settings.topics.optout
+    positions = {TopicPartition(topic, number): 0 for number in range(partitions)}
+    while True:
+        try:
+            await _read_on(settings, positions, optout, read)
+        except Exception as error:
+            refused = refusal(error)
+            if not passes(error) and (refused is None or not read.is_set()):
+                optout.unreadable = refused or error
+                return
+            if optout.topic_problem is None:
+                _log.warning(
+                    "the opt-out topic cannot be followed; trying on", topic=topic, reason=repr(error)
+                )
+            optout.topic_problem = f"the opt-out topic {topic} cannot be followed ({error!r})"
+        await asyncio.sleep(RETRY_S)
+
+
+async def _read_on(
+    settings: Settings, positions: dict[TopicPartition, int], optout: OptOut, read: asyncio.Event
+) -> None:
+    """Read the topic from ``positions`` on, which move along; ``read`` is set once its end was reached."""
     consumer = AIOKafkaConsumer(
-        **connection,
+        **connection(settings),
         group_id=None,
         enable_auto_commit=False,
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
-    await consumer.start()
     try:
-        places = [TopicPartition(topic, number) for number in range(partitions)]
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-        ends = await consumer.end_offsets(places)
-        while any([await consumer.position(place) < ends[place] for place in places]):
-            _take(await consumer.getmany(timeout_ms=200), optout)
-        follow = asyncio.create_task(_follow(consumer, topic, optout))
-        try:
-            yield
-        finally:
-            follow.cancel()
-            with suppress(asyncio.CancelledError):
-                await follow
-    finally:
-        await consumer.stop()
-
-
-async def _follow(consumer: AIOKafkaConsumer, topic: str, optout: OptOut) -> None:
-    while True:
-        try:
-            await _take_new_partitions(consumer, topic)
-            _take(await consumer.getmany(timeout_ms=500), optout)
+        await consumer.start()
+        _assign(consumer, positions)
+        ends = await consumer.end_offsets(list(positions))
+        while True:
+            if not read.is_set() and all([await consumer.position(at) >= end for at, end in ends.items()]):
+                read.set()
+            _take_new_partitions(consumer, settings.topics.optout, positions)
+            for place, records in (await poll(consumer, timeout_ms=500, remedy=_NOTHING_IS_LABELLED)).items():
+                _take(records, optout)
+                positions[place] = records[-1].offset + 1
             optout.topic_problem = None
-        except KafkaError as error:
-            if optout.topic_problem is None:
-                _log.warning(
-                    "the opt-out topic cannot be followed; trying on", topic=topic, reason=repr(error)
-                )
-            optout.topic_problem = f"the opt-out topic {topic} cannot be followed ({error!r})"
-            await asyncio.sleep(RETRY_S)
-        except RecordError as error:
-            optout.unreadable = error
-            return
+    finally:
+        await stop_consumer(consumer, _STOP_S)
 
 
-async def _take_new_partitions(consumer: AIOKafkaConsumer, topic: str) -> None:
-    """Add partitions that the topic has got; assigning forgets where the others stand."""
-    places = {TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()}
-    known = set(consumer.assignment())
-    new = places - known
-    if not new:
-        return
-    positions = {place: await consumer.position(place) for place in known}
-    consumer.assign(sorted(known | new))
+def _assign(consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) -> None:
+    consumer.assign(sorted(positions))
     for place, position in positions.items():
         consumer.seek(place, position)
-    await consumer.seek_to_beginning(*new)
 
 
-def _take(polled: dict[TopicPartition, list[Any]], optout: OptOut) -> None:
-    for records in polled.values():
-        for record in records:
-            if isinstance(record.value, UnreadBatch):
-                raise RecordError(
-                    f"topic {record.topic}, partition {record.partition}: {record.value.told}; who opted out "
-                    "in it is not known, so nothing is labelled"
-                )
-            if record.key is not None:
-                optout.update(record.key.decode("ascii", "replace"), opted_out=record.value is not None)
+def _take_new_partitions(
+    consumer: AIOKafkaConsumer, topic: str, positions: dict[TopicPartition, int]
+) -> None:
+    """Add partitions that the topic has got; assigning forgets where the others stand."""
+    numbers = consumer.partitions_for_topic(topic) or ()
+    if new := {TopicPartition(topic, number) for number in numbers} - positions.keys():
+        positions |= dict.fromkeys(new, 0)
+        _assign(consumer, positions)
+
+
+def _take(records: Iterable[Any], optout: OptOut) -> None:
+    for record in records:
+        if isinstance(record.value, UnreadBatch):
+            raise RecordError(
+                f"topic {record.topic}, partition {record.partition}: {record.value.told}; "
+                f"{_NOTHING_IS_LABELLED}"
+            )
+        if record.key is not None:
+            optout.update(record.key.decode("ascii", "replace"), opted_out=record.value is not None)

@@ -87,11 +87,6 @@ class Progress:
                 self.lag_messages.pop((topic, partition), None)
         self._ours = frozenset(place for place in self._ours if place[0] not in topics)
 
-    @property
-    def lag(self) -> int:
-        """Messages of our partitions that are not finished."""
-        return sum(self.lag_messages.values())
-
     def still_s(self, now: float, partition: Place) -> float:
         """How long messages of a partition have waited and none was finished, in seconds."""
         return now - self._waiting_since.get(partition, now)

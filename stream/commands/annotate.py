@@ -72,12 +72,15 @@ async def _planned_shares(settings: Settings) -> "tuple[Share, ...]":
     from stream.annotate.cluster import check_cluster
     from stream.annotate.shares import doubts, shares_of
     from stream.kafka import connection
+    from stream.starting import answered
 
     connection(settings)
     cores = usable_cores()
     shares = shares_of(settings, cores)
     inputs = Inputs.of(settings)
-    partitions = sum(count for name, count in (await check_cluster(settings)).items() if name in inputs)
+    # A stop cancels us.
+    counts = await answered(settings, asyncio.Event(), lambda: check_cluster(settings)) or {}
+    partitions = sum(count for name, count in counts.items() if name in inputs)
     for doubt in doubts(settings, shares, partitions=partitions, cores=cores):
         _log.warning(doubt)
     return shares

@@ -2,7 +2,8 @@
 
 An outage is no fault of a message: whoever needs a schema waits until the registry answers. An id that the
 registry does not know is one; it is asked for again some times, since registries copy schemas among
-themselves, and is remembered as unknown for a while only.
+themselves, and is remembered as unknown for a while only. So is one whose schema it refuses to give while it
+is otherwise well.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
+import orjson
 import structlog
 
 from stream.errors import BrokerError, Cause, MessageError, SettingsError
@@ -27,6 +29,11 @@ _NOT_FOUND_CODES: Final = frozenset({40401, 40402, 40403})
 """Subject, version, schema not found; a 404 without one of them comes from something else than a registry."""
 _TOLD: Final = frozenset({200, 404, 409, 422})
 """Statuses whose body says something; 409 is a schema that is not compatible with the one before."""
+_REFUSED: Final = frozenset({403, 404, 409, 422})
+"""Statuses that a registry may give to one question, and a gateway without a registry to each."""
+_LARGEST_ID: Final = 2**31 - 1
+"""An id is an Integer of Java: asked for a larger one, a registry answers as if it had no such address."""
+_LOGIN: Final = ": see registry_username and registry_password"
 _UNKNOWN_TRIES: Final = 3
 _UNKNOWN_PAUSE_S: Final = 0.5
 _UNKNOWN_FOR_S: Final = 60.0
@@ -37,6 +44,10 @@ _MOST_REFERENCES: Final = 200
 
 class RegistryUnavailableError(BrokerError):
     """No registry answered, or not as a registry does. Passes, as far as messages are concerned."""
+
+
+class _RefusedError(RegistryUnavailableError):
+    """The answer was a refusal, which is of this one question where a registry gave it."""
 
 
 class _UnknownSchemaError(Exception):
@@ -92,7 +103,9 @@ class SchemaRegistry:
     def missing(self, value: bytes | None) -> int | None:
         """The id of the schema that must be fetched before this value can be read, if there is one."""
         number = None if value is None else schema_id(value)
-        if number is None or (number in self._readers and not self._is_stale(number)):
+        if number is None or number > _LARGEST_ID:
+            return None
+        if number in self._readers and not self._is_stale(number):
             return None
         return number
 
@@ -105,6 +118,8 @@ class SchemaRegistry:
         number = schema_id(value)
         if number is None:
             return value
+        if number > _LARGEST_ID:
+            raise MessageError(Cause.UNKNOWN_SCHEMA, f"no schema can have the id {number}")
         reader = self._readers[number]
         if isinstance(reader, MessageError):
             raise reader
@@ -130,7 +145,7 @@ class SchemaRegistry:
         Raises:
             RegistryUnavailableError: it does not answer as a registry.
         """
-        await self._get("/schemas/types", {})
+        await self._request("/schemas/types", {}, None)
 
     async def register(self, subject: str, kind: str, schema: str) -> int:
         """The id of a schema under a subject, where it is put if it is not there.
@@ -165,7 +180,7 @@ class SchemaRegistry:
                     await asyncio.sleep(_UNKNOWN_PAUSE_S)
                     continue
                 reader = MessageError(
-                    Cause.UNKNOWN_SCHEMA, f"the registry has no schema with the id {number}"
+                    Cause.UNKNOWN_SCHEMA, f"the registry has no schema with the id {number} for this user"
                 )
                 self._forget_unknown(_MOST_UNKNOWN - 1)
                 self._unknown_until[number] = time.monotonic() + _UNKNOWN_FOR_S
@@ -208,16 +223,22 @@ class SchemaRegistry:
             found[name] = str(referred.get("schema"))
 
     async def _get(self, path: str, query: Mapping[str, str]) -> Any:
-        return await self._request(path, query, None)
+        try:
+            return await self._request(path, query, None)
+        except _RefusedError:
+            await self.check()
+            raise _UnknownSchemaError from None
 
     async def _request(self, path: str, query: Mapping[str, str], body: Any) -> Any:
-        problems = []
+        problems = list[RegistryUnavailableError]()
         for url in self.urls:
             try:
                 return await self._ask(f"{url}{path}", query, body)
             except RegistryUnavailableError as error:
-                problems.append(str(error))
-        raise RegistryUnavailableError(f"no schema registry (registry_url): {'; '.join(problems)}")
+                problems.append(error)
+        refused = any(isinstance(error, _RefusedError) for error in problems)
+        kind = _RefusedError if refused else RegistryUnavailableError
+        raise kind(f"no schema registry (registry_url): {'; '.join(map(str, problems))}")
 
     async def _ask(self, url: str, query: Mapping[str, str], body: Any) -> Any:
         assert self._session is not None
@@ -226,20 +247,28 @@ class SchemaRegistry:
         try:
             async with self._session.request(method, url, **arguments) as response:
                 status = response.status
-                content = await response.json(content_type=None) if status in _TOLD else None
+                content = _json_of(await response.read()) if status in _TOLD else None
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise RegistryUnavailableError(f"{_host(url)}: {type(error).__name__}") from None
         if status == 200 and isinstance(content, dict | list):
             return content
         if status == 404 and isinstance(content, dict) and content.get("error_code") in _NOT_FOUND_CODES:
             raise _UnknownSchemaError
-        if status in (409, 422):
+        if status in (409, 422) and body is not None:
             told = content.get("message") if isinstance(content, dict) else status
             raise SettingsError(
                 f"the schema registry refuses the schema of labelled events (output_schema): {told}"
             )
-        hint = ": see registry_username and registry_password" if status in (401, 403) else ""
-        raise RegistryUnavailableError(f"{_host(url)} answered {status}{hint}")
+        hint = {200: " with no JSON", 401: _LOGIN, 403: _LOGIN}.get(status, "")
+        kind = _RefusedError if status in _REFUSED else RegistryUnavailableError
+        raise kind(f"{_host(url)} answered {status}{hint}")
+
+
+def _json_of(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except ValueError:
+        return None
 
 
 def _host(url: str) -> str:

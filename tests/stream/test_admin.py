@@ -1,17 +1,20 @@
 """Topics: created as stated, refused where they differ, checked before a start."""
 
+import asyncio
 import logging
 import re
 import socket
 
 import pytest
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import (
     InvalidReplicationFactorError,
+    NotControllerError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
 
-from stream import adminclient, visibility
+from stream import admin, adminclient, visibility
 from stream.admin import (
     add_partitions,
     check_topics,
@@ -19,6 +22,7 @@ from stream.admin import (
     create_topics,
     describe,
     not_added,
+    not_created,
     partition_counts,
 )
 from stream.errors import BrokerError, SettingsError, TopicError
@@ -102,7 +106,7 @@ async def test_a_wrong_cleanup_policy_is_refused(make_settings: MakeSettings) ->
 
 
 async def test_what_the_cluster_refuses_is_passed_on(make_settings: MakeSettings) -> None:
-    with pytest.raises(TopicError, match=r"Unable to replicate.* Set replication_factor\."):
+    with pytest.raises(BrokerError, match=r"Unable to replicate.* or set replication_factor\."):
         await create_topics(make_settings(replication_factor=3))
     with pytest.raises(TopicError, match="not a topic name"):
         await create_topics(make_settings(input_topic="not a topic name"))
@@ -130,6 +134,30 @@ def test_partitions_that_cannot_be_added_while_a_broker_is_down_are_tried_again(
     assert "give this user the right" in str(forbidden)
 
 
+def test_topics_that_cannot_be_created_while_brokers_come_and_go_are_tried_again() -> None:
+    moved = {"emotions": (NotControllerError, None), "counts": (InvalidReplicationFactorError, "only 2")}
+    assert passes(not_created(moved))
+    forbidden = not_created(moved | {"alerts": (TopicAuthorizationFailedError, None)})
+    assert not passes(forbidden)
+    assert str(forbidden).count("\n") == 3
+
+
+async def test_a_cluster_that_has_no_controller_for_a_moment_is_one_to_be_waited_for(
+    make_settings: MakeSettings, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=1)
+    monkeypatch.setattr(
+        ClusterMetadata, "controller", property(lambda _: None, lambda *_: None), raising=False
+    )
+    for change in (
+        create_topics(make_settings(topic_prefix="another")),
+        add_partitions(settings, settings.input_topic, 2),
+    ):
+        with pytest.raises(BrokerError, match="no controller now") as raised:
+            await change
+        assert passes(raised.value)
+
+
 async def test_topics_that_a_broker_does_not_tell_of_in_time_are_named(
     topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +173,15 @@ async def test_check_gives_the_partitions_of_topics_that_exist(topics: Topics) -
     settings = await topics(partitions=3)
     names = [settings.input_topic, settings.topics.emotions]
     assert await check_topics(settings, names) == dict.fromkeys(names, 3)
+
+
+async def test_a_topic_is_missing_only_where_a_second_look_does_not_find_it_either(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(partitions=1)
+    monkeypatch.setattr(admin, "_LOOK_AGAIN_S", 3.0)
+    counts, _ = await asyncio.gather(check_topics(settings, [settings.input_topic]), create_topics(settings))
+    assert counts == {settings.input_topic: 1}
 
 
 async def test_check_names_missing_topics_and_the_command_that_creates_them(

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import stream.kafka  # noqa: F401 - sets aiokafka up
 from stream.records import UnreadBatch
-from stream.unpacking import bound_unpacking
+from stream.unpacking import TooMuchToUnpackError, bound_unpacking
 
 LIMIT = 10_000
 RECORD_BYTES = 30
@@ -66,3 +67,16 @@ def test_a_batch_is_read_whole_or_one_record_at_its_last_offset_stands_for_it(
             assert codec == "none" or sum(sizes) <= LIMIT
             assert [record.value for record in records] == values
     assert not fetched.has_next()
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4"])
+def test_a_batch_of_the_old_format_is_unpacked_up_to_the_bound_too(codec: str) -> None:
+    for size, fits in ((LIMIT // 2, True), (LIMIT + 1, False)):
+        builder = LegacyRecordBatchBuilder(1, CODECS[codec], 1 << 24)
+        builder.append(0, 0, None, bytes(size))
+        batch = fetcher.MemoryRecords(bytes(builder.build())).next_batch()
+        if fits:
+            assert [record.value for record in batch] == [bytes(size)]
+        else:
+            with pytest.raises(TooMuchToUnpackError):
+                list(batch)

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from model.fake import FakeClassifier
 from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
+from stream.annotate.optouts import following
 from stream.codec import to_json
 from stream.commands.topics import check
 from stream.dashboard.feed import Feed
@@ -24,6 +25,7 @@ from stream.dashboard.reviewer import Reviewer
 from stream.errors import BrokerError
 from stream.monitor.app import running
 from stream.monitor.reviews import forget, opt_out, review
+from stream.privacy import OptOut, Pseudonyms
 from stream.processes import environment_of
 from stream.rights import RIGHTS, Right
 from stream.settings import Settings
@@ -152,6 +154,15 @@ async def test_an_annotator_that_may_not_write_to_one_topic_says_so_and_writes_n
         with pytest.raises(BrokerError, match=rf"refused {signals} .*WRITE"):
             await Annotator(user, FakeClassifier()).run()
     assert await count(cluster, cluster.all.topics.emotions) == 0
+
+
+async def test_an_annotator_that_may_not_read_who_opted_out_does_not_start(cluster: Cluster) -> None:
+    await create_topics(cluster.all)
+    await produce(str(cluster.all.bootstrap_servers), cluster.all.topics.optout, [Record(b"1", b"kim")])
+    user = await cluster.as_user_of("topics list, topics check")
+    with pytest.raises(BrokerError, match="this user needs READ on what is read"):
+        async with asyncio.timeout(30), following(user, 1, OptOut(Pseudonyms(b"a key")), asyncio.Event()):
+            pytest.fail("not all opt-outs are known")
 
 
 async def test_the_monitor_with_a_webhook(cluster: Cluster, tmp_path: Path) -> None:

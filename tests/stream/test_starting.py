@@ -7,12 +7,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from model.fake import FakeClassifier
 from stream.admin import create_topics
+from stream.annotate.app import Annotator
 from stream.errors import BrokerError
 from stream.settings import Settings
 from stream.starting import brokers_answer
-from tests.brokers import ApacheKafka, free_port
+from tests.brokers import Address, ApacheKafka, free_port
+from tests.chaos.cluster import Cluster
 from tests.crash.annotators import AnnotatorProcess, MonitorProcess, Program
+from tests.records import produce
 
 NOWHERE = "127.0.0.1:1"
 
@@ -48,6 +52,43 @@ async def until_it_answers(port: int, path: str, status: int, timeout_s: float =
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.1)
+
+
+async def test_the_parent_of_several_workers_waits_for_brokers_too(tmp_path: Path) -> None:
+    settings = Settings(bootstrap_servers=NOWHERE, model="fake", workers=2)
+    parent = AnnotatorProcess(settings, Address(NOWHERE), tmp_path / "parent.log")
+    try:
+        await asyncio.to_thread(parent.wait_until_it_says, "waiting for a broker")
+        assert await asyncio.to_thread(parent.terminate) == 0
+    finally:
+        parent.process.kill()
+
+
+@pytest.mark.crash
+@pytest.mark.kafka
+@pytest.mark.timeout(180)
+async def test_an_annotator_starts_while_one_of_three_brokers_has_just_crashed(tmp_path: Path) -> None:
+    if not os.environ.get("KAFKA_HOME"):
+        pytest.skip("needs brokers whose processes are ours: set KAFKA_HOME")
+    async with Cluster(tmp_path, 3) as cluster:
+        settings = Settings(
+            bootstrap_servers=cluster.servers,
+            partitions=3,
+            replication_factor=3,
+            model="fake",
+            author_key="a key for the tests",
+            drain=True,
+        )
+        await create_topics(settings)
+        await produce(cluster.servers, settings.input_topic, [b'{"text": "joy"}'] * 10)
+        cluster.nodes[0].crash()
+        # Whom each asks is left to chance, and the broker that has crashed is still one of those.
+        annotators = [
+            Annotator(settings.model_copy(update={"group_id": f"group-{number}"}), FakeClassifier())
+            for number in range(6)
+        ]
+        async with asyncio.timeout(120):
+            await asyncio.gather(*(annotator.run() for annotator in annotators))
 
 
 @pytest.mark.crash

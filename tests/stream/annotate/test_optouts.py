@@ -2,15 +2,21 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from model.fake import FakeClassifier
 from stream.admin import add_partitions
+from stream.annotate import optouts
 from stream.annotate.app import Annotator
+from stream.annotate.optouts import following
+from stream.annotate.polling import poll
 from stream.errors import RecordError, SettingsError
 from stream.events import CountDelta, DistressSignal
-from stream.privacy import Pseudonyms
+from stream.privacy import OptOut, Pseudonyms
+from stream.settings import Settings
 from tests.conftest import Topics
 from tests.records import Record, produce, produce_batch, read_committed_all, read_committed_until
 from tests.stream.annotate.test_annotator import annotate_all, annotating, events, message, until
@@ -97,3 +103,64 @@ async def test_an_opt_out_topic_that_cannot_be_read_to_its_end_ends_the_process(
     for ended in (running, annotate_all(settings)):
         with pytest.raises(RecordError, match=r"offsets 0 to 0 .* is not read: .* who opted out"):
             await ended
+
+
+async def test_an_opt_out_topic_that_no_broker_tells_of_is_waited_for_and_a_stop_is_heard() -> None:
+    settings, stopped = Settings(bootstrap_servers="127.0.0.1:1"), asyncio.Event()
+    optout = OptOut(Pseudonyms(b"a key for the tests"))
+    asyncio.get_running_loop().call_later(0.3, stopped.set)
+    async with asyncio.timeout(10), following(settings, 1, optout, stopped):
+        assert stopped.is_set()
+
+
+async def test_an_opt_out_topic_with_a_batch_that_cannot_be_read_ends_the_start(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=1, optout_topic=True)
+    await produce(
+        str(settings.bootstrap_servers), settings.topics.optout, [Record(b"1", b"kim")], codec="zstd"
+    )
+    monkeypatch.setattr("aiokafka.codec.has_zstd", lambda: False)
+    with pytest.raises(RecordError, match=r"emotions.optout, partition 0: .*offset 0 cannot be read.*zstd"):
+        await annotate_all(settings)
+
+
+async def test_following_the_opt_out_topic_does_not_end_without_a_word(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=1, optout_topic=True)
+    annotator = Annotator(settings, FakeClassifier())
+    running = asyncio.create_task(annotator.run())
+    await until(lambda: annotator.unready() is None)
+    monkeypatch.setattr(OptOut, "update", lambda *_, **__: {}[0])  # an error that nobody foresaw
+    await produce(str(settings.bootstrap_servers), settings.topics.optout, [Record(b"1", b"kim")])
+    ended, _ = await asyncio.wait([running], timeout=20)
+    annotator.stop()
+    assert ended
+    with pytest.raises(KeyError):
+        await running
+
+
+async def test_who_opted_out_once_more_stays_so_while_the_topic_is_followed_anew(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await topics(partitions=1)
+    servers, topic = str(settings.bootstrap_servers), settings.topics.optout
+    await produce(servers, topic, [Record(b"1", b"kim"), Record(None, b"kim"), Record(b"1", b"kim")])
+    taken: list[tuple[str, bool]] = []
+    monkeypatch.setattr(OptOut, "update", lambda _, key, *, opted_out: taken.append((key, opted_out)))
+    optout = OptOut(Pseudonyms(b"a key for the tests"))
+    failed = asyncio.Event()
+
+    async def fails_once(*arguments: Any, **options: Any) -> Any:
+        if len(taken) == 3 and not failed.is_set():
+            failed.set()
+            raise KafkaError
+        return await poll(*arguments, **options)
+
+    monkeypatch.setattr(optouts, "poll", fails_once)
+    async with following(settings, 1, optout, asyncio.Event()):
+        await asyncio.wait_for(failed.wait(), 10)
+        await produce(servers, topic, [Record(b"1", b"lee")])
+        await until(lambda: len(taken) > 3)
+    assert taken == [("kim", True), ("kim", False), ("kim", True), ("lee", True)]

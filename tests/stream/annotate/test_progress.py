@@ -71,7 +71,7 @@ def test_a_partition_that_somebody_else_has_is_none_of_ours() -> None:
     progress.assigned(10.0, frozenset({B}))
     progress.observed(10.0, A, lag=3)  # a late answer
     progress.observed(10.0, B, lag=0)
-    assert progress.lag == 0
+    assert progress.lag_messages == {B: 0}
     assert progress.stall(now=1_000.0) is None
 
 
@@ -87,7 +87,7 @@ def test_what_waited_in_a_topic_that_has_gone_waits_no_more() -> None:
     progress.observed(0.0, A, lag=190)
     progress.observed(10.0, other, lag=1)
     progress.forget({"messages"})
-    assert progress.lag == 1
+    assert progress.lag_messages == {other: 1}
     stall = progress.stall(now=1_000.0)
     assert stall is not None
     assert stall.place == other

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from stream.annotate.pipeline import Pipeline
 from stream.errors import StalledError
 from stream.lastresort import LastResort
 from stream.settings import Settings
+from stream.transactions import PublishError
 from tests.brokers import ApacheKafka, Broker
 from tests.conftest import Topics
 from tests.crash.annotators import TAKEN_OVER, annotators_of
@@ -67,6 +70,28 @@ async def test_a_dead_letter_that_cannot_be_written_ends_it_though_other_partiti
         assert process.process.returncode == 5
         assert "partition 1: 1 messages wait and none was finished" in process.tail()
     assert len(await events(settings)) > 0, "the other partition was labelled meanwhile"
+
+
+async def test_a_topic_that_goes_while_the_group_is_joined_again_for_another_reason_is_waited_for(
+    topics: Topics, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_kafka(broker, "makes topics when they are asked for")
+    settings = await topics(partitions=1, stall_timeout_s=3)
+    annotator = Annotator(settings, FakeClassifier())
+
+    async def loses_its_brokers(*_: object) -> None:
+        annotator.progress.assigned(time.monotonic(), frozenset({(settings.input_topic, 0)}))
+        await delete_topic(settings, settings.input_topic)
+        raise PublishError("the brokers did not answer in time")
+
+    monkeypatch.setattr(Annotator, "_member", loses_its_brokers)
+    running = asyncio.create_task(annotator.run())
+    await until(lambda: "do not exist any more" in (annotator.unready() or ""))
+    await asyncio.wait({running}, timeout=6)
+    assert not running.done(), "a restart would not bring the topic back"
+    assert annotator.unhealthy() is None
+    annotator.stop()
+    await running
 
 
 async def test_what_could_not_be_published_of_one_partition_goes_with_the_others_again_once_it_can(
@@ -189,7 +214,10 @@ async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_proces
     async with annotating(idle) as annotator:
         await until(lambda: at_rest(annotator, partitions=1))
         await asyncio.to_thread(own_broker.crash)
-        await until(lambda: "no broker has answered" in (annotator.unready() or ""), timeout_s=15)
+        await until(
+            lambda: re.search(r"no broker has answered for \d+ s: \S", annotator.unready() or "") is not None,
+            timeout_s=15,
+        )
         assert annotator.unhealthy() is None, "nothing waits, and a restart would not help"
         assert value(annotator, "emotion_broker_answers") == 0
         await asyncio.to_thread(own_broker.start)

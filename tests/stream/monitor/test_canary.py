@@ -137,7 +137,12 @@ async def test_a_name_that_goes_in_comes_out_nowhere(
         labelling = asyncio.create_task(annotator.run())
         async with running(settings) as started:
             await eventually(lambda: len(receiver.taken) >= 1, timeout_s=40)
-            await until(lambda: annotator.progress.lag == 0 and annotator.progress.finished_messages > 0)
+            await until(
+                lambda: (
+                    not any(annotator.progress.lag_messages.values())
+                    and annotator.progress.finished_messages > 0
+                )
+            )
             await assert_pages_are_clean(started)
             async with aiohttp.ClientSession() as session:
                 url = f"http://127.0.0.1:{annotator.http_port}/metrics"

@@ -106,6 +106,42 @@ async def test_an_unknown_schema_and_one_that_is_none_are_dead_letters(server: R
     assert raised.value.cause is Cause.UNKNOWN_SCHEMA
 
 
+@pytest.mark.parametrize("number", [2**31, 2**32 - 1])
+async def test_an_id_that_no_schema_can_have_is_a_dead_letter_of_which_nobody_is_asked(
+    server: RegistryServer, number: int
+) -> None:
+    with pytest.raises(MessageError, match=f"no schema can have the id {number}") as raised:
+        await asyncio.wait_for(read(server, written.prefixed(number, b"x")), 20)
+    assert raised.value.cause is Cause.UNKNOWN_SCHEMA
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 422])
+async def test_a_schema_that_a_well_registry_refuses_to_give_is_a_dead_letter(
+    server: RegistryServer, status: int
+) -> None:
+    number = server.add("ticket", written.avro_text())
+    server.refused[number] = status
+    with pytest.raises(MessageError, match=f"no schema with the id {number} for this user") as raised:
+        await asyncio.wait_for(read(server, written.avro(number, TICKET)), 20)
+    assert raised.value.cause is Cause.UNKNOWN_SCHEMA
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_who_refuses_everything_is_no_registry_and_waited_for(
+    server: RegistryServer, status: int
+) -> None:
+    number = server.add("ticket", written.avro_text())
+    server.away = status
+    async with SchemaRegistry(server.url) as registry:
+        waiting = asyncio.create_task(registry.fetch(number))
+        await until(lambda: sum("ids" in path for path in server.asked) > 3)
+        assert str(status) in str(registry.failing)
+        server.away = 0
+        await asyncio.wait_for(waiting, 20)
+        assert registry.missing(written.avro(number, TICKET)) is None
+
+
 async def test_a_schema_that_arrives_a_moment_later_is_no_dead_letter(server: RegistryServer) -> None:
     async def register() -> None:
         await asyncio.sleep(0.3)
@@ -134,12 +170,12 @@ async def test_what_is_left_behind_a_value_of_avro_is_a_dead_letter(server: Regi
 
 async def test_an_outage_is_waited_for(server: RegistryServer) -> None:
     number = server.add("ticket", written.avro_text())
-    server.away = True
+    server.away = 503
     async with SchemaRegistry(server.url) as registry:
         waiting = asyncio.create_task(registry.fetch(number))
         await until(lambda: registry.failing is not None)
         assert "503" in str(registry.failing)
-        server.away = False
+        server.away = 0
         await asyncio.wait_for(waiting, 10)
         assert registry.failing is None
 
@@ -207,7 +243,7 @@ async def test_messages_of_all_kinds_are_labelled_side_by_side(
 async def test_a_partition_waits_for_the_registry_and_says_so(topics: Topics, server: RegistryServer) -> None:
     settings = await topics(partitions=2, registry_url=server.url, text_from="body", stall_timeout_s=2)
     servers = str(settings.bootstrap_servers)
-    server.away = True
+    server.away = 503
     number = server.add("ticket", written.avro_text())
     avro = Record(written.avro(number, TICKET), partition=0)
     plain = [Record(b'{"body": "joy"}', partition=0), Record(b'{"body": "fear"}', partition=1)]
@@ -221,7 +257,7 @@ async def test_a_partition_waits_for_the_registry_and_says_so(topics: Topics, se
         await asyncio.sleep(3)
         assert not running.done(), "a restart would not bring the registry back"
         assert annotator.unhealthy() is None
-        server.away = False
+        server.away = 0
         await until(lambda: labelled(annotator) == 4)
         await until(lambda: annotator.unready() is None)
         await produce(servers, settings.input_topic, [avro] * 3)
@@ -247,7 +283,7 @@ async def test_the_check_before_a_start_asks_the_registry(topics: Topics, server
     settings = await topics()
     arguments = ("annotate", "--check", "--model", "fake", "--registry-url", server.url)
     assert server.url in (await run_beside(*arguments, settings=settings)).stdout
-    server.away = True
+    server.away = 503
     failed = await run_beside(*arguments, settings=settings)
     assert failed.exit_code == 3
     assert f"no schema registry (registry_url): {server.url} answered 503" in failed.stderr
