@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from stream.admin import partition_counts
 from stream.errors import BrokerError
 from stream.outages import passes
 from stream.settings import Settings
@@ -29,11 +28,6 @@ PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 Answer = TypeVar("Answer")
 
 _log = structlog.get_logger(__name__)
-
-
-async def brokers_answer(settings: Settings, stopped: asyncio.Event) -> bool:
-    """Wait until a broker answers; False where we were stopped meanwhile. Raises as ``answered``."""
-    return await answered(settings, stopped, lambda: partition_counts(settings, ())) is not None
 
 
 async def answered(

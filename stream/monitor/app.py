@@ -21,7 +21,7 @@ from stream.monitor.web import MonitorWeb
 from stream.monitor.webhook import Webhook
 from stream.serving import serving
 from stream.settings import Settings
-from stream.starting import brokers_answer
+from stream.starting import answered
 from stream.stopping import on_stop
 
 _log = structlog.get_logger(__name__)
@@ -35,19 +35,30 @@ class Running:
     port: int | None
 
 
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    """A monitor that runs, and is stopped at the end.
+async def topics_ready(settings: Settings) -> dict[str, int]:
+    """Partitions of the topics that a monitor needs, its changelogs among them, which it makes.
 
     Raises:
-        SettingsError, BrokerError, TopicError: it could not be started.
+        BrokerError, TopicError: they could not be looked at, or made; or one is missing.
     """
-    rules = RulesFile(settings.rules_file, base_s=settings.count_window_s)
     names = settings.topics
     needed = {names.counts, names.signals, names.counters, names.alerts, names.reviews}
     if settings.webhook_url:
         needed.add(names.undelivered)
     partitions = await check_topics(settings, needed)
+    await prepare_changelogs(settings, {name: partitions[name] for name in (names.counts, names.signals)})
+    return partitions
+
+
+@asynccontextmanager
+async def running(settings: Settings, partitions: dict[str, int] | None = None) -> AsyncIterator[Running]:
+    """A monitor that runs, and is stopped at the end; ``partitions`` as ``topics_ready`` has found them.
+
+    Raises:
+        SettingsError, BrokerError, TopicError: it could not be started.
+    """
+    rules = RulesFile(settings.rules_file, base_s=settings.count_window_s)
+    partitions = partitions or await topics_ready(settings)
     try:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=settings.state_dir):
@@ -60,7 +71,6 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     monitor = Monitor(settings, partitions, rules)
     receivers = _receivers(settings, monitor)
     discard_old_files(settings)
-    await prepare_changelogs(settings, {name: partitions[name] for name in (names.counts, names.signals)})
     await warn_of_retention(settings)
     async with AsyncExitStack() as stack:
         port = await _serve(settings, monitor, stack)
@@ -79,9 +89,10 @@ async def run(settings: Settings) -> None:
     """
     stopped = asyncio.Event()
     on_stop(stopped.set)
-    if not await brokers_answer(settings, stopped):
+    partitions = await answered(settings, stopped, lambda: topics_ready(settings))
+    if partitions is None:
         return
-    async with running(settings) as started:
+    async with running(settings, partitions) as started:
         _log.info("monitor started", group_id=settings.monitor_group_id, port=started.port)
         try:
             await started.monitor.run_until(stopped)

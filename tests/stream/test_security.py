@@ -9,12 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from model.fake import FakeClassifier
-from stream.admin import create_topics
+from stream.admin import create_topics, partition_counts
 from stream.annotate.app import Annotator
 from stream.errors import BrokerError, SettingsError, TopicError
 from stream.kafka import connection
 from stream.settings import Settings
-from stream.starting import brokers_answer
+from stream.starting import answered
 from tests.records import produce, read_committed_all
 from tests.secure_kafka import USERS, SecureKafka, unsigned_token
 
@@ -87,7 +87,7 @@ async def test_a_refused_login_or_certificate_is_not_waited_for(
     )
     async with asyncio.timeout(60):
         with pytest.raises(BrokerError):
-            await brokers_answer(refused, asyncio.Event())
+            await answered(refused, asyncio.Event(), lambda: partition_counts(refused, ()))
 
 
 async def test_a_user_without_rights_is_refused_with_what_it_needs(

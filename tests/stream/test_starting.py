@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 
 from model.fake import FakeClassifier
-from stream.admin import create_topics
+from stream.admin import create_topics, partition_counts
 from stream.annotate.app import Annotator
 from stream.errors import BrokerError
 from stream.settings import Settings
-from stream.starting import brokers_answer
+from stream.starting import answered
 from tests.brokers import Address, ApacheKafka, free_port
 from tests.chaos.cluster import Cluster
 from tests.crash.annotators import AnnotatorProcess, MonitorProcess, Program
@@ -24,16 +24,16 @@ NOWHERE = "127.0.0.1:1"
 async def test_the_wait_ends_with_what_no_broker_said() -> None:
     settings = Settings(bootstrap_servers=NOWHERE, start_timeout_s=0.6)
     with pytest.raises(BrokerError, match=f"no Kafka broker answers at {NOWHERE}"):
-        await brokers_answer(settings, asyncio.Event())
+        await answered(settings, asyncio.Event(), lambda: partition_counts(settings, ()))
 
 
 async def test_a_program_that_waits_can_be_stopped() -> None:
-    stopped = asyncio.Event()
-    waiting = asyncio.create_task(brokers_answer(Settings(bootstrap_servers=NOWHERE), stopped))
+    settings, stopped = Settings(bootstrap_servers=NOWHERE), asyncio.Event()
+    waiting = asyncio.create_task(answered(settings, stopped, lambda: partition_counts(settings, ())))
     await asyncio.sleep(0.2)
     assert not waiting.done()
     stopped.set()
-    assert await waiting is False
+    assert await waiting is None
 
 
 async def answer(port: int, path: str) -> tuple[int, str]:
@@ -89,6 +89,35 @@ async def test_an_annotator_starts_while_one_of_three_brokers_has_just_crashed(t
         ]
         async with asyncio.timeout(120):
             await asyncio.gather(*(annotator.run() for annotator in annotators))
+
+
+@pytest.mark.crash
+@pytest.mark.kafka
+@pytest.mark.timeout(180)
+async def test_a_monitor_whose_changelogs_need_a_broker_that_is_down_starts_once_it_is_back(
+    tmp_path: Path,
+) -> None:
+    if not os.environ.get("KAFKA_HOME"):
+        pytest.skip("needs brokers whose processes are ours: set KAFKA_HOME")
+    async with Cluster(tmp_path, 3) as cluster:
+        settings = Settings(
+            bootstrap_servers=cluster.servers,
+            partitions=1,
+            replication_factor=3,
+            state_dir=tmp_path / "state",
+            author_key="a key for the tests",
+        )
+        await create_topics(settings)
+        cluster.nodes[0].crash()
+        monitor = MonitorProcess(settings, Address(cluster.servers), tmp_path / "monitor.log")
+        try:
+            await asyncio.to_thread(monitor.wait_until_it_says, "waiting for a broker")
+            await asyncio.to_thread(cluster.nodes[0].start)
+            await asyncio.to_thread(monitor.wait_until_it_says, "monitor started")
+            assert await asyncio.to_thread(monitor.terminate) == 0
+        finally:
+            if monitor.running:
+                monitor.kill()
 
 
 @pytest.mark.crash
