@@ -22,7 +22,7 @@ from stream.dashboard.parts import Reach
 from stream.dashboard.queue import Queue
 from stream.errors import BrokerError, TopicError
 from stream.inputs import Inputs
-from stream.kafka import connection, stop_consumer
+from stream.kafka import check_fetching, connection, stop_consumer
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.settings import Settings
 
@@ -129,6 +129,7 @@ class Feed:
             if not self.reach.caught_up:
                 ends = {tp: end for tp, end in ends.items() if await consumer.position(tp) < end}
                 self.reach.caught_up = not ends
+            check_fetching(consumer)
             for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_CHUNK)).items():
                 for record in records:
                     self._take(record, time.time())

@@ -19,7 +19,7 @@ from aiokafka.structs import TopicPartition
 
 from stream.admin import add_partitions, configured, create_topics, partition_counts
 from stream.errors import BrokerError, RecordError
-from stream.kafka import connection
+from stream.kafka import connection, stop_consumer
 from stream.monitor.state import Changelog, PartitionState, Proof, resume
 from stream.records import UnreadBatch
 from stream.settings import Settings
@@ -134,7 +134,7 @@ async def recover(
     except (KafkaError, TimeoutError) as error:
         raise BrokerError(f"the state cannot be read from its changelog: {error or 'no answer'}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer, timeout_s)
 
 
 async def _read(

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
-from stream.kafka import connection, stop_consumer
+from stream.kafka import check_fetching, connection, stop_consumer
 from stream.monitor.board import Board
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.outages import through_outages
@@ -77,6 +77,7 @@ class Tail:
                 ends = {tp: ends[tp] for tp in unread}
                 if not ends:
                     self.caught_up.set()
+                check_fetching(consumer)
                 batches = await consumer.getmany(timeout_ms=_POLL_MS)
                 for tp, records in batches.items():
                     for record in records:
