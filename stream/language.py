@@ -42,7 +42,8 @@ def identify(text: str) -> Language:
     """The language of a text; only its first two thousand characters are looked at."""
     shown = text[:_CHARACTERS]
     if not shown.isprintable():
-        shown = "".join(filter(str.isprintable, shown))
+        # CLD2 refuses what cannot be printed, line ends among it; the words on both sides must stay apart.
+        shown = "".join(filter(str.isprintable, " ".join(shown.split())))
     try:
         reliable, _, found = pycld2.detect(shown, isPlainText=True, bestEffort=True)
     except (pycld2.error, ValueError):

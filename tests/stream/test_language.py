@@ -31,6 +31,12 @@ def test_a_few_latin_letters_belong_to_no_language(text: str) -> None:
     assert identify(text) == UNDETERMINED
 
 
+@pytest.mark.parametrize("space", ["\n", "\t", "\xa0", "\u3000"])
+def test_words_stay_apart_whatever_space_stands_between_them(space: str) -> None:
+    for text in ("No No No please stop it", "why am I always the last one to know this", MESSAGES["de"]):
+        assert identify(text.replace(" ", space)) == identify(text)
+
+
 @given(st.text(max_size=200))
 def test_any_text_has_an_answer(text: str) -> None:
     language = identify(text)
