@@ -17,6 +17,8 @@ MESSAGES = {
     "ru": "Посылка до сих пор не пришла, и никто не отвечает на письма.",
     "hi": "पार्सल अभी तक नहीं आया और कोई जवाब नहीं दे रहा है।",
     "zh": "包裹还没有到，也没有人回复我的邮件。",
+    "he": "החבילה עדיין לא הגיעה ואף אחד לא עונה למיילים שלי.",
+    "jv": "Paket durung teka lan ora ana sing mbales surelku babar pisan.",
 }
 
 
@@ -56,6 +58,24 @@ class TestGate:
         assert gate.readable(Language("pt", 1.0))
         assert gate.readable(UNDETERMINED)
         assert not gate.readable(Language("de", 0.9))
+
+    @pytest.mark.parametrize(
+        ("measured", "text"),
+        [
+            ("he", MESSAGES["he"]),
+            ("iw", MESSAGES["he"]),
+            ("jv", MESSAGES["jv"]),
+            ("nb-NO", "Pakken har fortsatt ikke kommet, og ingen svarer på e-postene mine."),
+            ("no", "Pakka har framleis ikkje kome, og ingen svarar på e-postane mine."),
+            ("nn", "Pakka har framleis ikkje kome, og ingen svarar på e-postane mine."),
+            ("fil", "Hindi pa rin dumarating ang parsela at walang sumasagot sa mga email ko."),
+        ],
+    )
+    def test_a_language_that_goes_by_several_tags_is_read_by_any_of_them(
+        self, measured: str, text: str
+    ) -> None:
+        assert LanguageGate((measured,)).readable(identify(text))
+        assert not LanguageGate((measured,)).readable(identify(MESSAGES["de"]))
 
     def test_a_text_in_two_languages_is_read_where_one_of_them_is_measured(self) -> None:
         assert LanguageGate(("en",)).readable(Language("hi", 0.6, ("en",)))
