@@ -36,7 +36,7 @@ from training.evaluate.calibrate import calibrate, fit_neutral_threshold
 from training.evaluate.predict import open_classifier, row_logits
 from training.fit.recipes import DECODER
 from training.metrics import Floats, Indices, macro_f1
-from training.runs import RUN_FILE
+from training.runs import RUN_FILE, require_split
 from training.ship.export import export
 
 TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
@@ -142,6 +142,7 @@ class Comparison:
             command += ["--data", str(self.data)] if self.data else []
             if subprocess.run(command, check=False).returncode:
                 raise TrainingError(f"training {recipe} with seed {seed} failed; its message stands above")
+        require_split(None, [folder])
         if not (folder / "calibration.json").is_file():
             calibrate(folder, self.data, device=self.device)
         return folder

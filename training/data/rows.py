@@ -110,8 +110,16 @@ class Splits:
     test: tuple[Row, ...]
 
 
-def load_emotion(folder: Path | None) -> Splits:
-    """dair-ai/emotion in its own split, from ``folder`` or from the hub. Raises ``DataError``."""
+@dataclass(frozen=True, slots=True)
+class Resplit:
+    """Another split of dair-ai/emotion than its own: percentages, and the seed that drew it."""
+
+    percent: tuple[int, int, int]
+    seed: int
+
+
+def load_emotion(folder: Path | None, resplit: Resplit | None = None) -> Splits:
+    """dair-ai/emotion in its own split or another, from ``folder`` or from the hub. Raises ``DataError``."""
     parts = {}
     for split in ("train", "validation", "test"):
         if folder is None:
@@ -123,6 +131,9 @@ def load_emotion(folder: Path | None) -> Splits:
             raise DataError(
                 f"emotion/{split}: unknown label {min(unknown)!r}; expected {', '.join(EMOTIONS)}"
             )
+    if resplit is not None:
+        every = [row for part in parts.values() for row in part]
+        return stratified_split(every, resplit.percent, resplit.seed)
     return Splits(parts["train"], parts["validation"], parts["test"])
 
 

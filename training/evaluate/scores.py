@@ -4,7 +4,6 @@ The test split is opened here and nowhere else, once for each published row. Sha
 """
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ from training.metrics import (
     macro_f1,
     presence_f1,
 )
-from training.runs import LOG_FILE, RUN_FILE
+from training.runs import LOG_FILE, facts_of, resplit_of
 
 # The two example sentences of the report that this project follows, and what they should be.
 EXAMPLES: Final = (
@@ -86,7 +85,7 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
     classifier = open_classifier(folder, device=device, precision=precision)
     opened = ModelFolder.open(folder)
     calibration = opened.calibration
-    emotion = load_emotion(data)
+    emotion = load_emotion(data, resplit_of(folder))
     logits = row_logits(classifier, emotion.test)
     labels = np.array([LABEL2ID[row.label] for row in emotion.test])
     rule = DecisionRule(calibration, opened.columns)
@@ -254,8 +253,7 @@ def _describe(folder: Path, classifier: EmotionClassifier, calibration: Calibrat
         "temperature_entropy": calibration.temperature_entropy,
         "neutral_threshold": calibration.neutral_threshold,
     }
-    if (folder / RUN_FILE).is_file():
-        run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    if run := facts_of(folder):
         described |= {name: run[name] for name in ("command", "recipe", "seed", "seconds", "train_rows")}
         described["parameters"] = run["parameters"]
     return described

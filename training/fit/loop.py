@@ -16,7 +16,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +29,7 @@ from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from model.tokenizer import Tokenizer
 from training.bases.base import HfModel, load_base
 from training.data.augment import augment
-from training.data.rows import Row, label_counts
+from training.data.rows import Resplit, Row, label_counts
 from training.errors import TrainingError
 from training.fit.batches import encode, training_batches
 from training.fit.device import Device
@@ -84,10 +84,13 @@ class Fit:
         *,
         seed: int,
         device: Device,
+        resplit: Resplit | None = None,
         teacher: SoftTargets | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """``teacher``: what teachers say of ``train``. ``validation``: rows by data set."""
+        """``teacher``: what teachers say of ``train``. ``validation``: rows by data set. ``resplit``: the
+        split of dair-ai/emotion that the rows are of, where it is not its own.
+        """
         import torch
 
         if recipe.distil and teacher is None:
@@ -96,7 +99,7 @@ class Fit:
             raise TrainingError("there are no rows to train on, or none to validate on")
         torch.manual_seed(seed)
         self.recipe, self.out, self.seed, self.device = recipe, out, seed, device
-        self.train, self.validation = list(train), validation
+        self.train, self.validation, self.resplit = list(train), validation, resplit
         self._progress = progress
         model, self.hf_tokenizer = load_base(
             recipe.base,
@@ -300,6 +303,7 @@ class Fit:
             "command": command_line(),
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
+            "resplit": asdict(self.resplit) if self.resplit else None,
             "device": self.device.name,
             "bf16": self.device.bf16,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),

@@ -16,13 +16,13 @@ from training.data.languages import MULTILINGUAL, XED
 from training.data.leakage import without_leaks
 from training.data.messages import load_distress, load_languages, load_messages
 from training.data.rows import (
+    Resplit,
     Row,
     Splits,
     drop_contradictions,
     load_banking77,
     load_emotion,
     load_goemotions,
-    stratified_split,
 )
 from training.data.written import written_rows
 from training.data.xed import load_xed
@@ -42,18 +42,9 @@ class TrainingData:
     validation: dict[str, Sequence[Row]]
 
 
-def training_data(
-    recipe: Recipe, folder: Path | None, *, split: tuple[int, int, int] | None = None, seed: int = 0
-) -> TrainingData:
-    """Everything ``recipe`` trains on. ``split`` re-splits dair-ai/emotion by percent, stratified and
-    seeded.
-
-    Raises ``DataError`` where a data set is missing.
-    """
-    sets = loaded(recipe, folder)
-    if split is not None:
-        emotion = sets["emotion"]
-        sets["emotion"] = stratified_split([*emotion.train, *emotion.validation, *emotion.test], split, seed)
+def training_data(recipe: Recipe, folder: Path | None, *, resplit: Resplit | None = None) -> TrainingData:
+    """Everything ``recipe`` trains on. Raises ``DataError`` where a data set is missing."""
+    sets = loaded(recipe, folder, resplit)
     protected = [row for splits in sets.values() for row in (*splits.validation, *splits.test)]
     protected += behavioural_rows()
     train: list[Row] = []
@@ -71,10 +62,10 @@ def training_data(
     return TrainingData(tuple(train), validation)
 
 
-def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
+def loaded(recipe: Recipe, folder: Path | None, resplit: Resplit | None = None) -> dict[str, Splits]:
     """The data sets among the recipe's sources, by name."""
     loaders: dict[str, Callable[[], Splits]] = {
-        "emotion": lambda: load_emotion(folder),
+        "emotion": lambda: load_emotion(folder, resplit),
         "goemotions": lambda: load_goemotions(folder),
         "banking77": lambda: load_banking77(folder),
         "messages": load_messages,
