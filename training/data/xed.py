@@ -10,7 +10,9 @@ beside, so they are noisier. Read from a folder:
 Disgust is read as in BRIGHTER (``training.data.brighter``). Anticipation and trust are no emotions of this
 project's, and whether such a line is joyful or neutral besides is not known: with nothing else it is left
 out. So are the lines of the projections that a torn quotation left without numbers.
-A tenth of each language is validation and a tenth test, by the hash of the text.
+A tenth of each language is validation and a tenth test, by the hash of the text. The projections translate
+the English lines, with the same numbers, but nothing says which line is whose: translations of held-out
+lines are trained on. So what was trained on projections is not judged by XED.
 """
 
 import hashlib

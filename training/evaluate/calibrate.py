@@ -90,11 +90,13 @@ def calibrate(
     )
     trained_on = [source for source in TEMPERATURE_SETS if source in facts.get("validation_rows", sets)]
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
-    sources = facts.get("train_rows", {})
+    recipe, sources = facts.get("recipe", {}), set(facts.get("train_rows", ()))
+    if recipe.get("languages") != ["en"]:
+        sources.discard("xed")  # it may have been trained on translations of what is held out
     if any(source in sources for source in SEVERAL_SETS):
         said = carried(messages, presence_logits(outputs, len(classifier.columns)))
         calibration = _with_presences(calibration, classifier, data, sources, said)
-    if facts.get("recipe", {}).get("distress"):
+    if recipe.get("distress"):
         calm = outputs[[not row.distress for row in messages], -1]
         calibration = _with_distress_output(calibration, classifier, calm)
     calibration.save(folder)
