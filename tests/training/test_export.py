@@ -98,6 +98,16 @@ def test_an_uncalibrated_run_is_not_exported(debug_run: Path, tmp_path: Path) ->
         export(debug_run, tmp_path / "out", name="tiny")
 
 
+def test_an_export_for_cpus_alone_leaves_no_weights_of_an_earlier_one(
+    measured_run: Path, exported: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(exported, tmp_path / "out")
+    (out / "model.safetensors").write_bytes(b"other weights")
+    export(measured_run, out, name="tiny", cpu_only=True)
+    assert not (out / "model.safetensors").exists()
+    assert EmotionClassifier.load(out, "cpu", "int8").classify(TEXTS)
+
+
 def test_an_unmeasured_run_gets_no_card(debug_run: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="emotion-train evaluate"):
         model_card(debug_run, tmp_path, None)

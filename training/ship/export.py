@@ -65,6 +65,8 @@ def export(
             raise TrainingError(
                 f"{sum(sizes.values()):,} bytes are more than {MAX_BYTES:,}: take a smaller base"
             )
+        if cpu_only:
+            (out / SAFETENSORS_FILE).unlink(missing_ok=True)  # that of an earlier export
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors writes for its owner alone
             file.replace(out / file.name)
