@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,6 +241,19 @@ def test_no_training_row_is_like_a_held_out_one(data_folder: Path) -> None:
     emotion = load_emotion(data_folder)
     held_out = NearDuplicates(row.text for row in (*emotion.validation, *emotion.test))
     assert not any(row.text in held_out for row in training_data(DEBUG, data_folder).train)
+
+
+def test_what_the_package_is_tested_with_is_never_trained_on(data_folder: Path, tmp_path: Path) -> None:
+    from training.data.messages import load_distress, load_languages, load_messages, load_replies
+
+    written = (load_messages(), load_languages(), load_distress())
+    held_out = [rows[0] for splits in written for rows in (splits.validation, splits.test)]
+    held_out.append(load_replies()[0])
+    data: Path = shutil.copytree(data_folder, tmp_path / "data")
+    with (data / "emotion" / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({"text": row.text, "label": "joy"}) + "\n" for row in held_out)
+    recipe = replace(DEBUG, sources={"emotion": None})
+    assert not {row.text for row in held_out} & {row.text for row in training_data(recipe, data).train}
 
 
 def test_predictions_come_back_in_the_order_of_the_rows(data_folder: Path, debug_run: Path) -> None:

@@ -1,7 +1,7 @@
 """Which rows a recipe trains on and which it is judged by, with the leakage guards applied.
 
-load ─► drop contradictions ─► drop near-duplicates of any validation or test row, of any data set, and of the
-behavioural set ─► recipe
+load ─► drop contradictions ─► drop near-duplicates of any validation or test row of the recipe's sets, of any
+message held out or written to test with, and of the behavioural set ─► recipe
 """
 
 import random
@@ -14,7 +14,7 @@ from training.data.behaviour_cases import behavioural_rows
 from training.data.brighter import ENGLISH, load_brighter
 from training.data.languages import MULTILINGUAL, XED
 from training.data.leakage import without_leaks
-from training.data.messages import load_distress, load_languages, load_messages
+from training.data.messages import load_distress, load_languages, load_messages, load_replies
 from training.data.rows import (
     Resplit,
     Row,
@@ -45,8 +45,10 @@ class TrainingData:
 def training_data(recipe: Recipe, folder: Path | None, *, resplit: Resplit | None = None) -> TrainingData:
     """Everything ``recipe`` trains on. Raises ``DataError`` where a data set is missing."""
     sets = loaded(recipe, folder, resplit)
-    protected = [row for splits in sets.values() for row in (*splits.validation, *splits.test)]
-    protected += behavioural_rows()
+    # What comes with the package is scored whatever was trained on.
+    guards = (*sets.values(), load_messages(), load_languages(), load_distress())
+    protected = [row for splits in guards for row in (*splits.validation, *splits.test)]
+    protected += [*load_replies(), *behavioural_rows()]
     train: list[Row] = []
     for name, limit in recipe.sources.items():
         rows = (
