@@ -75,6 +75,8 @@ class Comparison:
 
     def run(self, names: Sequence[str]) -> list[Compared]:
         """The named rows, in order; writes ``compare.json`` and ``compare.md`` into ``out``."""
+        if unknown := [name for name in names if name not in ROWS]:
+            raise TrainingError(f"nothing to compare is named {unknown[0]!r}; there are {', '.join(ROWS)}")
         emotion, goemotions = load_emotion(self.data), load_goemotions(self.data)
         rows: list[Compared] = []
         for name in names:
@@ -90,9 +92,7 @@ class Comparison:
             return self._trained(name, emotion, goemotions)
         if name == "ensemble":
             return self._ensemble(emotion, goemotions)
-        if name == "int8":
-            return self._int8(emotion, goemotions)
-        raise TrainingError(f"nothing to compare is named {name!r}; there are {', '.join(ROWS)}")
+        return self._int8(emotion, goemotions)
 
     def _trained(self, recipe: str, emotion: Splits, goemotions: Splits) -> Compared:
         folders = [self._fitted(recipe, seed) for seed in self.seeds]
@@ -166,7 +166,8 @@ class Comparison:
         """Scores of one model, or of the mean of several models' logits, each at its own temperature."""
         outputs, measured_ms = [], 0.0
         for folder in folders:
-            classifier = open_classifier(folder, device=self.device, precision=precision)
+            device = "cpu" if precision == "int8" else self.device  # int8 runs nowhere else
+            classifier = open_classifier(folder, device=device, precision=precision)
             temperature = Calibration.load(folder).temperature
             started = time.perf_counter()
             on_test = row_logits(classifier, emotion.test)
