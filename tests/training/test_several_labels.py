@@ -68,6 +68,10 @@ class TestBrighter:
         )
         with pytest.raises(DataError, match=r"eng\.csv:2: expected id, text"):
             load_brighter(brighter, ["eng"])
+        for broken in ("id,text,anger\n1,müde,0\n".encode("latin-1"), b"id,text,anger\n1,a\rb,0\n"):
+            (brighter / "brighter" / "train" / "eng.csv").write_bytes(broken)
+            with pytest.raises(DataError, match=r"eng\.csv:\d: expected id, text.*UTF-8"):
+                load_brighter(brighter, ["eng"])
 
     def test_a_folder_without_it_says_what_to_name(self, tmp_path: Path) -> None:
         for folder in (None, tmp_path):

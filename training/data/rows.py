@@ -248,12 +248,20 @@ def _read_goemotions(folder: Path, split: str) -> list[tuple[str, str]]:
 
 
 def _read_lines(file: Path) -> list[str]:
+    return lines_of(file, "name a folder with --data or EMOTION_DATA, or neither for the hub")
+
+
+def lines_of(file: Path, otherwise: str) -> list[str]:
+    """The lines of a text file, cut at line feeds alone: a text may hold U+2028 and the like as it stands.
+
+    Raises ``DataError``, which says what to do ``otherwise``.
+    """
     try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(
-            f"{file}: {error.strerror}; name a folder with --data or EMOTION_DATA, or neither for the hub"
-        ) from error
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not UTF-8 ({error.reason})"
+        raise DataError(f"{file}: {reason}; {otherwise}") from error
+    return lines if lines[-1] else lines[:-1]
 
 
 def _goemotions_from_hub(split: str) -> list[tuple[str, str]]:

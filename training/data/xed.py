@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from model.labels import NEUTRAL
-from training.data.rows import Row, Splits
+from training.data.rows import Row, Splits, lines_of
 from training.errors import DataError
 
 NUMBERS: Final = {1: "anger", 4: "fear", 5: "joy", 6: "sadness", 7: "surprise"}
@@ -83,7 +83,4 @@ def _neutral(file: Path, language: str) -> Iterator[Row]:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
-        return [line for line in file.read_text(encoding="utf-8").split("\n") if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: {error}; name a folder that holds xed/ with --data") from error
+    return [line for line in lines_of(file, "name a folder that holds xed/ with --data") if line]
