@@ -20,6 +20,10 @@ LEAST_SHARE: Final = 30
 """Per cent of a text from which on a language counts as one that it is written in, beside the first."""
 _CHARACTERS: Final = 2_000
 _UNDETERMINED_CODE: Final = "un"
+_BCP_47: Final = {"iw": "he", "jw": "jv"}
+"""CLD2's codes that BCP 47 has replaced."""
+_SAME_LANGUAGE: Final = {**_BCP_47, "nb": "no", "nn": "no", "fil": "tl"}
+"""Tags that mean a language which has another, too: CLD2 says ``no`` of Bokmål and ``tl`` of Filipino."""
 _NO_LETTERS: Final = bytes(byte for byte in range(128) if not chr(byte).isalpha())
 
 
@@ -42,7 +46,8 @@ def identify(text: str) -> Language:
     """The language of a text; only its first two thousand characters are looked at."""
     shown = text[:_CHARACTERS]
     if not shown.isprintable():
-        shown = "".join(filter(str.isprintable, shown))
+        # CLD2 refuses what cannot be printed, line ends among it; the words on both sides must stay apart.
+        shown = "".join(filter(str.isprintable, " ".join(shown.split())))
     try:
         reliable, _, found = pycld2.detect(shown, isPlainText=True, bestEffort=True)
     except (pycld2.error, ValueError):
@@ -57,7 +62,8 @@ def identify(text: str) -> Language:
 @lru_cache(maxsize=4096)
 def _language(code: str, share: int, others: tuple[str, ...]) -> Language:
     """Made once for each answer that CLD2 gives, since every message asks."""
-    return Language(code, share / 100, others)
+    tag, *other_tags = (_BCP_47.get(each, each) for each in (code, *others))
+    return Language(tag, share / 100, tuple(other_tags))
 
 
 class LanguageGate:
@@ -79,8 +85,9 @@ class LanguageGate:
 
 
 def _language_of(tag: str) -> str:
-    """The language of a tag without region or script: "pt" of "pt-BR"."""
-    return tag.lower().partition("-")[0]
+    """The language of a tag without region or script, by one name: "pt" of "pt-BR", "no" of "nb"."""
+    language = tag.lower().partition("-")[0]
+    return _SAME_LANGUAGE.get(language, language)
 
 
 def _enough_letters(text: str) -> bool:

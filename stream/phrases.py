@@ -8,7 +8,8 @@ text. The file is TOML, a list a key::
     urgent = ["can't go on", "right now"]
 
 A phrase matches as whole words, whatever its case; what stands between its words (spaces, punctuation,
-a curly apostrophe for a straight one) makes no difference.
+a curly apostrophe for a straight one) makes no difference. In writing without spaces each character counts
+as a word.
 """
 
 import re
@@ -21,7 +22,15 @@ from typing import Any
 from stream.errors import SettingsError
 from stream.listfile import says_whole
 
-_WORDS = re.compile(r"\w+")
+_MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.category(chr(code))[0] == "M")
+"""Vowel signs and accents, which belong to the letter before them but not to ``\\w``."""
+_SPACELESS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Japanese, Chinese
+)
+_LETTER = rf"[^\W{_SPACELESS}]"
+_WORDS = re.compile(rf"(?=\w)[{_SPACELESS}][{_MARKS}]*|{_LETTER}+(?:[{_MARKS}]+{_LETTER}*)*")
+_ASCII_WORDS = re.compile(r"\w+", re.ASCII)
 _NAMES = "\0"
 """Key of a node that ends a phrase; no word contains it."""
 
@@ -86,6 +95,6 @@ class PhraseLists:
 
 
 def _words(text: str) -> list[str]:
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return _WORDS.findall(text.casefold())
+    if text.isascii():
+        return _ASCII_WORDS.findall(text.casefold())
+    return _WORDS.findall(unicodedata.normalize("NFKC", text).casefold())

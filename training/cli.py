@@ -47,7 +47,10 @@ def fit(
     data: Data = None,
     device: DeviceName = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
-    split: Annotated[str | None, typer.Option(help="Re-split dair-ai/emotion, such as 70/15/15.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Re-split dair-ai/emotion, such as 70/15/15; not for what ships."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
@@ -63,11 +66,13 @@ def fit(
     resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch in --out.")] = False,
 ) -> None:
     """Train a model and write it, its log and its recipe to a folder."""
+    from training.data.rows import Resplit
     from training.evaluate.predict import soft_labels
     from training.fit.device import Device
     from training.fit.loop import Fit
     from training.fit.recipes import recipe_named
     from training.fit.sources import training_data
+    from training.runs import require_split
 
     chosen = recipe_named(recipe)
     given: dict[str, Any] = {
@@ -80,7 +85,9 @@ def fit(
     }
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
     folder = folder or Path("runs") / f"{chosen.name}-{seed}"
-    rows = training_data(chosen, data, split=_percentages(split), seed=seed)
+    resplit = None if split is None else Resplit(_percentages(split), seed)
+    require_split(resplit, (Path(chosen.base), *(teacher or ())))
+    rows = training_data(chosen, data, resplit=resplit)
     hardware = Device.named(device, precision)
     with _progress(f"{chosen.name}, seed {seed}") as progress:
         soft = None
@@ -100,6 +107,7 @@ def fit(
             folder,
             seed=seed,
             device=hardware,
+            resplit=resplit,
             teacher=soft,
             progress=progress,
         )
@@ -200,10 +208,11 @@ def refit(
         refit_presence,
     )
     from training.fit.sources import training_data
+    from training.runs import resplit_of
 
     sources = dict.fromkeys((*READ, *PRESENCE_READ) if teacher else READ)
     read = Recipe(name="refit", base=str(run), sources=sources, languages=languages_of(run))
-    rows = training_data(read, data).train
+    rows = training_data(read, data, resplit=resplit_of(run)).train
     graded, hardware = [row for row in rows if row.source in READ], Device.named(device)
     refit_distress(run, graded, LABELS, hardware, like=like)
     out.print(f"{run}: its output for distress, from {len(graded):,} rows")
@@ -412,9 +421,7 @@ def _numbers(option: str, value: str) -> tuple[int, ...]:
         raise TrainingError(f"{option} {value}: whole numbers by commas, such as 0,1,2") from None
 
 
-def _percentages(split: str | None) -> tuple[int, int, int] | None:
-    if split is None:
-        return None
+def _percentages(split: str) -> tuple[int, int, int]:
     try:
         first, second, third = (int(part) for part in split.split("/"))
     except ValueError:

@@ -36,7 +36,7 @@ from training.evaluate.calibrate import calibrate, fit_neutral_threshold
 from training.evaluate.predict import open_classifier, row_logits
 from training.fit.recipes import DECODER
 from training.metrics import Floats, Indices, macro_f1
-from training.runs import RUN_FILE
+from training.runs import RUN_FILE, require_split
 from training.ship.export import export
 
 TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
@@ -75,6 +75,8 @@ class Comparison:
 
     def run(self, names: Sequence[str]) -> list[Compared]:
         """The named rows, in order; writes ``compare.json`` and ``compare.md`` into ``out``."""
+        if unknown := [name for name in names if name not in ROWS]:
+            raise TrainingError(f"nothing to compare is named {unknown[0]!r}; there are {', '.join(ROWS)}")
         emotion, goemotions = load_emotion(self.data), load_goemotions(self.data)
         rows: list[Compared] = []
         for name in names:
@@ -90,9 +92,7 @@ class Comparison:
             return self._trained(name, emotion, goemotions)
         if name == "ensemble":
             return self._ensemble(emotion, goemotions)
-        if name == "int8":
-            return self._int8(emotion, goemotions)
-        raise TrainingError(f"nothing to compare is named {name!r}; there are {', '.join(ROWS)}")
+        return self._int8(emotion, goemotions)
 
     def _trained(self, recipe: str, emotion: Splits, goemotions: Splits) -> Compared:
         folders = [self._fitted(recipe, seed) for seed in self.seeds]
@@ -142,6 +142,7 @@ class Comparison:
             command += ["--data", str(self.data)] if self.data else []
             if subprocess.run(command, check=False).returncode:
                 raise TrainingError(f"training {recipe} with seed {seed} failed; its message stands above")
+        require_split(None, [folder])
         if not (folder / "calibration.json").is_file():
             calibrate(folder, self.data, device=self.device)
         return folder
@@ -165,7 +166,8 @@ class Comparison:
         """Scores of one model, or of the mean of several models' logits, each at its own temperature."""
         outputs, measured_ms = [], 0.0
         for folder in folders:
-            classifier = open_classifier(folder, device=self.device, precision=precision)
+            device = "cpu" if precision == "int8" else self.device  # int8 runs nowhere else
+            classifier = open_classifier(folder, device=device, precision=precision)
             temperature = Calibration.load(folder).temperature
             started = time.perf_counter()
             on_test = row_logits(classifier, emotion.test)

@@ -52,12 +52,16 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
     gc.set_threshold(_GARBAGE_THRESHOLD)
     connection(settings)  # a cluster that is not named is better said before the model is loaded
     stopped, last_resort = asyncio.Event(), LastResort(stop_limit_s(settings.revoke_timeout_s))
+    annotator: Annotator | None = None
 
-    def stop_loading() -> None:
+    def stop() -> None:
+        # One for the whole of it: a signal may come before there is an annotator, and be looked at after.
         stopped.set()
         last_resort.begin()
+        if annotator is not None:
+            annotator.stop()
 
-    on_stop(stop_loading)
+    on_stop(stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
     _log.info("loading model", model=str(settings.model))
     model = await asyncio.to_thread(ready_model, settings)
@@ -70,7 +74,6 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
         return
     annotator = Annotator(settings, model, shadow=shadow, last_resort=last_resort)
     del model, shadow  # what is exchanged is to be forgotten
-    on_stop(annotator.stop)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, annotator.reload_model)
     if supervised:

@@ -1,25 +1,31 @@
 """Signatures: formulas of goodbye, names, and what programs add at the end of a message. Pure.
 
 A signature is cut only at the end and only where it is short. "With love" in a sentence, thanks that are
-meant, and whatever stands below a signature ("PS: …") are the author's and stay.
+meant, and sentences below a signature ("PS: …") are the author's and stay.
 """
 
 import re
 from typing import Final
 
-from stream.text.vocabulary import DEVICES, FORMULAS, SENT_FROM, THANKS
+from stream.text.vocabulary import CONTACTS, DEVICES, FORMULAS, PARTICLES, SENT_FROM, THANKS
 
 _FORMULA: Final = rf"(?:{FORMULAS})"
 _FORMULA_LINE: Final = re.compile(rf"(?:{_FORMULA}[,.!]?|(?:{THANKS}),)", re.IGNORECASE)
 """Thanks may be meant, so they are a formula only on a line of their own above a name."""
 _NAME: Final = r"[^\W\d_a-zß-öø-ÿа-я][\w.'’-]{0,30}"
-_PARTICLES: Final = r"(?:de|da|do|dos|van|von|der|den|la|le|el|and|und|et|y|e|&|\+)"
-_NAMES: Final = rf"{_NAME}(?: (?:{_PARTICLES} )?{_NAME}){{0,3}}(?: ?[x♥❤\ufe0f]{{1,3}})?[.!]?"
+_NAMES: Final = rf"{_NAME}(?: (?:(?:{PARTICLES}) )?{_NAME}){{0,3}}(?: ?[x♥❤\ufe0f]{{1,3}})?[.!]?"
 _NAME_LINE: Final = re.compile(_NAMES)
 _FORMULA_AND_NAME: Final = re.compile(rf"(?i:{_FORMULA})(?:, ?|! | ){_NAMES}")
 _AFTER_SENTENCE: Final = re.compile(rf"(?<=[.!?…]) (?i:{_FORMULA}), ?{_NAMES}$")
-_CONTACT: Final = re.compile(r"\d{3}|@|://|www\.|\.(?:com|org|net|de|fr|es|co)\b|[|•·]")
+_DATA: Final = re.compile(
+    rf"[\d!-/:-@\[-`{{-~–—]+|\S*(?:@\w|://|www\.|\.(?:com|org|net|de|fr|es|co)\b)\S*|(?:{CONTACTS}|[a-z])\.?|\S+:",
+    re.IGNORECASE,
+)
+"""A number, an address, or a word that says which of them follows."""
+_MAY_BE_SMALL: Final = re.compile(rf"(?:{PARTICLES})|\w{{1,4}}\.")
+_PARTS: Final = re.compile(r"[|•·,]")
 _TITLE_WORDS: Final = 6
+_LONGEST_CONTACT_LINE: Final = 100
 _MOST_CONTACT_LINES: Final = 6
 _POSTSCRIPT: Final = re.compile(r"p\. ?s\b|ps\b", re.IGNORECASE)
 
@@ -44,11 +50,16 @@ def without_signature(text: str) -> str:
 
 
 def _without_delimited(lines: list[str]) -> list[str]:
-    """Without what follows the line ``-- ``, where that is as short as signatures are."""
+    """Without what follows the line ``-- ``, where that begins as signatures do and is as short.
+
+    People draw such a line between their own sentences, too; a motto is one that stands below a name.
+    """
     last = lines[-_MOST_DELIMITED_LINES - 1 :]
     if _DELIMITER not in last:
         return lines
     below = last[last.index(_DELIMITER) + 1 :]
+    if below and not (_is_contact(below[0]) or _signature_length(below, 0)):
+        return lines
     if sum(map(len, below)) > _MOST_DELIMITED_CHARACTERS or any(map(_POSTSCRIPT.match, below)):
         return lines
     return lines[: -len(below) - 1]
@@ -81,12 +92,19 @@ def _signature_length(lines: list[str], start: int) -> int:
 
 
 def _is_contact(line: str) -> bool:
-    """A title, a firm, a number or an address: short, and no sentence."""
-    if _CONTACT.search(line):
-        return len(line) <= 100
-    words = line.split()
-    return len(words) <= _TITLE_WORDS and line[-1:] not in ".!?…" and all(map(_begins_as_title, words))
+    """Titles, firms, numbers and addresses: short, and no sentence."""
+    return (
+        len(line) <= _LONGEST_CONTACT_LINE
+        and line[-1:] not in ".!?…"
+        and all(map(_is_title, _PARTS.split(line)))
+    )
+
+
+def _is_title(part: str) -> bool:
+    words = [word for word in part.split() if not _DATA.fullmatch(word)]
+    return len(words) <= _TITLE_WORDS and all(map(_begins_as_title, words))
 
 
 def _begins_as_title(word: str) -> bool:
-    return not word[0].islower() or len(word) <= 3
+    first = word.lstrip("(\"'")[:1]
+    return first.isupper() or first.isdigit() or _MAY_BE_SMALL.fullmatch(word) is not None

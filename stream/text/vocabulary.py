@@ -83,6 +83,14 @@ THANKS: Final = "|".join((
 ))  # fmt: skip
 """Formulas that may be meant as they stand."""
 
+PARTICLES: Final = (
+    "de|da|do|dos|das|du|des|di|del|la|le|el|van|von|der|den|of|for|the|at|in|am|für|and|und|et|y|e|&|\\+"
+)
+"""Words in lower case within names and titles."""
+
+CONTACTS: Final = "t[eé]l|fax|phone|mobile?|cell|office|direct|web|mail|e-mail|email"
+"""What stands before a number or an address, with or without a colon."""
+
 OPENINGS: Final = (
     "on|am|le|el|em|no dia|a|il(?: giorno)?|op|den|dnia|w dniu|v|на|пн|вт|ср|чт|пт|сб|вс"
 )  # fmt: skip
@@ -123,7 +131,7 @@ SENT: Final = (
 SUBJECT: Final = "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|ämne|emne|temat|тема|konu"
 
 SENT_FROM: Final = "|".join((
-    "sent (?:from|via|with)(?: my)?|get",
+    "sent (?:from|via|with)(?: my)?|get(?= outlook)",
     "von mein(?:em|er)|gesendet (?:von|mit)(?: mein(?:em|er))?",
     "envoyé (?:de(?:puis)?|à partir de)(?: mon)?",
     "enviado (?:desde|d[oe]|a partir do)(?: mi| meu)?",

@@ -17,6 +17,8 @@ MESSAGES = {
     "ru": "Посылка до сих пор не пришла, и никто не отвечает на письма.",
     "hi": "पार्सल अभी तक नहीं आया और कोई जवाब नहीं दे रहा है।",
     "zh": "包裹还没有到，也没有人回复我的邮件。",
+    "he": "החבילה עדיין לא הגיעה ואף אחד לא עונה למיילים שלי.",
+    "jv": "Paket durung teka lan ora ana sing mbales surelku babar pisan.",
 }
 
 
@@ -29,6 +31,12 @@ def test_a_sentence_is_in_its_language(tag: str) -> None:
 @pytest.mark.parametrize("text", ["ok", "super!!", "lol", "👍👍", "12:30", "", "@kim www"])
 def test_a_few_latin_letters_belong_to_no_language(text: str) -> None:
     assert identify(text) == UNDETERMINED
+
+
+@pytest.mark.parametrize("space", ["\n", "\t", "\xa0", "\u3000"])
+def test_words_stay_apart_whatever_space_stands_between_them(space: str) -> None:
+    for text in ("No No No please stop it", "why am I always the last one to know this", MESSAGES["de"]):
+        assert identify(text.replace(" ", space)) == identify(text)
 
 
 @given(st.text(max_size=200))
@@ -50,6 +58,24 @@ class TestGate:
         assert gate.readable(Language("pt", 1.0))
         assert gate.readable(UNDETERMINED)
         assert not gate.readable(Language("de", 0.9))
+
+    @pytest.mark.parametrize(
+        ("measured", "text"),
+        [
+            ("he", MESSAGES["he"]),
+            ("iw", MESSAGES["he"]),
+            ("jv", MESSAGES["jv"]),
+            ("nb-NO", "Pakken har fortsatt ikke kommet, og ingen svarer på e-postene mine."),
+            ("no", "Pakka har framleis ikkje kome, og ingen svarar på e-postane mine."),
+            ("nn", "Pakka har framleis ikkje kome, og ingen svarar på e-postane mine."),
+            ("fil", "Hindi pa rin dumarating ang parsela at walang sumasagot sa mga email ko."),
+        ],
+    )
+    def test_a_language_that_goes_by_several_tags_is_read_by_any_of_them(
+        self, measured: str, text: str
+    ) -> None:
+        assert LanguageGate((measured,)).readable(identify(text))
+        assert not LanguageGate((measured,)).readable(identify(MESSAGES["de"]))
 
     def test_a_text_in_two_languages_is_read_where_one_of_them_is_measured(self) -> None:
         assert LanguageGate(("en",)).readable(Language("hi", 0.6, ("en",)))

@@ -34,6 +34,45 @@ def test_phrases_match_as_whole_words_in_any_case(text: str, names: tuple[str, .
     assert LISTS.match(text) == names
 
 
+@pytest.mark.parametrize(
+    ("phrase", "said", "other"),
+    [
+        ("मार", "मुझे मार दिया", "मेरा मोर"),
+        ("विदा", "मैं विदा लेता हूँ", "मेरा वादा"),
+        ("কাটা", "হাত কাটা", "কেটে গেছে"),
+        ("தற்கொலை", "நான் தற்கொலை செய்வேன்", "நான் கொலை"),
+        ("مُت", "لقد مُت اليوم", "مت"),
+    ],
+)
+def test_signs_above_and_below_letters_belong_to_the_word(phrase: str, said: str, other: str) -> None:
+    lists = PhraseLists({"urgent": [phrase]})
+    assert lists.match(said) == ("urgent",)
+    assert lists.match(other) == ()
+
+
+@pytest.mark.parametrize(
+    ("phrase", "said", "other"),
+    [
+        ("自杀", "我想自杀了。", "我自己杀鱼"),
+        ("死にたい", "もう死にたいです", "死んだ"),
+        ("カード", "クレジットカードを・失くした", "カド"),
+        ("อยากตาย", "ฉันอยากตายแล้ว", "ฉันอยากได้"),
+        ("มา", "เขามาแล้ว", "ม้า"),
+        ("ស្លាប់", "ខ្ញុំចង់ស្លាប់ណាស់", "ខ្ញុំ"),
+        ("cancel 账户", "请cancel账户吧", "cancellation 账户"),
+    ],
+)
+def test_a_phrase_is_found_inside_writing_without_spaces(phrase: str, said: str, other: str) -> None:
+    lists = PhraseLists({"urgent": [phrase]})
+    assert lists.match(said) == ("urgent",)
+    assert lists.match(other) == ()
+
+
+def test_emoji_between_the_words_of_a_phrase_make_no_difference() -> None:
+    assert LISTS.match("right ❤️ now 1️⃣") == ("urgent",)
+    assert LISTS.match("right👨‍👩‍👧now") == ("urgent",)
+
+
 def test_overlapping_phrases_of_different_lists_all_count() -> None:
     lists = PhraseLists({"a": ["one two three"], "b": ["two"], "c": ["two three four"]})
     assert lists.match("zero one two three four") == ("a", "b", "c")

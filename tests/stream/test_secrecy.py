@@ -113,7 +113,7 @@ def test_a_url_without_a_secret_may_stand_there(url: str) -> None:
 
 
 def test_a_check_says_what_is_missing_before_it_asks_the_broker() -> None:
-    done = run("monitor", "--check", "--webhook-url", "http://example.org/alerts")
+    done = run("monitor", "--check", "--webhook-url", "https://example.org/alerts")
     assert done.exit_code == 2
     assert "EMOTION_WEBHOOK_SECRET" in done.stderr
     for program in ("monitor", "annotate"):

@@ -26,6 +26,19 @@ def test_each_sentiment_is_read_and_its_shares_are_of_its_tweets(debug_run: Path
     assert read == read_airline_tweets(classifier, tmp_path, per_sentiment=20)
 
 
+def test_an_unknown_sentiment_is_refused_and_one_without_tweets_left_out(
+    debug_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "support").mkdir()
+    file = tmp_path / "support" / "airline_tweets.jsonl"
+    file.write_text('{"text": "late again", "label": "negative"}\n')
+    classifier = open_classifier(debug_run)
+    assert [reading.sentiment for reading in read_airline_tweets(classifier, tmp_path)] == ["negative"]
+    file.write_text('{"text": "late again", "label": "mixed"}\n')
+    with pytest.raises(DataError, match="unknown label 'mixed'; expected negative, neutral, positive"):
+        read_airline_tweets(classifier, tmp_path)
+
+
 def test_a_folder_without_the_tweets_is_one_line(debug_run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"airline_tweets\.jsonl"):
         read_airline_tweets(open_classifier(debug_run), tmp_path)

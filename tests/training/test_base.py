@@ -57,6 +57,11 @@ def test_an_unknown_symbol_does_not_swallow_its_word(minilm) -> None:  # type: i
     assert tokenizer.tokenize("happy🦖day") == ["happy", "day"]
 
 
+def test_a_run_of_other_labels_is_no_base(debug_run: Path) -> None:
+    with pytest.raises(BaseModelError, match="tells 7 labels apart, and the recipe 6"):
+        _load(str(debug_run), EMOTIONS)
+
+
 def test_emoji_change_neither_the_size_nor_other_tokens(minilm) -> None:  # type: ignore[no-untyped-def]
     model, tokenizer = minilm
     assert len(tokenizer) == model.config.vocab_size == 30_522

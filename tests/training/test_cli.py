@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from training.cli import main
+from training.data.rows import Resplit, load_emotion
+from training.evaluate.scores import evaluate
 
 COMMANDS = ("fit", "evaluate", "compare", "audit", "calibrate", "airline", "agree", "causal", "export")
 
@@ -50,6 +53,32 @@ def test_a_wrong_request_is_one_line_and_status_two(
     shown = capsys.readouterr().err.replace("\n", " ")
     assert says in shown
     assert "Traceback" not in shown
+
+
+def test_a_run_with_a_split_of_its_own_is_measured_on_its_own_held_out_rows(
+    data_folder: Path,
+    debug_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, data = tmp_path / "run", ("--data", str(data_folder))
+    split = ("--split", "60/30/10", "--seed", "3")
+    fit = ("fit", "--recipe", "debug", "--epochs", "1", *split)
+    assert _call(monkeypatch, *fit, "--out", str(run), *data) == 0
+    assert _call(monkeypatch, "calibrate", str(run), *data) == 0
+    held_out = load_emotion(data_folder, Resplit((60, 30, 10), 3)).test
+    assert np.sum(evaluate(run, data_folder).benchmark.confusion) == len(held_out) == 37
+    capsys.readouterr()
+    for mixed in (
+        ("export", str(run), "--out", str(tmp_path / "out")),
+        ("average", f"{run}=1", f"{debug_run}=1", "--out", str(tmp_path / "mean")),
+        ("agree", str(debug_run), str(run), *data),
+        (*fit, "--base", str(debug_run), *data),
+        ("fit", "--recipe", "debug", "--teacher", str(run), *data),
+    ):
+        assert _call(monkeypatch, *mixed) == 2
+        assert " split of " in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_audit_prints_its_counts(

@@ -1,11 +1,13 @@
 """The comparison trains what a row needs first, and names every row alike."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from training.compare import ROWS, Compared, Comparison, as_table
 from training.errors import TrainingError
+from training.evaluate.calibrate import calibrate
 
 
 def test_a_later_stage_begins_from_its_seed_of_the_earlier_and_has_all_seeds_as_teachers(
@@ -30,6 +32,23 @@ def test_a_later_stage_begins_from_its_seed_of_the_earlier_and_has_all_seeds_as_
 def test_an_unknown_row_names_those_there_are(data_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=", ".join(ROWS)):
         Comparison(tmp_path, data_folder, (0,), "minilm").run(["gpt"])
+
+
+def test_an_unknown_row_is_refused_before_any_row_is_measured(data_folder: Path, tmp_path: Path) -> None:
+    begun: list[str] = []
+    comparison = Comparison(tmp_path, data_folder, (0,), "minilm", report_progress=begun.append)
+    with pytest.raises(TrainingError, match="'gpt'"):
+        comparison.run(["tf-idf", "gpt"])
+    assert begun == []
+
+
+def test_int8_is_measured_on_the_cpu_whatever_the_other_rows_run_on(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(debug_run, tmp_path / "polish-0")
+    calibrate(tmp_path / "polish-0", data_folder, device="cpu")
+    (row,) = Comparison(tmp_path, data_folder, (0,), "minilm", device="cuda").run(["int8"])
+    assert row.name == "polish, seed 0, int8"
 
 
 def test_the_table_has_mean_and_spread_over_the_seeds() -> None:

@@ -1,5 +1,7 @@
 """Data sets: what is read, how it is mapped, and what a wrong file says."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,27 @@ def test_a_broken_line_is_named_by_its_number(tmp_path: Path) -> None:
     (tmp_path / "emotion" / "train.jsonl").write_text('{"text": "a", "label": "joy"}\nnot json\n')
     with pytest.raises(DataError, match=r"train\.jsonl:2"):
         load_emotion(tmp_path)
+
+
+SEPARATORS = "one\u2028two\x85three"
+
+
+def test_a_text_may_hold_separators_that_are_no_line_feeds(data_folder: Path, tmp_path: Path) -> None:
+    data: Path = shutil.copytree(data_folder, tmp_path / "data")
+    row = json.dumps({"text": SEPARATORS, "label": "joy"}, ensure_ascii=False)
+    (data / "emotion" / "train.jsonl").write_text(f"{row}\n", encoding="utf-8")
+    (data / "goemotions" / "train.tsv").write_text(f"{SEPARATORS}\x0b\t1\tid\n", encoding="utf-8")
+    assert load_emotion(data).train == (Row(SEPARATORS, "joy", "emotion"),)
+    assert load_goemotions(data).train == (Row(f"{SEPARATORS}\x0b", "joy", "goemotions"),)
+
+
+def test_a_file_in_another_encoding_is_named_with_the_way_out(data_folder: Path, tmp_path: Path) -> None:
+    data: Path = shutil.copytree(data_folder, tmp_path / "data")
+    (data / "emotion" / "train.jsonl").write_bytes(
+        '{"text": "traurig, müde", "label": "joy"}'.encode("latin-1")
+    )
+    with pytest.raises(DataError, match=r"train\.jsonl: not UTF-8 .*--data or EMOTION_DATA"):
+        load_emotion(data)
 
 
 def test_an_unknown_label_is_refused(tmp_path: Path) -> None:

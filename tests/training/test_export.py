@@ -8,13 +8,14 @@ import numpy as np
 import onnx
 import pytest
 
+from model.calibration import Calibration
 from model.classifier import EmotionClassifier
 from model.folder import ModelFolder
 from training.errors import TrainingError
 from training.evaluate.calibrate import calibrate
 from training.evaluate.report import write_report
 from training.evaluate.scores import evaluate
-from training.ship.card import model_card
+from training.ship.card import _languages, model_card
 from training.ship.export import export
 
 TEXTS = ["so z today", "j!", "a much longer message about dinner, the train and the house at night"]
@@ -96,6 +97,28 @@ def test_the_card_has_the_measured_scores_and_the_terms(exported: Path, measured
 def test_an_uncalibrated_run_is_not_exported(debug_run: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="emotion-train calibrate"):
         export(debug_run, tmp_path / "out", name="tiny")
+
+
+def test_the_card_gives_a_region_the_score_on_messages_of_its_language() -> None:
+    scores = {
+        "brighter_claimed_mean": 0.5,
+        "brighter_en_ece": 0.2,
+        "brighter_pt-BR": 0.486,
+        "messages_pt": 0.767,
+    }
+    table = _languages({"languages": scores}, Calibration(languages={"pt-BR": 0.486}))
+    assert "| pt-BR | 0.486 | 76.7% |" in table
+    assert "XED is no measure here" in table
+
+
+def test_an_export_for_cpus_alone_leaves_no_weights_of_an_earlier_one(
+    measured_run: Path, exported: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(exported, tmp_path / "out")
+    (out / "model.safetensors").write_bytes(b"other weights")
+    export(measured_run, out, name="tiny", cpu_only=True)
+    assert not (out / "model.safetensors").exists()
+    assert EmotionClassifier.load(out, "cpu", "int8").classify(TEXTS)
 
 
 def test_an_unmeasured_run_gets_no_card(debug_run: Path, tmp_path: Path) -> None:

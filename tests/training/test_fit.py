@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from training.fit.loop import CHECKPOINT, Fit
 from training.fit.recipes import DEBUG, LORA, Recipe
 from training.fit.runlog import RunLog
 from training.fit.sources import training_data
+from training.fit.targets import SoftTargets
 from training.fit.validation import validation_score
 from training.runs import RUN_FILE
 
@@ -86,6 +88,47 @@ def test_a_run_of_another_recipe_is_not_resumed(data_folder: Path, tmp_path: Pat
     run._checkpoint(1)
     with pytest.raises(TrainingError, match="another recipe"):
         _fit(replace(DEBUG, learning_rate=1.0), data_folder, tmp_path).run(resume=True)
+
+
+def test_a_run_is_not_resumed_with_another_seed_or_other_rows(data_folder: Path, tmp_path: Path) -> None:
+    rows = training_data(DEBUG, data_folder)
+    train, validation = rows.train, rows.validation
+    Fit(DEBUG, train, validation, tmp_path, seed=0, device=CPU)._checkpoint(1)
+    with pytest.raises(TrainingError, match="another seed"):
+        Fit(DEBUG, train, validation, tmp_path, seed=1, device=CPU).run(resume=True)
+    relabelled = (replace(train[0], also=("fear",)), *train[1:])
+    with pytest.raises(TrainingError, match="other data"):
+        Fit(DEBUG, relabelled, validation, tmp_path, seed=0, device=CPU).run(resume=True)
+
+
+def test_a_run_is_not_resumed_with_other_teachers(data_folder: Path, tmp_path: Path) -> None:
+    recipe = replace(DEBUG, distil=0.5)
+    rows = training_data(recipe, data_folder).train
+
+    def said(share: float) -> SoftTargets:
+        shape = (len(rows), len(LABELS))
+        return SoftTargets(np.full(shape, share), np.full(shape, np.nan), np.full(len(rows), np.nan))
+
+    _fit(recipe, data_folder, tmp_path, teacher=said(0.1))._checkpoint(1)
+    with pytest.raises(TrainingError, match="other teachers"):
+        _fit(recipe, data_folder, tmp_path, teacher=said(0.2)).run(resume=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_a_resumed_run_draws_the_same_random_numbers(data_folder: Path, tmp_path: Path) -> None:
+    rows, cuda = training_data(DEBUG, data_folder), Device("cuda", bf16=False)
+    drawn = []
+    for resumed in (False, True):
+        run = Fit(DEBUG, rows.train, rows.validation, tmp_path, seed=0, device=cuda)
+        if resumed:
+            torch.rand(1, device="cuda")
+            run._restore()
+        else:
+            run._train_epoch(0)
+            run.log.add(1, 1.0, 0.1, {"emotion": {"accuracy": 1.0, "macro_f1": 1.0}}, 1.0)
+            run._checkpoint(1)
+        drawn.append(torch.rand(4, device="cuda").tolist())
+    assert drawn[0] == drawn[1]
 
 
 def test_training_stops_when_validation_no_longer_improves(data_folder: Path, tmp_path: Path) -> None:
@@ -240,6 +283,19 @@ def test_no_training_row_is_like_a_held_out_one(data_folder: Path) -> None:
     emotion = load_emotion(data_folder)
     held_out = NearDuplicates(row.text for row in (*emotion.validation, *emotion.test))
     assert not any(row.text in held_out for row in training_data(DEBUG, data_folder).train)
+
+
+def test_what_the_package_is_tested_with_is_never_trained_on(data_folder: Path, tmp_path: Path) -> None:
+    from training.data.messages import load_distress, load_languages, load_messages, load_replies
+
+    written = (load_messages(), load_languages(), load_distress())
+    held_out = [rows[0] for splits in written for rows in (splits.validation, splits.test)]
+    held_out.append(load_replies()[0])
+    data: Path = shutil.copytree(data_folder, tmp_path / "data")
+    with (data / "emotion" / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({"text": row.text, "label": "joy"}) + "\n" for row in held_out)
+    recipe = replace(DEBUG, sources={"emotion": None})
+    assert not {row.text for row in held_out} & {row.text for row in training_data(recipe, data).train}
 
 
 def test_predictions_come_back_in_the_order_of_the_rows(data_folder: Path, debug_run: Path) -> None:

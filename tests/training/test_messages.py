@@ -36,6 +36,15 @@ def test_about_a_tenth_is_held_out_and_stays_so_when_others_come(tmp_path: Path)
     assert set(few.train) <= set(many.train)
 
 
+def test_a_message_may_hold_separators_that_are_no_line_feeds(tmp_path: Path) -> None:
+    file = tmp_path / "conversations_test.jsonl"
+    file.write_text('{"text": "one\u2028two", "label": "joy"}\n', encoding="utf-8")
+    assert load_replies(tmp_path)[0].text == "one\u2028two"
+    file.write_bytes('{"text": "müde", "label": "joy"}\n'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"conversations_test\.jsonl: not UTF-8"):
+        load_replies(tmp_path)
+
+
 def test_of_a_conversation_the_last_message_alone_is_read(tmp_path: Path) -> None:
     conversation: dict[str, object] = {
         "context": ["did they ring?", "not yet"],

@@ -1,6 +1,7 @@
 """Texts with several feelings: how the sets are read, what is learnt from them, when one counts as there."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.calibration import Calibration
-from model.decide import logistic
+from model.decide import DecisionRule, logistic
+from model.folder import ModelFolder
 from model.labels import EMOTIONS, LABELS
 from training.data.brighter import load_brighter
 from training.data.messages import load_distress, load_languages
 from training.data.rows import Row
 from training.data.xed import load_xed
 from training.errors import DataError
+from training.evaluate.calibrate import calibrate
 from training.evaluate.distress import distress_scores
+from training.evaluate.predict import open_classifier
+from training.evaluate.scores import language_scores
 from training.evaluate.several import by_language, carried, cross_validated_f1, fit_presences
 from training.fit.losses import Wanted, loss
 from training.fit.recipes import MULTILINGUAL_MESSAGES, MULTILINGUAL_POLISH
 from training.fit.targets import targets
+from training.runs import RUN_FILE
 
 
 @pytest.fixture
@@ -62,6 +68,10 @@ class TestBrighter:
         )
         with pytest.raises(DataError, match=r"eng\.csv:2: expected id, text"):
             load_brighter(brighter, ["eng"])
+        for broken in ("id,text,anger\n1,müde,0\n".encode("latin-1"), b"id,text,anger\n1,a\rb,0\n"):
+            (brighter / "brighter" / "train" / "eng.csv").write_bytes(broken)
+            with pytest.raises(DataError, match=r"eng\.csv:\d: expected id, text.*UTF-8"):
+                load_brighter(brighter, ["eng"])
 
     def test_a_folder_without_it_says_what_to_name(self, tmp_path: Path) -> None:
         for folder in (None, tmp_path):
@@ -195,6 +205,37 @@ class TestLearning:
         assert asked[-1] < -0.05
         assert silent[-1] == 0
         assert not outcome.isnan()
+
+
+class TestProjections:
+    """Nothing tells translations of XED's held-out lines: who learnt projections is not judged by it."""
+
+    @pytest.fixture
+    def data(self, data_folder: Path, tmp_path: Path) -> Path:
+        folder: Path = shutil.copytree(data_folder, tmp_path / "data")
+        (folder / "xed").mkdir()
+        (folder / "xed" / "en-annotated.tsv").write_text(
+            "".join(f"line {n}\t{1 + n % 7}\n" for n in range(300))
+        )
+        (folder / "xed" / "neu_en.txt").write_text("9\tTwo pair.\n")
+        return folder
+
+    def test_xed_is_scored_for_weights_of_english_alone(self, data: Path, debug_run: Path) -> None:
+        classifier, columns = open_classifier(debug_run, device="cpu"), ModelFolder.open(debug_run).columns
+        for languages, scored in (({"en": 0.7}, True), ({"en": 0.6, "de": 0.5}, False)):
+            rule = DecisionRule(Calibration(languages=languages), columns)
+            assert ("xed_en" in language_scores(classifier, rule, data)) is scored
+
+    @pytest.mark.parametrize(("languages", "fitted"), [(["en"], True), ([], False)])
+    def test_presence_is_fitted_on_xed_where_english_alone_was_trained_on(
+        self, data: Path, debug_run: Path, tmp_path: Path, languages: list[str], fitted: bool
+    ) -> None:
+        run = shutil.copytree(debug_run, tmp_path / "run")
+        facts = json.loads((run / RUN_FILE).read_text())
+        facts["recipe"]["languages"] = languages
+        facts["train_rows"] |= {"xed": {}}
+        (run / RUN_FILE).write_text(json.dumps(facts))
+        assert ("fear" in calibrate(run, data, device="cpu").presence) is fitted
 
 
 class TestThresholds:

@@ -162,8 +162,15 @@ def _pretrained(
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     try:
-        if AutoConfig.from_pretrained(name).model_type == "distilbert":
+        config = AutoConfig.from_pretrained(name)
+        if config.model_type == "distilbert":
             options = options | dropouts
+        wanted, classifies = options["num_labels"], "ForSequenceClassification" in str(config.architectures)
+        if classifies and config.num_labels != wanted:
+            raise BaseModelError(
+                f"base {name!r} tells {config.num_labels} labels apart, and the recipe {wanted}: "
+                "use another --base"
+            )
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForSequenceClassification.from_pretrained(
             name,

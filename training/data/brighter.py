@@ -51,15 +51,15 @@ def _read(file: Path, name: str, source: str) -> Iterator[Row]:
         ) from error
     with handle:
         reader = csv.DictReader(handle)
-        asked = [emotion for emotion in EMOTIONS if emotion in (reader.fieldnames or ())]
-        for record in reader:
-            try:
+        try:
+            asked = [emotion for emotion in EMOTIONS if emotion in (reader.fieldnames or ())]
+            for record in reader:
                 marks = {key: int(value) for key, value in record.items() if key not in ("id", "text")}
                 yield _row(record["text"], marks, asked, BRIGHTER[name], source)
-            except (KeyError, TypeError, ValueError) as error:
-                raise DataError(
-                    f"{file}:{reader.line_num}: expected id, text, and 0 or 1 an emotion"
-                ) from error
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise DataError(
+                f"{file}:{reader.line_num}: expected id, text, and 0 or 1 an emotion, in UTF-8"
+            ) from error
 
 
 def _row(text: str, marks: dict[str, int], asked: list[str], language: str, source: str) -> Row:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.labels import LABELS, NEUTRAL
-from training.data.rows import Row, Splits
+from training.data.rows import Row, Splits, lines_of
 from training.errors import DataError
 
 FOLDER: Final = Path(__file__).parent.parent / "messages"
@@ -86,12 +86,8 @@ def _is_held_out(row: Row) -> bool:
 
 
 def _read(file: Path, source: str, language: str = "en") -> list[Row]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}; reinstall the package") from error
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines_of(file, "reinstall the package"), start=1):
         try:
             rows.append(_row(json.loads(line), source, language))
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -110,8 +110,16 @@ class Splits:
     test: tuple[Row, ...]
 
 
-def load_emotion(folder: Path | None) -> Splits:
-    """dair-ai/emotion in its own split, from ``folder`` or from the hub. Raises ``DataError``."""
+@dataclass(frozen=True, slots=True)
+class Resplit:
+    """Another split of dair-ai/emotion than its own: percentages, and the seed that drew it."""
+
+    percent: tuple[int, int, int]
+    seed: int
+
+
+def load_emotion(folder: Path | None, resplit: Resplit | None = None) -> Splits:
+    """dair-ai/emotion in its own split or another, from ``folder`` or from the hub. Raises ``DataError``."""
     parts = {}
     for split in ("train", "validation", "test"):
         if folder is None:
@@ -123,6 +131,9 @@ def load_emotion(folder: Path | None) -> Splits:
             raise DataError(
                 f"emotion/{split}: unknown label {min(unknown)!r}; expected {', '.join(EMOTIONS)}"
             )
+    if resplit is not None:
+        every = [row for part in parts.values() for row in part]
+        return stratified_split(every, resplit.percent, resplit.seed)
     return Splits(parts["train"], parts["validation"], parts["test"])
 
 
@@ -237,12 +248,20 @@ def _read_goemotions(folder: Path, split: str) -> list[tuple[str, str]]:
 
 
 def _read_lines(file: Path) -> list[str]:
+    return lines_of(file, "name a folder with --data or EMOTION_DATA, or neither for the hub")
+
+
+def lines_of(file: Path, otherwise: str) -> list[str]:
+    """The lines of a text file, cut at line feeds alone: a text may hold U+2028 and the like as it stands.
+
+    Raises ``DataError``, which says what to do ``otherwise``.
+    """
     try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(
-            f"{file}: {error.strerror}; name a folder with --data or EMOTION_DATA, or neither for the hub"
-        ) from error
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not UTF-8 ({error.reason})"
+        raise DataError(f"{file}: {reason}; {otherwise}") from error
+    return lines if lines[-1] else lines[:-1]
 
 
 def _goemotions_from_hub(split: str) -> list[tuple[str, str]]:

@@ -10,7 +10,9 @@ beside, so they are noisier. Read from a folder:
 Disgust is read as in BRIGHTER (``training.data.brighter``). Anticipation and trust are no emotions of this
 project's, and whether such a line is joyful or neutral besides is not known: with nothing else it is left
 out. So are the lines of the projections that a torn quotation left without numbers.
-A tenth of each language is validation and a tenth test, by the hash of the text.
+A tenth of each language is validation and a tenth test, by the hash of the text. The projections translate
+the English lines, with the same numbers, but nothing says which line is whose: translations of held-out
+lines are trained on. So what was trained on projections is not judged by XED.
 """
 
 import hashlib
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from model.labels import NEUTRAL
-from training.data.rows import Row, Splits
+from training.data.rows import Row, Splits, lines_of
 from training.errors import DataError
 
 NUMBERS: Final = {1: "anger", 4: "fear", 5: "joy", 6: "sadness", 7: "surprise"}
@@ -81,7 +83,4 @@ def _neutral(file: Path, language: str) -> Iterator[Row]:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
-        return [line for line in file.read_text(encoding="utf-8").split("\n") if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: {error}; name a folder that holds xed/ with --data") from error
+    return [line for line in lines_of(file, "name a folder that holds xed/ with --data") if line]

@@ -17,6 +17,7 @@ from training.data.rows import load_emotion
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits
 from training.metrics import Floats, Indices, six_way
+from training.runs import require_split, resplit_of
 
 SURE: Final = 0.8
 """The confidence from which on a model is sure."""
@@ -58,7 +59,9 @@ def agreement(models: Sequence[Path], data: Path | None, *, device: str = "auto"
     """Compare the models in ``models`` on the validation rows. Raises ``TrainingError``."""
     if len(models) < 2:
         raise TrainingError("agree compares models: name two or more")
-    rows = load_emotion(data).validation
+    resplit = resplit_of(models[0])
+    require_split(resplit, models)
+    rows = load_emotion(data, resplit).validation
     labels = np.array([LABEL2ID[row.label] for row in rows])
     probabilities = {
         folder.name: six_way(

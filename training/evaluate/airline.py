@@ -17,6 +17,7 @@ from typing import Final
 from model.classifier import EmotionClassifier
 from model.contract import Emotion
 from training.data.rows import read_labelled
+from training.errors import DataError
 
 FITTING: Final = {
     "negative": frozenset({"anger", "sadness", "fear", "surprise"}),
@@ -41,12 +42,16 @@ def read_airline_tweets(
 ) -> list[Read]:
     """Read the same random tweets of each sentiment each time. Raises ``DataError``."""
     by_sentiment: dict[str, list[str]] = {sentiment: [] for sentiment in FITTING}
-    for text, sentiment in read_labelled(folder / "support" / "airline_tweets.jsonl"):
+    file = folder / "support" / "airline_tweets.jsonl"
+    for text, sentiment in read_labelled(file):
+        if sentiment not in FITTING:
+            raise DataError(f"{file}: unknown label {sentiment!r}; expected {', '.join(FITTING)}")
         by_sentiment[sentiment].append(text)
     chance = random.Random(seed)
     return [
         _reading(sentiment, classifier.classify(chance.sample(texts, min(per_sentiment, len(texts)))))
         for sentiment, texts in by_sentiment.items()
+        if texts
     ]
 
 

@@ -9,12 +9,11 @@ A model with an output of its own for distress gets its map and levels from the 
 and from ordinary ones how low the levels may begin.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +35,7 @@ from training.evaluate.predict import open_classifier, row_logits, row_outputs, 
 from training.evaluate.several import Carried, by_language, carried, fit_presences
 from training.fit.validation import presence_logits
 from training.metrics import Floats, Indices, macro_f1, softmax
-from training.runs import RUN_FILE
+from training.runs import facts_of, resplit_of
 
 # The sets whose validation rows a temperature is fitted on, where a model was trained on them.
 TEMPERATURE_SETS: Final = ("emotion", "goemotions", "messages")
@@ -75,7 +74,7 @@ def calibrate(
     ``calibration.json``.
     """
     read = {
-        "emotion": load_emotion(data).validation,
+        "emotion": load_emotion(data, resplit_of(folder)).validation,
         "goemotions": load_goemotions(data).validation,
     }
     for stale in ("calibration.json", manifest.FILE_NAME):  # they may belong to other weights
@@ -85,17 +84,19 @@ def calibrate(
     outputs = row_outputs(classifier, messages)
     sets["messages"] = _validation(messages, outputs[:, : len(classifier.columns)])
     opened = ModelFolder.open(folder)
-    facts = _run_facts(folder)
+    facts = facts_of(folder)
     base = Calibration(
         name=name, revision=opened.trained_revision, max_tokens=min(MAX_TOKENS, opened.max_tokens)
     )
     trained_on = [source for source in TEMPERATURE_SETS if source in facts.get("validation_rows", sets)]
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
-    sources = facts.get("train_rows", {})
+    recipe, sources = facts.get("recipe", {}), set(facts.get("train_rows", ()))
+    if recipe.get("languages") != ["en"]:
+        sources.discard("xed")  # it may have been trained on translations of what is held out
     if any(source in sources for source in SEVERAL_SETS):
         said = carried(messages, presence_logits(outputs, len(classifier.columns)))
         calibration = _with_presences(calibration, classifier, data, sources, said)
-    if facts.get("recipe", {}).get("distress"):
+    if recipe.get("distress"):
         calm = outputs[[not row.distress for row in messages], -1]
         calibration = _with_distress_output(calibration, classifier, calm)
     calibration.save(folder)
@@ -282,13 +283,6 @@ def _thinned(xs: Floats, ys: Floats) -> tuple[tuple[float, float], ...]:
     knots = [(round(float(xs[i]), 4), round(float(ys[i]), 4)) for i in places]
     kept = [knots[0], *(after for before, after in pairwise(knots) if after[0] > before[0])]
     return tuple(kept) if len(kept) > 1 else ((0.0, kept[0][1]), (1.0, kept[0][1]))
-
-
-def _run_facts(folder: Path) -> dict[str, Any]:
-    """What the run in ``folder`` wrote about itself; nothing where it is no run of this package."""
-    file = folder / RUN_FILE
-    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return facts
 
 
 def _validation(rows: Sequence[Row], logits: Floats) -> Validation:

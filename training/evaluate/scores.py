@@ -4,7 +4,6 @@ The test split is opened here and nowhere else, once for each published row. Sha
 """
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ from training.metrics import (
     macro_f1,
     presence_f1,
 )
-from training.runs import LOG_FILE, RUN_FILE
+from training.runs import LOG_FILE, facts_of, resplit_of
 
 # The two example sentences of the report that this project follows, and what they should be.
 EXAMPLES: Final = (
@@ -86,7 +85,7 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
     classifier = open_classifier(folder, device=device, precision=precision)
     opened = ModelFolder.open(folder)
     calibration = opened.calibration
-    emotion = load_emotion(data)
+    emotion = load_emotion(data, resplit_of(folder))
     logits = row_logits(classifier, emotion.test)
     labels = np.array([LABEL2ID[row.label] for row in emotion.test])
     rule = DecisionRule(calibration, opened.columns)
@@ -173,8 +172,9 @@ def _written_scores(
 
 
 def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Path | None) -> dict[str, float]:
-    """Macro-F1 of several emotions a text: on BRIGHTER's dev rows by language, on XED's held-out tenth, and
-    accuracy on the written messages by language. Without a folder that holds the sets, the messages alone.
+    """Macro-F1 of several emotions a text: on BRIGHTER's dev rows by language, on XED's held-out tenth where
+    the model reads English alone (``training.data.xed``), and accuracy on the written messages by language.
+    Without a folder that holds the sets, the messages alone.
 
     BRIGHTER's threshold is cross-validated on the dev rows, one for all emotions; on XED each emotion has the
     shipped one. Of BRIGHTER's English rows, ``labels`` is of what an event says, and ``ece`` takes a label
@@ -191,7 +191,8 @@ def language_scores(classifier: EmotionClassifier, rule: DecisionRule, data: Pat
         english = [i for i, row in enumerate(rows) if row.language == "en"]
         scores["brighter_en_ece"] = _any_label_ece(rule, outputs[english], [rows[i] for i in english])
         scores["brighter_en_labels"] = _published_score(rule, outputs[english], [rows[i] for i in english])
-    if data is not None and (data / "xed").is_dir():
+    english_alone = set(rule.calibration.measured_languages) <= {"en"}
+    if english_alone and data is not None and (data / "xed").is_dir():
         scores["xed_en"] = _xed_score(classifier, rule, data)
     test = load_languages().test
     if test:
@@ -254,8 +255,7 @@ def _describe(folder: Path, classifier: EmotionClassifier, calibration: Calibrat
         "temperature_entropy": calibration.temperature_entropy,
         "neutral_threshold": calibration.neutral_threshold,
     }
-    if (folder / RUN_FILE).is_file():
-        run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    if run := facts_of(folder):
         described |= {name: run[name] for name in ("command", "recipe", "seed", "seconds", "train_rows")}
         described["parameters"] = run["parameters"]
     return described

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from model.folder import CONFIG_FILE, SAFETENSORS_FILE, ModelFolder
 from model.labels import EMOTIONS, LABEL2ID
 from training.errors import TrainingError
-from training.runs import RUN_FILE, TOKENIZER_FILES, command_line
+from training.runs import RUN_FILE, TOKENIZER_FILES, command_line, require_split, resplit_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,13 +29,14 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
     the first has outputs of presence and another has none, the other's labels say the same.
 
     Raises:
-        TrainingError: one is no run, or they are not of one shape or vocabulary.
+        TrainingError: one is no run, or they are not of one shape, vocabulary or split.
     """
     import torch
     from safetensors.torch import load_file, save_file
 
     total, mean = sum(shares.values()), dict[str, torch.Tensor]()
     first, *_ = shares
+    require_split(resplit_of(first), shares)
     for run, share in shares.items():
         if not (run / RUN_FILE).is_file():
             raise TrainingError(f"{run} is no run: emotion-train fit --out {run} makes one")

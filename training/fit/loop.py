@@ -6,17 +6,18 @@
 
 The run's folder holds the best epoch's model (``model.safetensors``, ``config.json``, tokenizer),
 ``run.json`` (recipe, command, data, history) and ``log.csv`` (learning curve); while it runs also
-``checkpoint.pt``, from which ``--resume`` goes on after the last whole epoch, with the same outcome as
-without the break.
+``checkpoint.pt``, from which ``--resume`` goes on after the last whole epoch: on a CPU with the same outcome
+as without the break, on CUDA with the same random numbers, where the rounding of a run is never repeated.
 """
 
+import hashlib
 import json
 import math
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,7 @@ from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from model.tokenizer import Tokenizer
 from training.bases.base import HfModel, load_base
 from training.data.augment import augment
-from training.data.rows import Row, label_counts
+from training.data.rows import Resplit, Row, label_counts
 from training.errors import TrainingError
 from training.fit.batches import encode, training_batches
 from training.fit.device import Device
@@ -84,10 +85,13 @@ class Fit:
         *,
         seed: int,
         device: Device,
+        resplit: Resplit | None = None,
         teacher: SoftTargets | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """``teacher``: what teachers say of ``train``. ``validation``: rows by data set."""
+        """``teacher``: what teachers say of ``train``. ``validation``: rows by data set. ``resplit``: the
+        split of dair-ai/emotion that the rows are of, where it is not its own.
+        """
         import torch
 
         if recipe.distil and teacher is None:
@@ -96,7 +100,7 @@ class Fit:
             raise TrainingError("there are no rows to train on, or none to validate on")
         torch.manual_seed(seed)
         self.recipe, self.out, self.seed, self.device = recipe, out, seed, device
-        self.train, self.validation = list(train), validation
+        self.train, self.validation, self.resplit = list(train), validation, resplit
         self._progress = progress
         model, self.hf_tokenizer = load_base(
             recipe.base,
@@ -141,6 +145,14 @@ class Fit:
         if self._graphs_on:
             self._take_step = GraphedStep(self._train_step, recipe.batch_size, device.name)
         self._step = 0
+        self._made_of = {
+            "another recipe": json.dumps(recipe.as_dict()),
+            "another seed": str(seed),
+            "other data": _digest(
+                repr(row).encode() for rows in (train, *validation.values()) for row in rows
+            ),
+            "other teachers": _digest(part.tobytes() for part in said),
+        }
         self.log = RunLog(out)
 
     def run(self, *, resume: bool = False) -> FitResult:
@@ -269,7 +281,8 @@ class Fit:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "torch_rng": torch.get_rng_state(),
-            "recipe": json.dumps(self.recipe.as_dict()),
+            "cuda_rng": torch.cuda.get_rng_state(self.device.name) if self.device.is_cuda else None,
+            "made_of": self._made_of,
             "log": self.log.state(),
         }
         partial = self.out / f"{CHECKPOINT}.partial"
@@ -281,16 +294,20 @@ class Fit:
         import torch
 
         state = torch.load(self.out / CHECKPOINT, weights_only=True, map_location=self.device.name)
-        if state["recipe"] != json.dumps(self.recipe.as_dict()):
-            raise TrainingError(
-                f"{self.out} was begun with another recipe: leave --resume out, or use another --out"
-            )
+        begun = state.get("made_of", {})
+        for other, made_of in self._made_of.items():
+            if begun.get(other) != made_of:
+                raise TrainingError(
+                    f"{self.out} was begun with {other}: leave --resume out, or use another --out"
+                )
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["torch_rng"].cpu())
+        if self.device.is_cuda and state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device.name)
         self._step = state["step"]
         self.log.restore(state["log"])
         return int(state["epochs_done"])
@@ -300,6 +317,7 @@ class Fit:
             "command": command_line(),
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
+            "resplit": asdict(self.resplit) if self.resplit else None,
             "device": self.device.name,
             "bf16": self.device.bf16,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
@@ -321,6 +339,13 @@ def _said(teacher: SoftTargets, own: Targets, recipe: Recipe) -> tuple[Floats, F
         neutral = recipe.labels.index(NEUTRAL)
         present[own.known[:, neutral] == 0, neutral] = np.nan
     return teacher.shares, present, teacher.distress
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def peak_bytes() -> int:

@@ -1,7 +1,7 @@
 """Which rows a recipe trains on and which it is judged by, with the leakage guards applied.
 
-load ─► drop contradictions ─► drop near-duplicates of any validation or test row, of any data set, and of the
-behavioural set ─► recipe
+load ─► drop contradictions ─► drop near-duplicates of any validation or test row of the recipe's sets, of any
+message held out or written to test with, and of the behavioural set ─► recipe
 """
 
 import random
@@ -14,15 +14,15 @@ from training.data.behaviour_cases import behavioural_rows
 from training.data.brighter import ENGLISH, load_brighter
 from training.data.languages import MULTILINGUAL, XED
 from training.data.leakage import without_leaks
-from training.data.messages import load_distress, load_languages, load_messages
+from training.data.messages import load_distress, load_languages, load_messages, load_replies
 from training.data.rows import (
+    Resplit,
     Row,
     Splits,
     drop_contradictions,
     load_banking77,
     load_emotion,
     load_goemotions,
-    stratified_split,
 )
 from training.data.written import written_rows
 from training.data.xed import load_xed
@@ -42,20 +42,13 @@ class TrainingData:
     validation: dict[str, Sequence[Row]]
 
 
-def training_data(
-    recipe: Recipe, folder: Path | None, *, split: tuple[int, int, int] | None = None, seed: int = 0
-) -> TrainingData:
-    """Everything ``recipe`` trains on. ``split`` re-splits dair-ai/emotion by percent, stratified and
-    seeded.
-
-    Raises ``DataError`` where a data set is missing.
-    """
-    sets = loaded(recipe, folder)
-    if split is not None:
-        emotion = sets["emotion"]
-        sets["emotion"] = stratified_split([*emotion.train, *emotion.validation, *emotion.test], split, seed)
-    protected = [row for splits in sets.values() for row in (*splits.validation, *splits.test)]
-    protected += behavioural_rows()
+def training_data(recipe: Recipe, folder: Path | None, *, resplit: Resplit | None = None) -> TrainingData:
+    """Everything ``recipe`` trains on. Raises ``DataError`` where a data set is missing."""
+    sets = loaded(recipe, folder, resplit)
+    # What comes with the package is scored whatever was trained on.
+    guards = (*sets.values(), load_messages(), load_languages(), load_distress())
+    protected = [row for splits in guards for row in (*splits.validation, *splits.test)]
+    protected += [*load_replies(), *behavioural_rows()]
     train: list[Row] = []
     for name, limit in recipe.sources.items():
         rows = (
@@ -71,10 +64,10 @@ def training_data(
     return TrainingData(tuple(train), validation)
 
 
-def loaded(recipe: Recipe, folder: Path | None) -> dict[str, Splits]:
+def loaded(recipe: Recipe, folder: Path | None, resplit: Resplit | None = None) -> dict[str, Splits]:
     """The data sets among the recipe's sources, by name."""
     loaders: dict[str, Callable[[], Splits]] = {
-        "emotion": lambda: load_emotion(folder),
+        "emotion": lambda: load_emotion(folder, resplit),
         "goemotions": lambda: load_goemotions(folder),
         "banking77": lambda: load_banking77(folder),
         "messages": load_messages,

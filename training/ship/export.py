@@ -20,7 +20,7 @@ from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
 from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from training.errors import TrainingError
-from training.runs import TOKENIZER_FILES
+from training.runs import TOKENIZER_FILES, resplit_of
 from training.ship import int8
 from training.ship.firsttoken import read_first_token_alone
 
@@ -38,10 +38,16 @@ def export(
     for torch out at the end: the manifest still states them, so the revision is that of the whole folder.
     Everything is made in a folder beside ``out`` and then moved file by file, so that whoever loads ``out``
     meanwhile finds whole files.
-    Raises ``TrainingError`` where the run is not calibrated or the folder grows too large.
+    Raises ``TrainingError`` where the run is not calibrated or has a split of its own, or the folder grows
+    too large.
     """
     if not (run / CALIBRATION_FILE).is_file():
         raise TrainingError(f"{run} is not calibrated: emotion-train calibrate {run}")
+    if resplit_of(run) is not None:
+        raise TrainingError(
+            f"{run} was trained on a split of its own, so it knows rows that others are tested on: "
+            "fit what ships without --split"
+        )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         folder = Path(temporary)
@@ -59,6 +65,8 @@ def export(
             raise TrainingError(
                 f"{sum(sizes.values()):,} bytes are more than {MAX_BYTES:,}: take a smaller base"
             )
+        if cpu_only:
+            (out / SAFETENSORS_FILE).unlink(missing_ok=True)  # that of an earlier export
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors writes for its owner alone
             file.replace(out / file.name)

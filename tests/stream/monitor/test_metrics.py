@@ -28,6 +28,6 @@ def test_drift_and_confidence_of_a_partition_that_has_moved_are_shown_no_more() 
     for lost in (False, True):
         if lost:
             partitions.lose(place, "another monitor has taken it over")
-        partitions.tick([], NOON)
+        partitions.tick([], NOON, lambda *_: NOON)
         for name, labels in shown:
             assert (metrics.registry.get_sample_value(name, labels) is None) == lost
