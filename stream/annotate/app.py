@@ -7,8 +7,7 @@ broker failure the next one joins the group anew, which starts over from what Ka
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -211,22 +210,22 @@ class Annotator:
         try:
             async with asyncio.TaskGroup() as tasks:
                 looking_on = [
-                    tasks.create_task(self._or_stop(topics.follow()), name="input-topics"),
-                    tasks.create_task(self._or_stop(self._watch(topics)), name="watch"),
-                    tasks.create_task(self._or_stop(self._models.follow(self._use)), name="models"),
+                    tasks.create_task(self._or_stop(topics.follow), name="input-topics"),
+                    tasks.create_task(self._or_stop(lambda: self._watch(topics)), name="watch"),
+                    tasks.create_task(self._or_stop(lambda: self._models.follow(self._use)), name="models"),
                 ]
                 if self._shadow is not None:
-                    looking_on.append(tasks.create_task(self._or_stop(self._shadow.compare()), name="shadow"))
+                    looking_on.append(tasks.create_task(self._or_stop(self._shadow.compare), name="shadow"))
                 await self._memberships(topics, partitions, threads)
                 for task in looking_on:
                     task.cancel()
         except BaseExceptionGroup as raised:
             raise decisive(raised) from None
 
-    async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _or_stop(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work``. Where it fails, stop too: aiokafka may swallow the cancellation that follows."""
         try:
-            await work
+            await work()
         except Exception as error:
             self.stop(error)
             raise
