@@ -191,7 +191,9 @@ class AnnotateSettings(BaseModel):
         4096, description="Tokens in a batch, padding included; a longer text goes alone."
     )
     max_wait_ms: NotNegative = Field(
-        20.0, description="Longest a message waits for others: half of it at the broker, half for its batch."
+        20.0,
+        description="Longest a message waits for its batch to fill; while messages keep coming, they gather "
+        "at the broker for up to half as long before.",
     )
     max_in_flight_messages: Positive = Field(
         8192, description="Messages inside; at the bound, partitions pause."

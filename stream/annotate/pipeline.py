@@ -49,11 +49,6 @@ _BATCHES_AHEAD = 2
 """Batches handed to the model's thread: one in work, one that follows without a gap."""
 
 
-def _wait_s(settings: Settings) -> float:
-    """A message waits for others twice, at the broker and for its batch: each time half of what it may."""
-    return settings.max_wait_ms / 2000
-
-
 class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types for it
     """Everything between one consumer and the publisher of its partitions."""
 
@@ -126,7 +121,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return Generation(
             model,
             LanguageGate(model.info.languages, read_all=settings.label_unmeasured_languages),
-            Batcher(settings.max_batch_tokens, _wait_s(settings)),
+            Batcher(settings.max_batch_tokens, settings.max_wait_ms / 1000),
         )
 
     @property
@@ -176,7 +171,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     # Poll and admit.
 
     async def _poll_loop(self, stop: asyncio.Event) -> None:
-        gathering = Gathering(self._consumer, _wait_s(self._settings))
+        gathering = Gathering(self._consumer, self._settings.max_wait_ms / 2000)
         while not stop.is_set():
             polled = await self._poll()
             gathering.polled(bool(polled))
