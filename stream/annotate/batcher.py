@@ -9,10 +9,12 @@ trickle wait for ever.
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
+FULL: Final = float("-inf")
+"""When a batch is due that nothing more would fit into."""
 _HEAD = 512
 
 
@@ -51,11 +53,11 @@ class Batcher(Generic[T]):
         self._tokens += longest * rows
 
     def due_at(self) -> float | None:
-        """When the next batch is to leave: at once (minus infinity) when full, None when nothing waits."""
+        """When the next batch is to leave: ``FULL``, which is at once; None when nothing waits."""
         if not self._queue:
             return None
         if self._tokens >= self._max_batch_tokens:
-            return float("-inf")
+            return FULL
         return self._queue[0].arrived_at + self._max_wait_s
 
     def take(self) -> Batch[T]:

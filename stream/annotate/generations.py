@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from model.contract import Model, ModelInfo
-from stream.annotate.batcher import Batcher
+from stream.annotate.batcher import FULL, Batcher
 from stream.annotate.ledger import Entry
 from stream.language import LanguageGate
 
@@ -58,7 +58,7 @@ class Generations:
         """When the next batch is to leave, as ``Batcher.due_at``: at once where a newer model waits."""
         oldest = self.oldest
         if oldest is not self.newest and len(oldest.batcher):
-            return float("-inf")
+            return FULL
         return oldest.batcher.due_at()
 
     def _retire(self) -> None:

@@ -7,6 +7,7 @@ What is in flight is bounded: a partition at its share of the bound is paused an
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from model.contract import Encoded, Model
 from stream.annotate import inference
 from stream.annotate.admission import Admission
 from stream.annotate.assigned import AssignedPartition, PartitionContext
-from stream.annotate.batcher import Batch, Batcher
+from stream.annotate.batcher import FULL, Batch, Batcher
 from stream.annotate.fetching import Gathering
 from stream.annotate.generations import Generation, Generations
 from stream.annotate.ledger import Entry, Unread
@@ -46,7 +47,7 @@ _POLL_MESSAGES = 1000
 _POLL_TIMEOUT_MS = 50
 _TOKENIZE_MESSAGES = 256
 _BATCHES_AHEAD = 2
-"""Batches handed to the model's thread: one in work, one that follows without a gap."""
+"""Batches handed to the model's thread: one in work, and a full one that follows without a gap."""
 
 
 class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types for it
@@ -75,7 +76,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._tokenizer_thread, self._model_thread = threads
         self._to_tokenize: asyncio.Queue[list[Entry]] = asyncio.Queue(maxsize=8)
         self._arrived = asyncio.Event()
-        self._slots = asyncio.Semaphore(_BATCHES_AHEAD)
+        self._batches_handed_over = 0
         self._tasks: asyncio.TaskGroup | None = None
         self._takes_partitions = False
         self._ownership: Ownership | None = None
@@ -268,21 +269,27 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         assert self._tasks is not None
         while True:
             await self._until_due()
-            await self._slots.acquire()
             generation = self._generations.oldest
             batch = generation.batcher.take()
+            self._batches_handed_over += 1
             self._tasks.create_task(self._infer(generation, batch), name="batch")
 
     async def _until_due(self) -> None:
-        """Wait until a batch is full or its oldest message has waited long enough."""
-        while (due_at := self._generations.due_at()) is None or due_at > time.monotonic():
+        """Wait until a batch is full or its oldest message has waited long enough, and the model takes it.
+
+        A batch that is not full is made up only when the model is free: until then, what comes can join it.
+        """
+        while True:
+            due_at, now = self._generations.due_at(), time.monotonic()
+            most = _BATCHES_AHEAD if due_at == FULL else 1
+            is_free = self._batches_handed_over < most
+            if due_at is not None and due_at <= now and is_free:
+                return
             self._arrived.clear()
-            timeout_s = None if due_at is None else due_at - time.monotonic()
-            try:
+            timeout_s = due_at - now if due_at is not None and is_free else None
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._arrived.wait()
-            except TimeoutError:
-                return
 
     async def _infer(self, generation: Generation, batch: Batch[Entry]) -> None:
         try:
@@ -298,7 +305,8 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 entry.settle(emotion)
             self._offer(generation, entries)
         finally:
-            self._slots.release()
+            self._batches_handed_over -= 1
+            self._arrived.set()
 
     def _offer(self, generation: Generation, entries: Sequence[Entry]) -> None:
         """Let the shadow model read what the model in force has read."""

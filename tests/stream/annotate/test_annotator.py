@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import itertools
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import aiohttp
 import orjson
@@ -370,6 +372,40 @@ async def test_batches_are_filled_across_partitions(topics: Topics) -> None:
     model = CountingClassifier()
     await annotate_all(settings, model)
     assert max(model.sizes) > 10, "one partition alone has only 10"
+
+
+class BlockedClassifier(CountingClassifier):
+    """Reads its first batch only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def forward(self, batch: object) -> Logits:
+        self.go_on.wait(30)
+        return super().forward(batch)
+
+
+async def test_what_comes_while_the_model_is_at_work_joins_the_next_batch(topics: Topics) -> None:
+    settings = await topics(partitions=1, max_wait_ms=1)
+    servers, model = str(settings.bootstrap_servers), BlockedClassifier()
+    async with annotating(settings, model) as annotator:
+        await until(lambda: annotator.unready() is None)
+
+        def wait(messages: int) -> bool:
+            assert annotator._pipeline is not None
+            return len(annotator._pipeline._generations.oldest.batcher) == messages
+
+        await produce(servers, settings.input_topic, [message("joy: first")])
+        await until(lambda: annotator._pipeline is not None and annotator._pipeline.in_flight == 1)
+        await until(partial(wait, 0))
+        for several in (5, 10):
+            await produce(servers, settings.input_topic, [message("joy: x")] * 5)
+            await until(partial(wait, several))
+            await asyncio.sleep(0.1)
+        model.go_on.set()
+        await until(lambda: annotator.progress.finished_messages == 11)
+    assert model.sizes == [1, 10]
 
 
 async def test_a_session_timeout_that_the_broker_refuses_is_said_in_one_line(topics: Topics) -> None:
