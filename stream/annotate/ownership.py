@@ -34,8 +34,10 @@ _log = structlog.get_logger(__name__)
 
 _COMMIT_MESSAGES: Final = 4096
 """Most messages in one commit: bounds the time that encoding keeps the event loop."""
-_COMMITS_APART: Final = 4
-"""Commits that are quick take a quarter of the time."""
+_FEW_MESSAGES: Final = 256
+_COMMITS_APART: Final = (4, 8)
+"""Commits that are quick take a quarter of the time, those of more than a few messages an eighth: where many
+come, processor time is dearer than a wait."""
 _UNSETTLED_S: Final = 0.1
 """Pause before an offset is asked for again that somebody's open transaction may still change."""
 
@@ -58,6 +60,7 @@ class Ownership:
         self._emptied = asyncio.Event()
         self._commit_started = float("-inf")
         self._commit_s = 0.0
+        self._commit_messages = 0
         self._publisher: Publisher | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -136,6 +139,7 @@ class Ownership:
             if prefixes := self._finished_prefixes():
                 self._commit_started = time.monotonic()
                 self._commit_s = await self._commit(publisher, prefixes)
+                self._commit_messages = sum(len(prefix) for _, prefix in prefixes)
             if any(partition.ledger.finished for partition in self._unsuspected):
                 self._wake.set()
             if self._hurry.is_set() and not any(partition.ledger for partition in self._order):
@@ -170,7 +174,7 @@ class Ownership:
 
         A message that comes alone is published at once.
         """
-        apart_s = between_commits_s(self._context.commit_interval_s, self._commit_s)
+        apart_s = between_commits_s(self._context.commit_interval_s, self._commit_s, self._commit_messages)
         left_s = self._commit_started + apart_s - time.monotonic()
         if left_s > 0 and not self._hurry.is_set():
             with contextlib.suppress(TimeoutError):
@@ -256,14 +260,15 @@ async def _claim(partition: AssignedPartition, publisher: Publisher) -> None:
         await publisher.claim({partition.tp: partition.marked(offset, publisher.owner)})
 
 
-def between_commits_s(interval_s: float, commit_s: float) -> float:
-    """Seconds from the start of a commit that took ``commit_s`` to the start of the next one.
+def between_commits_s(interval_s: float, commit_s: float, messages: int) -> float:
+    """Seconds from the start of a commit of so many messages, which took ``commit_s``, to that of the next.
 
     What was finished just after a commit began is to be committed within the interval, so the next begins
     earlier by what a commit takes; but half of the interval goes by, so that slow commits still gather
     messages. Quick ones come sooner: what they take of the time is bounded.
     """
-    return min(max(interval_s / 2, interval_s - commit_s), _COMMITS_APART * commit_s)
+    apart = _COMMITS_APART[messages > _FEW_MESSAGES]
+    return min(max(interval_s / 2, interval_s - commit_s), apart * commit_s)
 
 
 def _count(entries: Iterable[Entry], metrics: Metrics) -> None:
