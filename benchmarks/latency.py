@@ -4,8 +4,9 @@
     make bench-latency ARGS="--loads 10,50 --seconds 60 --plot latency.svg"
 
 Arguments are those of ``emotion-stream bench latency``, which measures. A Java virtual machine compiles what
-it runs for its first minute, with a quarter of a core here; so that one of KAFKA_HOME is measured as one that
-has been running, the warm-up lasts a minute, unless ``--warm-up`` says otherwise.
+it runs for its first minutes, in which the broker takes half as much processor time again; so that one of
+KAFKA_HOME is measured as one that has been running, the warm-up lasts three minutes, if ``--warm-up`` says
+nothing else.
 """
 
 import os
@@ -26,7 +27,7 @@ def main() -> int:
             broker.start()
             around.callback(broker.stop)
             environment["EMOTION_BOOTSTRAP_SERVERS"] = broker.bootstrap_servers
-        command = [sys.executable, "-m", "stream.cli", "bench", "latency", "--warm-up", "60", *sys.argv[1:]]
+        command = [sys.executable, "-m", "stream.cli", "bench", "latency", "--warm-up", "180", *sys.argv[1:]]
         return subprocess.run(command, env=environment, check=False).returncode
 
 

@@ -125,6 +125,10 @@ def _detailed(outcome: Emotion | Unread) -> dict[str, Any]:
     }
 
 
+def _covers(optout: OptOut, entry: Entry) -> bool:
+    return optout.covers(entry.message.author if entry.message else None, entry.key)
+
+
 def _reference(model: ModelInfo) -> dict[str, str]:
     """What an event says of its model."""
     return {"name": model.name, "revision": model.revision}
@@ -179,9 +183,10 @@ class OutcomeEncoder:
         totals: dict[int, _Cell] = defaultdict(_Cell)  # what belongs to no channel; then all
         channels: dict[tuple[str, int], _Cell] = defaultdict(_Cell)
         window_ms = self._policy.count_window_s * 1000
+        optout = self._policy.optout or None  # mostly nobody is in it, and every message would ask
         for entry in entries:
             outcome = entry.outcome
-            if not isinstance(outcome, Silent) and self._opted_out(entry):
+            if optout and not isinstance(outcome, Silent) and _covers(optout, entry):
                 entry.outcome = outcome = Silent.OPTED_OUT
             start_ms = entry.event_ms - entry.event_ms % window_ms
             if isinstance(outcome, Emotion | Unread) and (refused := self._add_event(commit, entry, outcome)):
@@ -215,10 +220,6 @@ class OutcomeEncoder:
             if name == topic
             for record in records
         )
-
-    def _opted_out(self, entry: Entry) -> bool:
-        optout, message = self._policy.optout, entry.message
-        return optout is not None and optout.covers(message.author if message else None, entry.key)
 
     def _add_event(self, commit: _Commit, entry: Entry, outcome: Emotion | Unread) -> MessageError | None:
         """Add the event, and the signal if there is one; or neither, and say what stands against it."""
