@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from stream.annotate import process
 from stream.annotate.app import Annotator
+from stream.lastresort import LastResort
 from tests.conftest import Topics
 
 
@@ -24,6 +26,8 @@ async def test_a_signal_that_came_while_the_model_was_loaded_ends_it_though_it_i
             loop._add_callback(loop._signal_handlers[signal.SIGTERM])
 
     monkeypatch.setattr(process, "Annotator", LookedAtLater)
+    # It would end the tests: it is there for as long as the process is.
+    monkeypatch.setattr(process, "LastResort", partial(LastResort, end=lambda _: None))
     try:
         await asyncio.wait_for(process.run(settings), 30)
     finally:
