@@ -186,7 +186,7 @@ class OutcomeEncoder:
         optout = self._policy.optout or None  # mostly nobody is in it, and every message would ask
         for entry in entries:
             outcome = entry.outcome
-            if optout and not isinstance(outcome, Silent) and _covers(optout, entry):
+            if optout is not None and not isinstance(outcome, Silent) and _covers(optout, entry):
                 entry.outcome = outcome = Silent.OPTED_OUT
             start_ms = entry.event_ms - entry.event_ms % window_ms
             if isinstance(outcome, Emotion | Unread) and (refused := self._add_event(commit, entry, outcome)):

@@ -34,10 +34,11 @@ _log = structlog.get_logger(__name__)
 
 _COMMIT_MESSAGES: Final = 4096
 """Most messages in one commit: bounds the time that encoding keeps the event loop."""
+_COMMITS_APART: Final = 4
+"""Commits that are quick take a quarter of the time."""
 _FEW_MESSAGES: Final = 256
-_COMMITS_APART: Final = (4, 8)
-"""Commits that are quick take a quarter of the time, those of more than a few messages an eighth: where many
-come, processor time is dearer than a wait."""
+_LARGE_COMMITS_APART: Final = 8
+"""Those of more than a few messages take an eighth: processor time is dearer there than a wait."""
 _UNSETTLED_S: Final = 0.1
 """Pause before an offset is asked for again that somebody's open transaction may still change."""
 
@@ -58,9 +59,7 @@ class Ownership:
         self._order = deque(self.partitions.values())
         self._hurry = asyncio.Event()
         self._emptied = asyncio.Event()
-        self._commit_started = float("-inf")
-        self._commit_s = 0.0
-        self._commit_messages = 0
+        self._next_commit_at = float("-inf")
         self._publisher: Publisher | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -137,9 +136,11 @@ class Ownership:
             await self._pace()
             self._wake.clear()
             if prefixes := self._finished_prefixes():
-                self._commit_started = time.monotonic()
-                self._commit_s = await self._commit(publisher, prefixes)
-                self._commit_messages = sum(len(prefix) for _, prefix in prefixes)
+                started = time.monotonic()
+                seconds = await self._commit(publisher, prefixes)
+                messages = sum(len(prefix) for _, prefix in prefixes)
+                interval_s = self._context.commit_interval_s
+                self._next_commit_at = started + between_commits_s(interval_s, seconds, messages)
             if any(partition.ledger.finished for partition in self._unsuspected):
                 self._wake.set()
             if self._hurry.is_set() and not any(partition.ledger for partition in self._order):
@@ -174,8 +175,7 @@ class Ownership:
 
         A message that comes alone is published at once.
         """
-        apart_s = between_commits_s(self._context.commit_interval_s, self._commit_s, self._commit_messages)
-        left_s = self._commit_started + apart_s - time.monotonic()
+        left_s = self._next_commit_at - time.monotonic()
         if left_s > 0 and not self._hurry.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), left_s)
@@ -267,7 +267,7 @@ def between_commits_s(interval_s: float, commit_s: float, messages: int) -> floa
     earlier by what a commit takes; but half of the interval goes by, so that slow commits still gather
     messages. Quick ones come sooner: what they take of the time is bounded.
     """
-    apart = _COMMITS_APART[messages > _FEW_MESSAGES]
+    apart = _COMMITS_APART if messages <= _FEW_MESSAGES else _LARGE_COMMITS_APART
     return min(max(interval_s / 2, interval_s - commit_s), apart * commit_s)
 
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -64,22 +67,27 @@ async def test_the_parent_of_several_workers_waits_for_brokers_too(tmp_path: Pat
         parent.process.kill()
 
 
+@asynccontextmanager
+async def three_brokers(folder: Path, **given: Any) -> AsyncIterator[tuple[Cluster, Settings]]:
+    """Three brokers of Apache Kafka, with our topics on all of them, and the settings to use them."""
+    if not os.environ.get("KAFKA_HOME"):
+        pytest.skip("needs brokers whose processes are ours: set KAFKA_HOME")
+    async with Cluster(folder, 3) as cluster:
+        settings = Settings(
+            bootstrap_servers=cluster.servers,
+            replication_factor=3,
+            author_key="a key for the tests",
+            **given,
+        )
+        await create_topics(settings)
+        yield cluster, settings
+
+
 @pytest.mark.crash
 @pytest.mark.kafka
 @pytest.mark.timeout(180)
 async def test_an_annotator_starts_while_one_of_three_brokers_has_just_crashed(tmp_path: Path) -> None:
-    if not os.environ.get("KAFKA_HOME"):
-        pytest.skip("needs brokers whose processes are ours: set KAFKA_HOME")
-    async with Cluster(tmp_path, 3) as cluster:
-        settings = Settings(
-            bootstrap_servers=cluster.servers,
-            partitions=3,
-            replication_factor=3,
-            model="fake",
-            author_key="a key for the tests",
-            drain=True,
-        )
-        await create_topics(settings)
+    async with three_brokers(tmp_path, partitions=3, model="fake", drain=True) as (cluster, settings):
         await produce(cluster.servers, settings.input_topic, [b'{"text": "joy"}'] * 10)
         cluster.nodes[0].crash()
         # Whom each asks is left to chance, and the broker that has crashed is still one of those.
@@ -97,17 +105,8 @@ async def test_an_annotator_starts_while_one_of_three_brokers_has_just_crashed(t
 async def test_a_monitor_whose_changelogs_need_a_broker_that_is_down_starts_once_it_is_back(
     tmp_path: Path,
 ) -> None:
-    if not os.environ.get("KAFKA_HOME"):
-        pytest.skip("needs brokers whose processes are ours: set KAFKA_HOME")
-    async with Cluster(tmp_path, 3) as cluster:
-        settings = Settings(
-            bootstrap_servers=cluster.servers,
-            partitions=1,
-            replication_factor=3,
-            state_dir=tmp_path / "state",
-            author_key="a key for the tests",
-        )
-        await create_topics(settings)
+    state_dir = tmp_path / "state"
+    async with three_brokers(tmp_path, partitions=1, state_dir=state_dir) as (cluster, settings):
         cluster.nodes[0].crash()
         monitor = MonitorProcess(settings, Address(cluster.servers), tmp_path / "monitor.log")
         try:

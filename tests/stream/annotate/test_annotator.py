@@ -252,7 +252,7 @@ async def test_transaction_markers_at_the_end_are_no_lag(topics: Topics) -> None
 async def test_the_commit_interval_lies_between_commits_and_a_stop_cuts_it_short(
     topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "_COMMITS_APART", (1e6, 1e6))  # however quick commits are
+    monkeypatch.setattr(ownership, "_COMMITS_APART", 1e6)  # however quick commits are
     settings = await topics(partitions=1, commit_interval_ms=60_000)
     async with annotating(settings) as annotator:
         await produce(str(settings.bootstrap_servers), settings.input_topic, [message("joy: alone")])

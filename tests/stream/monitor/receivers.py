@@ -43,19 +43,28 @@ class HttpReceiver:
 
 
 @asynccontextmanager
-async def http_receiver(**options: Any) -> AsyncIterator[HttpReceiver]:
-    receiver = HttpReceiver(**options)
-    app = web.Application()
-    app.router.add_post("/alerts", receiver._handle)
+async def on_loopback(app: web.Application) -> AsyncIterator[str]:
+    """Serves an application on the loopback address; gives its URL."""
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/alerts"
-        yield receiver
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
-        receiver.released.set()
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def http_receiver(**options: Any) -> AsyncIterator[HttpReceiver]:
+    receiver = HttpReceiver(**options)
+    app = web.Application()
+    app.router.add_post("/alerts", receiver._handle)
+    async with on_loopback(app) as url:
+        receiver.url = f"{url}/alerts"
+        try:
+            yield receiver
+        finally:
+            receiver.released.set()
 
 
 @asynccontextmanager

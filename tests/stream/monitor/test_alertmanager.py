@@ -21,7 +21,7 @@ from stream.monitor.events import Review
 from stream.monitor.metrics import MonitorMetrics
 from stream.settings import Settings
 from tests.stream.monitor.conftest import MonitorTopics
-from tests.stream.monitor.receivers import alertmanager
+from tests.stream.monitor.receivers import alertmanager, on_loopback
 from tests.stream.monitor.test_delivery import alert, eventually, send, story, with_rules
 
 
@@ -164,14 +164,8 @@ async def twin(**options: Any) -> AsyncIterator[AlertmanagerTwin]:
     app = web.Application()
     app.router.add_post("/api/v2/alerts", receiver.handle)
     app.router.add_route("*", "/elsewhere", receiver.elsewhere)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with on_loopback(app) as receiver.url:
         yield receiver
-    finally:
-        await runner.cleanup()
 
 
 @contextlib.asynccontextmanager
