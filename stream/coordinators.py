@@ -35,8 +35,8 @@ _MARKERS_WRITTEN_S: Final = 0.02
 """Pause before a coordinator is asked again that still writes the markers of the last commit (KAFKA-5477)."""
 
 
-async def add_partitions(producer: AIOKafkaProducer, places: Iterable[tuple[str, int]]) -> None:
-    """Make these partitions a part of the producer's open transaction, before anything is sent to them.
+async def begin_transaction(producer: AIOKafkaProducer, places: Iterable[tuple[str, int]]) -> None:
+    """Begin a transaction that these partitions are a part of, before anything is sent to them.
 
     aiokafka would ask for them too, but where one is refused it sends what is for the others all the same: a
     broker that does not check (Kafka before 3.6) keeps that as a transaction that nobody ever ends.
@@ -46,6 +46,7 @@ async def add_partitions(producer: AIOKafkaProducer, places: Iterable[tuple[str,
         TopicAuthorizationFailedError: with the topics that this user may not write to.
         KafkaError: the coordinator refuses them.
     """
+    await producer.begin_transaction()
     sender = producer._sender
     coordinator = CoordinationType.TRANSACTION, sender._txn_manager.transactional_id
     handler = _PartitionsHandler(sender, [TopicPartition(*place) for place in places])

@@ -28,7 +28,7 @@ from aiokafka.errors import (
     kafka_errors,
 )
 
-from stream.coordinators import add_partitions
+from stream.coordinators import begin_transaction
 from stream.deadline import Deadline
 from stream.ids import transactional_id
 from stream.kafka import stop_or_close
@@ -128,8 +128,7 @@ class Transactions:
         producer = self._producer
         async with answered_within(self._timeout_s):
             # 1. Begin: from here on, all or nothing.
-            await producer.begin_transaction()
-            await add_partitions(producer, output)
+            await begin_transaction(producer, output)
             # 2. Hand over the records and 3. wait until the brokers have them.
             last_offsets = await send(producer, output, lambda _: self._partition, self._limits)
             # 4. The offset, in the same transaction.

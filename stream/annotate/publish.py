@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.annotate.notes import Note
-from stream.coordinators import add_partitions
+from stream.coordinators import begin_transaction
 from stream.deadline import Deadline
 from stream.ids import member_transactional_id
 from stream.kafka import connection
@@ -123,10 +123,9 @@ class ExactlyOnce:
     async def commit(self, finished: Sequence[Finished]) -> None:
         producer = self._producer
         async with answered_within(self._timeout_s):
-            # 1. Begin: from here on, all or nothing.
-            await producer.begin_transaction()
             output = _together(finished)
-            await add_partitions(producer, output)
+            # 1. Begin: from here on, all or nothing.
+            await begin_transaction(producer, output)
             # 2. Hand over the records and 3. wait until the brokers have them. Offsets at the same time
             # would be no faster: the coordinator refuses one of the two for the moment (error 51).
             await send(producer, output, _sources(finished), self._limits)
