@@ -20,7 +20,7 @@ from pydantic_core import from_json
 
 from stream.errors import Cause, MessageError
 from stream.events import Message
-from stream.records import Record, header_bytes
+from stream.records import Record, content_bytes, header_bytes
 
 Headers = Sequence[tuple[str, bytes | None]]
 InputFormat = Literal["json", "text"]
@@ -290,10 +290,11 @@ class CloudEventHeaders:
         return [*self._constant, ("ce_id", event_id.encode()), ("ce_time", time), *passed]
 
     def record(self, key: bytes | None, value: bytes, envelope: Envelope) -> Record:
-        """A record with these headers, which knows their size."""
+        """A record with these headers, which knows its size."""
         identity, time, timestamp_ms, offset, passed = envelope
-        headers = self.of(identity, time, passed)
-        size = (
-            self._least_bytes + len(identity.encode()) + len(time) + (header_bytes(passed) if passed else 0)
-        )
+        written = identity.encode()
+        size = self._least_bytes + content_bytes(key, value) + len(written) + len(time)
+        if passed:
+            size += header_bytes(passed)
+        headers = [*self._constant, ("ce_id", written), ("ce_time", time), *passed]
         return Record(key, value, headers, timestamp_ms, offset, size)

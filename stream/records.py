@@ -13,8 +13,8 @@ class Record(NamedTuple):
     timestamp_ms: int
     offset: int = -1
     """Of the message whose outcome it is, or of the last one; -1 where it is nobody's."""
-    header_bytes: int | None = None
-    """As the function of this name counts them, where that is known: our records are asked twice."""
+    known_bytes: int | None = None
+    """What ``size_bytes`` is, where whoever made the record knows it: those of messages are asked twice."""
 
 
 class UnreadBatch(bytes):
@@ -42,10 +42,14 @@ _HEADER_FRAME_BYTES = 10
 
 def size_bytes(record: Record) -> int:
     """Most bytes that a record takes in a batch of its own, not compressed."""
-    headers = record.header_bytes
-    if headers is None:
-        headers = header_bytes(record.headers)
-    return _FRAME_BYTES + len(record.key or b"") + len(record.value or b"") + headers
+    if record.known_bytes is not None:
+        return record.known_bytes
+    return content_bytes(record.key, record.value) + header_bytes(record.headers)
+
+
+def content_bytes(key: bytes | None, value: bytes | None) -> int:
+    """Most bytes that a record without headers takes in a batch of its own."""
+    return _FRAME_BYTES + len(key or b"") + len(value or b"")
 
 
 def header_bytes(headers: Iterable[tuple[str, bytes | None]]) -> int:

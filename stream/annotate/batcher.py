@@ -18,7 +18,7 @@ FULL: Final = float("-inf")
 _HEAD = 512
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting(Generic[T]):
     item: T
     longest: int
@@ -71,8 +71,8 @@ class Batcher(Generic[T]):
         oldest = self._queue[0]
         head = sorted(islice(self._queue, _HEAD), key=lambda waiting: waiting.longest)
         chosen = self._around(head, head.index(oldest))
-        taken = {id(waiting) for waiting in chosen}
-        kept = [waiting for waiting in islice(self._queue, _HEAD) if id(waiting) not in taken]
+        taken = set(chosen)
+        kept = [waiting for waiting in islice(self._queue, _HEAD) if waiting not in taken]
         for _ in range(len(head)):
             self._queue.popleft()
         self._queue.extendleft(reversed(kept))

@@ -5,8 +5,7 @@ dead-lettered: the error goes up, the process ends, and the messages are still i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple
 
 from model.contract import Emotion, Encoded, Model
 from stream.annotate.ledger import Unread
@@ -14,8 +13,6 @@ from stream.errors import Cause, MessageError, StreamError
 from stream.language import Language, LanguageGate, identify
 
 _HARMLESS = "The parcel arrives on Tuesday."
-
-T = TypeVar("T")
 
 
 class ModelBrokenError(StreamError):
@@ -35,8 +32,7 @@ def tokenize(model: Model, texts: Sequence[str]) -> list[Encoded | MessageError]
         return [_blame(model, error)]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A text made ready for the model: its language, and its tokens or the outcome without them."""
 
     language: Language

@@ -6,7 +6,7 @@ finished prefix.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -77,12 +77,6 @@ class Entry:
     size_bytes: int = 0
     """Of the record, as its ledger counts it."""
 
-    def settle(self, outcome: Outcome) -> None:
-        """Note the outcome; an entry whose partition has gone is nobody's any more."""
-        self.outcome = outcome
-        if self.ledger is not None and self.ledger.finished:
-            self.ledger.on_finished()
-
     @property
     def names(self) -> tuple[bytes, ...]:
         """What may name the author, and so must not go on in clear."""
@@ -101,7 +95,7 @@ def _nothing() -> None:
     """Nobody waits for this ledger."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ledger:
     """Entries of one partition from the first unfinished one on."""
 
@@ -162,3 +156,12 @@ class Ledger:
             entry.ledger = None
         self.entries.clear()
         self.size_bytes = 0
+
+
+def settle(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
+    """Note the outcome of each entry; one whose partition has gone is nobody's any more."""
+    for entry, outcome in zip(entries, outcomes, strict=True):
+        entry.outcome = outcome
+    for ledger in {entry.ledger for entry in entries}:
+        if ledger is not None and ledger.finished:
+            ledger.on_finished()

@@ -9,25 +9,23 @@ count deltas go by the hash of their key instead: all of an author, all of a cha
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from model.contract import DistressLevel, Emotion, ModelInfo
+from stream.annotate.counts import Counts, most_delta_bytes
 from stream.annotate.ledger import Entry, Silent, Unread
 from stream.codec import JSON_VALUES, CloudEventHeaders, Envelope, ValueFormat, rfc3339, to_json, utc
 from stream.deadletters import dead_letter_record
 from stream.errors import Cause, MessageError
-from stream.events import ALL_CHANNELS, NO_CHANNEL, DeadLetter, Source
+from stream.events import DeadLetter, Message, Source
 from stream.ids import delta_id, event_id
 from stream.limits import OutputLimits
 from stream.privacy import OptOut
 from stream.records import Output, Record, UnreadBatch, size_bytes
 from stream.topics import TopicNames, partition_of
 from stream.tracecontext import trace_headers
-
-_DELTA_BYTES: Final = 1536
-"""Room for all that a count delta of one window holds beside the name of its channel."""
 
 _LEVELS: tuple[str, ...] = get_args(DistressLevel)
 
@@ -49,56 +47,8 @@ class OutcomePolicy:
     """Asked once more: of who opts out while their message is in work, nothing is published either."""
 
 
-@dataclass(slots=True)
-class _Cell:
-    """Counts of one channel in one window."""
-
-    labels: dict[str, int] = field(default_factory=dict)
-    confidence_sum: float = 0.0
-    unknown: int = 0
-    opted_out: int = 0
-    dead_lettered: int = 0
-    tombstones: int = 0
-
-    def add(self, outcome: Emotion | Unread) -> None:
-        if isinstance(outcome, Unread):
-            self.unknown += 1
-        else:
-            self.labels[outcome.label] = self.labels.get(outcome.label, 0) + 1
-            self.confidence_sum += outcome.confidence
-
-    def add_cell(self, other: "_Cell") -> None:
-        for label, count in other.labels.items():
-            self.labels[label] = self.labels.get(label, 0) + count
-        self.confidence_sum += other.confidence_sum
-        self.unknown += other.unknown
-
-    def as_json(self, start_ms: int) -> dict[str, Any]:
-        return {
-            "start": utc(start_ms),
-            "labels": self.labels,
-            "confidence_sum": round(self.confidence_sum, 6),
-            "unknown": self.unknown,
-            "opted_out": self.opted_out,
-            "dead_lettered": self.dead_lettered,
-            "tombstones": self.tombstones,
-        }
-
-
 def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
-
-
-def _counted_as(channel: str | None) -> str:
-    """The channel's name in the counts; a message may not count itself into the total."""
-    return NO_CHANNEL if channel is None or channel == ALL_CHANNELS else channel
-
-
-def _delta_bytes(channel: str | None) -> int:
-    """Most that the count of one message can have: its channel stands in key, header, id and value, where a
-    character has six bytes at most.
-    """
-    return 4 * 6 * len(_counted_as(channel)) + _DELTA_BYTES
 
 
 def _said(outcome: Emotion | Unread) -> dict[str, Any]:
@@ -129,20 +79,22 @@ def _covers(optout: OptOut, entry: Entry) -> bool:
     return optout.covers(entry.message.author if entry.message else None, entry.key)
 
 
-def _reference(model: ModelInfo) -> dict[str, str]:
-    """What an event says of its model."""
-    return {"name": model.name, "revision": model.revision}
-
-
 @dataclass(frozen=True, slots=True)
 class _Commit:
-    """What is encoded together: messages of one partition, read by one model."""
+    """What is encoded together: messages of one partition, read by one model.
+
+    ``place`` is where their events go. ``largest_*``: bytes that the topics take, as it was when it began.
+    """
 
     partition: int
     at: datetime
     at_ms: int
     model: dict[str, str]
     output: Output
+    place: tuple[str, int]
+    largest_event: int
+    largest_signal: int
+    largest_delta: int
 
 
 class OutcomeEncoder:
@@ -178,37 +130,41 @@ class OutcomeEncoder:
         Their time stamps are ``now``, since retention counts from there: what was written long ago is kept
         as long as anything else. An entry whose event its topic has no room for becomes a dead letter.
         """
-        model = _reference(next((entry.model for entry in entries if entry.model is not None), self.model))
-        commit = _Commit(partition, now, _ms(now), model, defaultdict(list))
-        totals: dict[int, _Cell] = defaultdict(_Cell)  # what belongs to no channel; then all
-        channels: dict[tuple[str, int], _Cell] = defaultdict(_Cell)
-        window_ms = self._policy.count_window_s * 1000
+        commit = self._begin(partition, entries, now)
+        counts = Counts(self._policy.count_window_s * 1000)
         optout = self._policy.optout or None  # mostly nobody is in it, and every message would ask
         for entry in entries:
             outcome = entry.outcome
             if optout is not None and not isinstance(outcome, Silent) and _covers(optout, entry):
                 entry.outcome = outcome = Silent.OPTED_OUT
-            start_ms = entry.event_ms - entry.event_ms % window_ms
-            if isinstance(outcome, Emotion | Unread) and (refused := self._add_event(commit, entry, outcome)):
+            if isinstance(outcome, (Emotion, Unread)):
+                message = entry.message
+                assert message is not None
+                if (refused := self._add_event(commit, entry, message, outcome)) is None:
+                    counts.add(message.channel, entry.event_ms, outcome)
+                    continue
                 entry.outcome = outcome = refused
-            if isinstance(outcome, Emotion | Unread):
-                assert entry.message is not None
-                channels[_counted_as(entry.message.channel), start_ms].add(outcome)
-                continue
-            # Whom these belong to is not known or not to be said, so only the total has them.
-            cell = totals[start_ms]
             if isinstance(outcome, MessageError):
                 self._add_dead_letter(commit, entry, outcome)
-                cell.dead_lettered += 1
-            elif outcome is Silent.OPTED_OUT:
-                cell.opted_out += 1
-            else:
-                cell.tombstones += 1
-        for (_, start_ms), cell in channels.items():
-            totals[start_ms].add_cell(cell)
-        channels.update(((ALL_CHANNELS, start_ms), cell) for start_ms, cell in totals.items())
-        self._add_deltas(commit, entries, channels)
+            assert isinstance(outcome, MessageError | Silent)
+            counts.add_unpublished(entry.event_ms, outcome)
+        self._add_deltas(commit, entries, counts)
         return commit.output
+
+    def _begin(self, partition: int, entries: Sequence[Entry], now: datetime) -> _Commit:
+        model = next((entry.model for entry in entries if entry.model is not None), self.model)
+        topics, limits = self._topics, self._limits
+        return _Commit(
+            partition=partition,
+            at=now,
+            at_ms=_ms(now),
+            model={"name": model.name, "revision": model.revision},
+            output=defaultdict(list),
+            place=(topics.emotions, partition % self._policy.partitions[topics.emotions]),
+            largest_event=limits.of(topics.emotions),
+            largest_signal=limits.of(topics.signals),
+            largest_delta=limits.of(topics.counts),
+        )
 
     def fits(self, output: Output) -> bool:
         """Whether the count deltas are small enough for their topic; all else is made to fit one by one."""
@@ -221,14 +177,13 @@ class OutcomeEncoder:
             for record in records
         )
 
-    def _add_event(self, commit: _Commit, entry: Entry, outcome: Emotion | Unread) -> MessageError | None:
+    def _add_event(
+        self, commit: _Commit, entry: Entry, message: Message, outcome: Emotion | Unread
+    ) -> MessageError | None:
         """Add the event, and the signal if there is one; or neither, and say what stands against it."""
-        message = entry.message
-        assert message is not None
         written = utc(entry.event_ms)
         shared = {
             "id": event_id(self._topic, commit.partition, entry.offset, self._epoch),
-            **_said(outcome),
             "message_id": message.id,
             "author": entry.author,
             "channel": message.channel,
@@ -241,6 +196,7 @@ class OutcomeEncoder:
                 "offset": entry.offset,
                 **self._told_epoch,
             },
+            **_said(outcome),
         }
         if entry.wrong_clock is not None:
             shared["ts_replaced"] = entry.wrong_clock
@@ -255,29 +211,17 @@ class OutcomeEncoder:
             "language_confidence": entry.language.confidence,
             "labelled_at": commit.at,
         }
-        value, topic = self._events.write(event), self._topics.emotions
-        records = [
-            (
-                (topic, commit.partition % self._policy.partitions[topic]),
-                self._emotion_headers.record(entry.published_key, value, envelope),
-            )
-        ]
+        record = self._emotion_headers.record(entry.published_key, self._events.write(event), envelope)
+        if (size := size_bytes(record)) > commit.largest_event:
+            return _no_room("outcome", size, self._topics.emotions, commit.largest_event)
+        if (size := most_delta_bytes(message.channel)) > commit.largest_delta:
+            return _no_room("count", size, self._topics.counts, commit.largest_delta)
         if self._is_signal(entry, outcome):
-            records.append(self._signal(commit.partition, entry, shared, envelope))
-        for (topic, _), record in records:
-            if (size := size_bytes(record)) > self._limits.of(topic):
-                return MessageError(
-                    Cause.TOO_LARGE,
-                    f"its outcome has {size} bytes, topic {topic} takes {self._limits.of(topic)}",
-                )
-        counts = self._topics.counts
-        if (size := _delta_bytes(message.channel)) > self._limits.of(counts):
-            return MessageError(
-                Cause.TOO_LARGE,
-                f"its count may have {size} bytes, topic {counts} takes {self._limits.of(counts)}",
-            )
-        for place, record in records:
-            commit.output[place].append(record)
+            place, signal = self._signal(commit.partition, entry, shared, envelope)
+            if (size := size_bytes(signal)) > commit.largest_signal:
+                return _no_room("outcome", size, self._topics.signals, commit.largest_signal)
+            commit.output[place].append(signal)
+        commit.output[commit.place].append(record)
         return None
 
     def _is_signal(self, entry: Entry, outcome: Emotion | Unread) -> bool:
@@ -322,16 +266,11 @@ class OutcomeEncoder:
             record._replace(offset=entry.offset)
         )
 
-    def _add_deltas(
-        self, commit: _Commit, entries: Sequence[Entry], cells: Mapping[tuple[str, int], _Cell]
-    ) -> None:
-        by_channel: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for (channel, start_ms), cell in sorted(cells.items()):
-            by_channel[channel].append(cell.as_json(start_ms))
+    def _add_deltas(self, commit: _Commit, entries: Sequence[Entry], counts: Counts) -> None:
         topic, partition = self._topics.counts, commit.partition
         time = rfc3339(commit.at)
         first, last = entries[0].offset, entries[-1].offset
-        for channel, windows in by_channel.items():
+        for channel, windows in counts.by_channel():
             identity = delta_id(self._topic, partition, first, last, channel, self._epoch)
             delta = {
                 "id": identity,
@@ -350,3 +289,9 @@ class OutcomeEncoder:
             commit.output[topic, partition_of(key, self._policy.partitions[topic])].append(
                 self._delta_headers.record(key, to_json(delta), Envelope(identity, time, commit.at_ms, last))
             )
+
+
+def _no_room(what: str, size_bytes: int, topic: str, most_bytes: int) -> MessageError:
+    return MessageError(
+        Cause.TOO_LARGE, f"its {what} has {size_bytes} bytes, topic {topic} takes {most_bytes}"
+    )

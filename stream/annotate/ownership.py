@@ -21,7 +21,7 @@ from aiokafka import TopicPartition
 
 from model.contract import Emotion
 from stream.annotate.assigned import AssignedPartition, PartitionContext
-from stream.annotate.ledger import Entry
+from stream.annotate.ledger import Entry, Silent, Unread
 from stream.annotate.publish import Finished, Publisher
 from stream.deadline import Deadline
 from stream.errors import MessageError
@@ -247,7 +247,7 @@ class Ownership:
                 partition.ledger.release(len(prefix))
             metrics.end_to_end.observe(max(0.0, time.time() - prefix[0].timestamp_ms / 1000))
             self._context.progress.committed(time.monotonic(), partition.tp, len(prefix))
-        _count((entry for _, prefix in prefixes for entry in prefix), metrics)
+        _count([entry for _, prefix in prefixes for entry in prefix], metrics)
 
 
 async def _claim(partition: AssignedPartition, publisher: Publisher) -> None:
@@ -271,27 +271,18 @@ def between_commits_s(interval_s: float, commit_s: float, messages: int) -> floa
     return min(max(interval_s / 2, interval_s - commit_s), apart * commit_s)
 
 
-def _count(entries: Iterable[Entry], metrics: Metrics) -> None:
+def _count(entries: Sequence[Entry], metrics: Metrics) -> None:
     """Counters of a commit; summed first, since a counter costs more than the sum."""
-    by_outcome, by_label, by_cause, by_clock = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-    for entry in entries:
-        outcome = entry.outcome
-        if isinstance(outcome, Emotion):
-            name = "labelled"
-            by_label[outcome.label] += 1
-        elif isinstance(outcome, MessageError):
-            name = "dead_letter"
-            by_cause[outcome.cause.value] += 1
-        else:
-            assert outcome is not None
-            name = outcome.value
-        by_outcome[name] += 1
-        if entry.wrong_clock is not None:
-            by_clock[entry.wrong_clock] += 1
+    outcomes = [entry.outcome for entry in entries]
+    labels = [outcome.label for outcome in outcomes if isinstance(outcome, Emotion)]
+    causes = [outcome.cause.value for outcome in outcomes if isinstance(outcome, MessageError)]
+    by_outcome = Counter(outcome.value for outcome in outcomes if isinstance(outcome, (Unread, Silent)))
+    by_outcome.update({"labelled": len(labels), "dead_letter": len(causes)})
+    by_clock = Counter(entry.wrong_clock for entry in entries if entry.wrong_clock is not None)
     for counter, counts in (
         (metrics.messages, by_outcome),
-        (metrics.labels, by_label),
-        (metrics.dead_letters, by_cause),
+        (metrics.labels, Counter(labels)),
+        (metrics.dead_letters, Counter(causes)),
         (metrics.replaced_times, by_clock),
     ):
         for label, count in counts.items():

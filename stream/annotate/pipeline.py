@@ -23,7 +23,7 @@ from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.batcher import FULL, Batch, Batcher
 from stream.annotate.fetching import Gathering
 from stream.annotate.generations import Generation, Generations
-from stream.annotate.ledger import Entry, Unread
+from stream.annotate.ledger import Entry, Unread, settle
 from stream.annotate.ownership import Ownership
 from stream.annotate.partition import PartitionState
 from stream.annotate.polling import poll
@@ -31,7 +31,6 @@ from stream.annotate.schemagate import SchemaGate
 from stream.annotate.shadow import Shadow
 from stream.annotate.worker import Worker
 from stream.deadline import Deadline
-from stream.errors import MessageError
 from stream.inputs import Inputs
 from stream.language import LanguageGate
 from stream.membership import Membership
@@ -253,16 +252,15 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         readings = await self._tokenizer_thread.run(
             lambda: inference.read(generation.model, generation.languages, texts)
         )
-        for entry, reading in zip(entries, readings, strict=True):
-            entry.model = generation.info
-            entry.language, result = reading.language, reading.result
-            if isinstance(result, MessageError | Unread):
-                entry.settle(result)
-            else:
+        for entry, (language, result) in zip(entries, readings, strict=True):
+            entry.model, entry.language = generation.info, language
+            if isinstance(result, Encoded):
                 entry.encoded = result
                 generation.batcher.add(
                     entry, longest=result.longest, rows=len(result.windows), arrived_at=entry.admitted_at
                 )
+            else:
+                settle([entry], [result])
         self._offer(generation, [entry for entry in entries if isinstance(entry.outcome, Unread)])
 
     async def _infer_loop(self) -> None:
@@ -301,8 +299,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             with self._context.tracing.batch(self._topics, entries):
                 emotions = await self._model_thread.run(lambda: inference.infer(generation.model, encoded))
             self._observe(generation, batch, encoded, started)
-            for entry, emotion in zip(entries, emotions, strict=True):
-                entry.settle(emotion)
+            settle(entries, emotions)
             self._offer(generation, entries)
         finally:
             self._batches_handed_over -= 1

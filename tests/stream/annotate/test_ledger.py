@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.annotate.ledger import Entry, Ledger, Silent
+from stream.annotate.ledger import Entry, Ledger, Silent, settle
 
 
 def entry(offset: int) -> Entry:
@@ -15,9 +15,9 @@ def test_nothing_leaves_before_the_first_message_is_finished() -> None:
     first, second = entry(0), entry(1)
     ledger.enter(first)
     ledger.enter(second)
-    second.settle(Silent.TOMBSTONE)
+    settle([second], [Silent.TOMBSTONE])
     assert ledger.finished_prefix(10) == []
-    first.settle(Silent.TOMBSTONE)
+    settle([first], [Silent.TOMBSTONE])
     assert ledger.finished_prefix(10) == [first, second]
 
 
@@ -42,7 +42,7 @@ def test_an_outcome_after_the_partition_has_gone_is_nobodys() -> None:
     late = entry(0)
     ledger.enter(late)
     ledger.drop()
-    late.settle(Silent.TOMBSTONE)
+    settle([late], [Silent.TOMBSTONE])
     assert told == []
     assert ledger.finished_prefix(10) == []
 
@@ -53,9 +53,9 @@ def test_the_publisher_is_told_once_the_head_is_finished() -> None:
     first, second = entry(0), entry(1)
     ledger.enter(first)
     ledger.enter(second)
-    second.settle(Silent.TOMBSTONE)
+    settle([second], [Silent.TOMBSTONE])
     assert told == []
-    first.settle(Silent.TOMBSTONE)
+    settle([first], [Silent.TOMBSTONE])
     assert told == ["finished"]
 
 
@@ -69,7 +69,7 @@ def test_whatever_the_order_of_outcomes_messages_leave_in_the_order_of_offsets(
         ledger.enter(one)
     left: list[int] = []
     for offset in order:
-        entries[offset].settle(Silent.TOMBSTONE)
+        settle([entries[offset]], [Silent.TOMBSTONE])
         prefix = ledger.finished_prefix(limit)
         assert len(prefix) <= limit
         left += [one.offset for one in prefix]
