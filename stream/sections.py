@@ -235,7 +235,9 @@ class AnnotateSettings(BaseModel):
         "none", description="Least distress level that the alert rules hear of; baselines need 'none'."
     )
     phrases_file: Path | None = Field(
-        None, description="Named phrase lists (TOML); only the names of those that match are published."
+        None,
+        description="Named phrase lists (TOML), read again on change; only names of those that match are "
+        "published.",
     )
     drain: bool = Field(False, description="Stop when everything that was there at the start is labelled.")
 
