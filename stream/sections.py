@@ -225,7 +225,9 @@ class AnnotateSettings(BaseModel):
         5.0, description="Budget to finish a partition that is taken away."
     )
     start_timeout_s: NotNegative = Field(
-        60.0, description="At the start, wait this long for brokers that do not answer, then exit 3."
+        60.0,
+        description="At the start, wait this long for brokers that do not answer, and as long for the "
+        "registry of output_schema, then exit 3.",
     )
     stall_timeout_s: ToldSeconds = Field(
         60.0, description="With lag but without progress for this long, exit 5."

@@ -41,7 +41,8 @@ from stream.metrics import Metrics
 from stream.outages import decisive, passes
 from stream.privacy import Pseudonyms
 from stream.refusals import refusal
-from stream.registry import labelled_events, open_registry
+from stream.registry import open_registry
+from stream.registry.registering import labelled_events
 from stream.settings import Settings
 from stream.starting import answered
 from stream.topicwatch import BrokerSilentError, TopicWatch
@@ -108,7 +109,7 @@ class Annotator:
         """Label messages until ``stop``, or with ``drain`` until everything that was there is labelled.
 
         Raises:
-            BrokerError, TopicError, SettingsError: it cannot start.
+            BrokerError, TopicError, SettingsError, RegistryRefusedError: it cannot start.
             ModelBrokenError: the model fails on every text.
             StalledError: messages of a partition wait, but none was finished for ``stall_timeout_s``; or the
                 consumer was not polled at all.
@@ -125,6 +126,12 @@ class Annotator:
         try:
             async with contextlib.AsyncExitStack() as around:
                 around.push_async_callback(self._input.close)
+                if self._registry is not None:
+                    await around.enter_async_context(self._registry)
+                events = await labelled_events(self._registry, settings, self._stop)
+                if events is None:
+                    return
+                self._events = events
                 if settings.http_port is not None:
                     # A web server's libraries take a third of a second, which a start without one is spared.
                     from stream.annotate.web import endpoints
@@ -148,9 +155,6 @@ class Annotator:
                     )
                     if self._stop.is_set():
                         return
-                if self._registry is not None:
-                    await around.enter_async_context(self._registry)
-                self._events = await labelled_events(self._registry, settings)
                 await self._label(self._input, partitions, threads)
         except BaseException as error:
             self.stop(error)
