@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from stream.codec import utc
 from stream.events import MOST_COUNTED, OffsetRange, Source, WindowCounts
+from stream.monitor.events import WindowCounter
 
 SourceRange = tuple[str, int, int]
 """(input partition as ``input_partition`` names it, first offset, last offset)"""
@@ -120,3 +122,23 @@ def sources(windows: Iterable[Window]) -> tuple[SourceRange, ...]:
         for name, offset in window.applied.items():
             last[name] = max(offset, last.get(name, offset))
     return tuple((name, first[name], last[name]) for name in sorted(last))
+
+
+def counter_record(
+    channel: str, start_s: int, length_s: int, tally: Tally, *, shard: int | None = None
+) -> WindowCounter:
+    """A window as it is published."""
+    return WindowCounter(
+        channel=channel,
+        window_s=length_s,
+        start=utc(start_s * 1000),
+        end=utc((start_s + length_s) * 1000),
+        messages=tally.messages,
+        labels=tally.labels,
+        mean_confidence=tally.mean_confidence,
+        unknown=tally.unknown,
+        opted_out=tally.opted_out,
+        dead_lettered=tally.dead_lettered,
+        tombstones=tally.tombstones,
+        shard=shard,
+    )

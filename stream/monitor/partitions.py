@@ -190,6 +190,7 @@ class Partitions:
                     self._tell(counts.tick(at))
         self.metrics.late.set(sum(counts.late_messages for counts in self.counts.values()))
         self.metrics.early.set(sum(counts.checkpoint.early for counts in self.counts.values()))
+        self.metrics.channel_states.set(sum(counts.channel_states for counts in self.counts.values()))
         self.metrics.show_drift(counts.drift for counts in self.counts.values())
 
     def _read_until(self, tp: TP, now: float, drained_at: DrainedAt) -> float | None:
