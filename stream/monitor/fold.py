@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from model.labels import LABELS
 from stream.codec import utc
-from stream.events import MOST_COUNTED, OffsetRange, Source, WindowCounts
+from stream.events import MOST_COUNTED, UNKNOWN, OffsetRange, Source, WindowCounts
 from stream.monitor.events import WindowCounter
+from stream.monitor.sizes import LABEL_CHARS, MOST_LABELS, MOST_RANGES, MOST_SOURCES
 
 SourceRange = tuple[str, int, int]
 """(input partition as ``input_partition`` names it, first offset, last offset)"""
@@ -47,7 +49,13 @@ class Tally:
     def plus(self, other: "Tally | WindowCounts") -> "Tally":
         labels = dict(self.labels)
         for label, count in other.labels.items():
-            labels[label] = counted(labels.get(label, 0), count)
+            known = (
+                label in labels
+                or label in LABELS
+                or (len(labels) < MOST_LABELS and len(label) <= LABEL_CHARS)
+            )
+            name = label if known else UNKNOWN
+            labels[name] = counted(labels.get(name, 0), count)
         return Tally(
             labels=labels,
             confidence_sum=min(self.confidence_sum + other.confidence_sum, float(MOST_COUNTED)),
@@ -92,10 +100,15 @@ def offset_range(source: SourceRange) -> OffsetRange:
 
 
 def fold(window: Window, counts: WindowCounts, source: OffsetRange) -> Window:
-    """The window with a delta's counts in it: the same object where they are in it already."""
+    """The window with a delta's counts in it: the same object where they are in it already.
+
+    Beyond ``MOST_SOURCES`` input partitions it is not remembered that they are.
+    """
     name = input_partition(source)
     if window.applied.get(name, -1) >= source.last_offset:
         return window
+    if name not in window.applied and len(window.applied) >= MOST_SOURCES:
+        return replace(window, tally=window.tally.plus(counts))
     return replace(
         window,
         tally=window.tally.plus(counts),
@@ -113,7 +126,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def sources(windows: Iterable[Window]) -> tuple[SourceRange, ...]:
-    """Where the messages of windows lie, by input partition."""
+    """Where the messages of windows lie, by input partition: of ``MOST_RANGES`` of these."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for window in windows:
@@ -121,7 +134,7 @@ def sources(windows: Iterable[Window]) -> tuple[SourceRange, ...]:
             first[name] = min(offset, first.get(name, offset))
         for name, offset in window.applied.items():
             last[name] = max(offset, last.get(name, offset))
-    return tuple((name, first[name], last[name]) for name in sorted(last))
+    return tuple((name, first[name], last[name]) for name in sorted(last)[:MOST_RANGES])
 
 
 def counter_record(
