@@ -160,6 +160,17 @@ class Metrics:
             "Changes of the opt-out list that were not taken as they were.",
             registry=registry,
         )
+        self.phrase_lists = Gauge("emotion_phrase_lists", "Phrase lists in force.", registry=registry)
+        self.phrases_refused = Gauge(
+            "emotion_phrases_refused",
+            "1 while the phrases file as it stands is not what is in force.",
+            registry=registry,
+        )
+        self.phrases_reload_failures = Counter(
+            "emotion_phrases_reload_failures",
+            "Changes of the phrases file that were not taken.",
+            registry=registry,
+        )
         self.model_info = Gauge(
             "emotion_model_info",
             "Always 1; the model in its labels.",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import SettingsError
+from stream.followedfile import Content, FollowedFile
 from stream.listfile import says_whole
 
 _MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.category(chr(code))[0] == "M")
@@ -39,37 +40,10 @@ class PhraseLists:
     """All lists as one tree of words, so that matching costs the length of the text, not of the lists."""
 
     def __init__(self, lists: Mapping[str, Iterable[str]]) -> None:
-        self.names = tuple(sorted(lists))
         self._root: dict[str, Any] = {}
         for name, phrases in lists.items():
             for phrase in phrases:
                 self._add(name, phrase)
-
-    @classmethod
-    def load(cls, path: Path) -> "PhraseLists":
-        """Lists from a TOML file. One that was cut short is told by its end line (``stream.listfile``).
-
-        Raises:
-            SettingsError: the file cannot be read, is not whole, or holds something else than such lists.
-        """
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-            content = tomllib.loads(text)
-        except OSError as error:
-            raise SettingsError(f"phrase lists cannot be read ({error}): see phrases_file") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path} is not valid TOML: {error}") from error
-        lists = content.get("lists")
-        if not isinstance(lists, dict) or not lists:
-            raise SettingsError(f'{path} has no phrase lists: write [lists] and name = ["a phrase", ...]')
-        for name, phrases in lists.items():
-            if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
-                raise SettingsError(f"{path}: lists.{name} must be a list of phrases in quotes")
-        try:
-            says_whole(text, len(lists))
-        except SettingsError as error:
-            raise SettingsError(f"{path}: {error}") from None
-        return cls(lists)
 
     def match(self, text: str) -> tuple[str, ...]:
         """Names of the lists with a phrase in ``text``, sorted."""
@@ -92,6 +66,43 @@ class PhraseLists:
         for word in words:
             node = node.setdefault(word, {})
         node.setdefault(_NAMES, set()).add(name)
+
+
+class PhrasesFile(FollowedFile[PhraseLists]):
+    """The lists of a file, which follow it: what is matched next is matched against those in force."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            SettingsError: the file cannot be read, is not whole, or holds something else than such lists.
+        """
+        super().__init__(path, _parsed, what="phrase lists")
+
+    def match(self, text: str) -> tuple[str, ...]:
+        """Names of the lists in force with a phrase in ``text``, sorted."""
+        return self.held.match(text)
+
+
+def _parsed(path: Path) -> Content[PhraseLists]:
+    """Lists from a TOML file. One that was cut short is told by its end line (``stream.listfile``)."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        content = tomllib.loads(text)
+    except OSError as error:
+        raise SettingsError(f"phrase lists cannot be read ({error}): see phrases_file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    lists = content.get("lists")
+    if not isinstance(lists, dict) or not lists:
+        raise SettingsError(f'{path} has no phrase lists: write [lists] and name = ["a phrase", ...]')
+    for name, phrases in lists.items():
+        if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
+            raise SettingsError(f"{path}: lists.{name} must be a list of phrases in quotes")
+    try:
+        whole = says_whole(text, len(lists))
+        return Content(PhraseLists(lists), frozenset(lists), whole)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
 
 
 def _words(text: str) -> list[str]:

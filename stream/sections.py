@@ -225,7 +225,9 @@ class AnnotateSettings(BaseModel):
         5.0, description="Budget to finish a partition that is taken away."
     )
     start_timeout_s: NotNegative = Field(
-        60.0, description="At the start, wait this long for brokers that do not answer, then exit 3."
+        60.0,
+        description="At the start, wait this long for brokers that do not answer, and as long for the "
+        "registry of output_schema, then exit 3.",
     )
     stall_timeout_s: ToldSeconds = Field(
         60.0, description="With lag but without progress for this long, exit 5."
@@ -235,7 +237,9 @@ class AnnotateSettings(BaseModel):
         "none", description="Least distress level that the alert rules hear of; baselines need 'none'."
     )
     phrases_file: Path | None = Field(
-        None, description="Named phrase lists (TOML); only the names of those that match are published."
+        None,
+        description="Named phrase lists (TOML), read again on change; only names of those that match are "
+        "published.",
     )
     drain: bool = Field(False, description="Stop when everything that was there at the start is labelled.")
 

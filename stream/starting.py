@@ -1,4 +1,4 @@
-"""The start of a program that runs on: it waits for brokers that are not there yet.
+"""The start of a program that runs on: it waits for brokers, or a registry, that are not there yet.
 
 Machines and pods start in any order. While nothing answers, the log and ``/readyz`` say so; ``/healthz`` is
 ok, since a restart would not help. After ``start_timeout_s`` the process ends with exit code 3, so that its
@@ -31,9 +31,14 @@ _log = structlog.get_logger(__name__)
 
 
 async def answered(
-    settings: Settings, stopped: asyncio.Event, ask: Callable[[], Awaitable[Answer]]
+    settings: Settings,
+    stopped: asyncio.Event,
+    ask: Callable[[], Awaitable[Answer]],
+    whom: str = "a broker",
 ) -> Answer | None:
     """What the brokers say to ``ask``, asked again while they are away; None where we were stopped meanwhile.
+
+    ``whom`` is waited for: where it is not a broker, it raises a ``BrokerError`` of its own while it is away.
 
     Raises:
         SettingsError: no cluster is named, or a setting is wrong.
@@ -50,7 +55,7 @@ async def answered(
                 pause_s = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
                 if not passes(error) or time.monotonic() + pause_s > deadline:
                     raise
-                _log.warning("waiting for a broker (start_timeout_s)", reason=str(error), pause_s=pause_s)
+                _log.warning(f"waiting for {whom} (start_timeout_s)", reason=str(error), pause_s=pause_s)
                 if settings.http_port is not None:
                     # A web server's libraries take a third of a second, which a start without one is spared.
                     from stream.waiting import waiting_served
@@ -64,3 +69,15 @@ async def answered(
             except TimeoutError:
                 continue
     return None
+
+
+async def unless_stopped(stopped: asyncio.Event, work: Awaitable[Answer]) -> Answer | None:
+    """What ``work`` gives; None where we are stopped before. Then it is cancelled."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stopped.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)

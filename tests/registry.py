@@ -10,6 +10,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 from typing import Any
 
 from aiohttp import web
@@ -108,16 +109,16 @@ def _basic(user: str, password: str) -> str:
 
 
 @asynccontextmanager
-async def registry_server() -> AsyncIterator[RegistryServer]:
-    """A registry that runs until the block is left."""
+async def registry_server(tls: SSLContext | None = None) -> AsyncIterator[RegistryServer]:
+    """A registry that runs until the block is left; with ``tls``, over HTTPS."""
     server = RegistryServer()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server._handle)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.url = "http://{}:{}".format(*runner.addresses[0][:2])
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        server.url = "{}://{}:{}".format("https" if tls else "http", *runner.addresses[0][:2])
         yield server
     finally:
         await runner.cleanup()

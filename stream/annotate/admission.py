@@ -17,7 +17,7 @@ from stream.deadletters import written_at_ms
 from stream.errors import Cause, MessageError
 from stream.events import Message
 from stream.mapping import MessageMapping
-from stream.phrases import PhraseLists
+from stream.phrases import PhrasesFile
 from stream.privacy import OptOut, Pseudonyms, without_author
 from stream.records import UnreadBatch
 from stream.text import TextParts, text_to_read
@@ -42,7 +42,7 @@ class Admission:
         max_ahead_s: float,
         pseudonyms: Pseudonyms,
         optout: OptOut,
-        phrases: PhraseLists | None,
+        phrases: PhrasesFile | None,
         text_parts: TextParts = "new",
         mapping: MessageMapping | None = None,
         registry: "SchemaRegistry | None" = None,

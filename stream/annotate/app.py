@@ -20,6 +20,7 @@ from stream.annotate.cluster import check_cluster
 from stream.annotate.drained import until_drained
 from stream.annotate.inputtopics import Incarnations, InputTopics, TopicsChangedError
 from stream.annotate.lag import Lag
+from stream.annotate.lists import Lists
 from stream.annotate.models import Models
 from stream.annotate.optouts import following
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
@@ -38,10 +39,10 @@ from stream.limits import OutputLimits
 from stream.mapping import MessageMapping
 from stream.metrics import Metrics
 from stream.outages import decisive, passes
-from stream.phrases import PhraseLists
-from stream.privacy import OptOut, Pseudonyms
+from stream.privacy import Pseudonyms
 from stream.refusals import refusal
-from stream.registry import labelled_events, open_registry
+from stream.registry import open_registry
+from stream.registry.registering import labelled_events
 from stream.settings import Settings
 from stream.starting import answered
 from stream.topicwatch import BrokerSilentError, TopicWatch
@@ -89,11 +90,10 @@ class Annotator:
             settings.author_key.get_secret_value().encode() if settings.author_key else None,
             author_case=settings.author_case,
         )
-        self._optout = OptOut(self._pseudonyms, settings.optout_file)
+        self._lists = Lists(settings, self._pseudonyms, self.metrics)
         self._registry = open_registry(settings)
         self._events = JSON_VALUES
         self._mapping = MessageMapping.of(settings)
-        self._phrases = PhraseLists.load(settings.phrases_file) if settings.phrases_file else None
 
     def stop(self, because: BaseException | None = None) -> None:
         """Finish what is in flight and end."""
@@ -109,7 +109,7 @@ class Annotator:
         """Label messages until ``stop``, or with ``drain`` until everything that was there is labelled.
 
         Raises:
-            BrokerError, TopicError, SettingsError: it cannot start.
+            BrokerError, TopicError, SettingsError, RegistryRefusedError: it cannot start.
             ModelBrokenError: the model fails on every text.
             StalledError: messages of a partition wait, but none was finished for ``stall_timeout_s``; or the
                 consumer was not polled at all.
@@ -126,6 +126,12 @@ class Annotator:
         try:
             async with contextlib.AsyncExitStack() as around:
                 around.push_async_callback(self._input.close)
+                if self._registry is not None:
+                    await around.enter_async_context(self._registry)
+                events = await labelled_events(self._registry, settings, self._stop)
+                if events is None:
+                    return
+                self._events = events
                 if settings.http_port is not None:
                     # A web server's libraries take a third of a second, which a start without one is spared.
                     from stream.annotate.web import endpoints
@@ -143,13 +149,12 @@ class Annotator:
                     )
                 if settings.optout_topic:
                     await around.enter_async_context(
-                        following(settings, partitions[settings.topics.optout], self._optout, self._stop)
+                        following(
+                            settings, partitions[settings.topics.optout], self._lists.optout, self._stop
+                        )
                     )
                     if self._stop.is_set():
                         return
-                if self._registry is not None:
-                    await around.enter_async_context(self._registry)
-                self._events = await labelled_events(self._registry, settings)
                 await self._label(self._input, partitions, threads)
         except BaseException as error:
             self.stop(error)
@@ -213,6 +218,7 @@ class Annotator:
                     tasks.create_task(self._or_stop(topics.follow), name="input-topics"),
                     tasks.create_task(self._or_stop(lambda: self._watch(topics)), name="watch"),
                     tasks.create_task(self._or_stop(lambda: self._models.follow(self._use)), name="models"),
+                    tasks.create_task(self._or_stop(self._lists.follow_phrases), name="phrases"),
                 ]
                 if self._shadow is not None:
                     looking_on.append(tasks.create_task(self._or_stop(self._shadow.compare), name="shadow"))
@@ -347,7 +353,7 @@ class Annotator:
             include_text=settings.include_text,
             count_window_s=settings.count_window_s,
             signal_min_level=settings.signal_min_level,
-            optout=self._optout,
+            optout=self._lists.optout,
         )
         exactly_once = settings.guarantee == "exactly_once"
         return PartitionContext(
@@ -368,14 +374,14 @@ class Annotator:
 
     def _admission(self) -> Admission:
         settings = self._settings
-        self._reload_optout()
+        self._lists.reload_optout()
         return Admission(
             input_format=settings.input_format,
             max_message_bytes=settings.max_message_bytes,
             max_ahead_s=settings.max_ahead_s,
             pseudonyms=self._pseudonyms,
-            optout=self._optout,
-            phrases=self._phrases,
+            optout=self._lists.optout,
+            phrases=self._lists.phrases,
             text_parts=settings.text_parts,
             mapping=self._mapping,
             registry=self._registry,
@@ -395,17 +401,8 @@ class Annotator:
             if not topics.readable:  # a restart would bring back neither topics nor brokers
                 self.progress.polled(time.monotonic())
             self._forget_changed(topics)
-            self._reload_optout()
+            self._lists.reload_optout()
             if self._pipeline is not None:
                 await self._lag.observe(self._pipeline)
             if reason := self.unhealthy():
                 raise StalledError(f"{reason} (stall_timeout_s): ending, so that a supervisor can restart us")
-
-    def _reload_optout(self) -> None:
-        if self._optout.unreadable is not None:
-            raise self._optout.unreadable
-        if not self._optout.reload():
-            self.metrics.optout_reload_failures.inc()
-        self.metrics.optout_authors.set(len(self._optout))
-        self.metrics.optout_held.set(self._optout.held)
-        self.metrics.optout_refused.set(bool(self._optout.problem or self._optout.topic_problem))

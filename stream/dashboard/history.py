@@ -3,9 +3,13 @@
 A fold of the counters' topic: of two records of a window the one that has seen more holds; several shards are
 summed. A window is kept as a row of numbers, since thousands of channels have hundreds of them each. Windows
 that have not begun yet are not shown: one clock that is ahead would empty the page of all others.
+
+A monitor publishes up to three lengths of windows, but whoever writes to the topic can make up any number of
+them. So few are kept, those heard of most, and of these the rare ones are not shown: the shortest length is
+the one that the page begins with.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import sqrt
@@ -16,11 +20,20 @@ from stream.events import ALL_CHANNELS
 from stream.monitor.channel_rules import stability_index
 from stream.monitor.events import WindowCounter
 from stream.monitor.fold import counted
-from stream.monitor.windows import HOUR_S
+from stream.monitor.windows import FIVE_MINUTES_S, HOUR_S
 
 OTHER: Final = "unknown"
 ORDER: Final = (*LABELS, OTHER)
 """The order of counts in a row; what is no label that we know is counted as unknown."""
+
+LENGTHS: Final = 6
+"""Lengths of windows that are kept: those of a monitor, and of one before with another ``count_window_s``."""
+RARE: Final = 0.1
+"""A length heard of less than this, as a part of the one heard of most, is not shown."""
+LENGTHS_HEARD: Final = 10_000
+"""After so many windows, those heard of before count half."""
+_ALWAYS: Final = (FIVE_MINUTES_S, HOUR_S)
+"""Every monitor has them where they are made of its base windows, of which there may be thousands to one."""
 
 CHANNELS: Final = 5_000
 TOTAL_WINDOWS: Final = 240
@@ -89,7 +102,8 @@ class History:
 
     def __init__(self) -> None:
         self.dropped = 0
-        self.lengths: set[int] = set()
+        self._heard: Counter[int] = Counter()
+        self._channels_of: dict[int, set[str]] = {}
         self._channels: OrderedDict[str, dict[int, dict[int, Row]]] = OrderedDict()
         self._shards: OrderedDict[tuple[str, int, int], dict[int | None, Row]] = OrderedDict()
         self._changes: dict[str, Change | None] = {}
@@ -98,18 +112,25 @@ class History:
     def take(self, counter: WindowCounter) -> None:
         """Fold one window in."""
         row = row_of(counter)
-        self.lengths.add(counter.window_s)
+        self._hear_of(counter.window_s)
         channel, start = counter.channel, int(counter.start.timestamp())
         if channel not in self._channels:
             self._make_room()
         self._channels.setdefault(channel, {})
         self._channels.move_to_end(channel)
         self._changes.pop(channel, None)
+        self._channels_of[counter.window_s].add(channel)
         windows = self._channels[channel].setdefault(counter.window_s, {})
         windows[start] = self._window((channel, counter.window_s, start), windows.get(start), row)
         most = TOTAL_WINDOWS if channel == ALL_CHANNELS else CHANNEL_WINDOWS
         while len(windows) > most:
             del windows[min(windows)]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Lengths of windows that are shown, in seconds, the shortest first."""
+        least = RARE * max(self._heard.values(), default=0)
+        return sorted(length for length, heard in self._heard.items() if length in _ALWAYS or heard > least)
 
     def windows(self, channel: str, window_s: int, now: float) -> list[tuple[int, Row]]:
         """The newest windows of a channel, the oldest first, with empty ones between them."""
@@ -176,18 +197,37 @@ class History:
         starts = total or (start for one in self._channels.values() for start in one.get(window_s, ()))
         return max((start for start in starts if start <= now), default=None)
 
+    def _hear_of(self, length: int) -> None:
+        """Count a window of this length; of too many, the length heard of least goes with its windows."""
+        if length not in self._heard and len(self._heard) >= LENGTHS:
+            rarest = min(self._heard.keys() - _ALWAYS, key=lambda known: self._heard[known])
+            del self._heard[rarest]
+            for channel in self._channels_of.pop(rarest):
+                self._forget_length(channel, rarest)
+        self._heard[length] += 1
+        self._channels_of.setdefault(length, set())
+        if self._heard.total() > LENGTHS_HEARD:
+            self._heard = Counter({known: heard // 2 for known, heard in self._heard.items()})
+
+    def _forget_length(self, channel: str, length: int) -> None:
+        del self._channels[channel][length]
+        self._changes.pop(channel, None)
+        if not self._channels[channel]:
+            del self._channels[channel]
+
     def _make_room(self) -> None:
         while len(self._channels) >= CHANNELS:
             oldest = next(name for name in self._channels if name != ALL_CHANNELS)
-            del self._channels[oldest]
+            for length in self._channels.pop(oldest):
+                self._channels_of[length].discard(oldest)
             self._changes.pop(oldest, None)
             self.dropped += 1
 
     def _change(self, channel: str, newest: Mapping[int, int | None], now: float) -> Change | None:
         lengths = self._channels[channel]
-        base_s = min(lengths)
-        until = newest[base_s]
-        if until is None:
+        base_s = min((length for length in lengths if length in newest), default=None)
+        until = None if base_s is None else newest[base_s]
+        if base_s is None or until is None:
             return None
         since = until + base_s - max(RECENT_S, base_s)
         rows = lengths[base_s].items()

@@ -88,8 +88,8 @@ def health(reach: Reach, flow: Flow, history: History, now: float) -> dict[str, 
 
 def mix(history: History, channel: str, window_s: int | None, now: float) -> dict[str, Any]:
     """The windows of a channel; of the shortest length there is where it is not said or not there."""
-    lengths = sorted(history.lengths)
-    chosen = window_s if window_s in history.lengths else (lengths[0] if lengths else None)
+    lengths = history.lengths
+    chosen = window_s if window_s in lengths else (lengths[0] if lengths else None)
     windows = history.windows(channel, chosen, now) if chosen is not None else []
     return {
         "channel": channel,

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import orjson
 
-from stream.events import DistressSignal, ModelRef
+from stream.events import DistressSignal, ModelRef, Source
 from stream.monitor.fold import input_partition
 from stream.monitor.lifecycle import IDLE, Life, Measurement, Reading, compare
 from stream.monitor.rules import AuthorRule, PhraseRule
+from stream.monitor.sizes import MOST_SOURCES_OF_AUTHOR, PHRASES_CHARS, first_of
 
 EVIDENCE_MESSAGES: Final = 20
 """Messages that a state remembers and an alert can show."""
@@ -74,7 +75,10 @@ class RuleState:
 
 @dataclass(frozen=True, slots=True)
 class AuthorState:
-    """All that is known of one author. ``applied`` holds the last offset of each input partition."""
+    """All that is known of one author.
+
+    ``applied`` holds the last offset of each input partition, that heard of last at the end.
+    """
 
     applied: dict[str, int] = field(default_factory=dict)
     at: float = 0.0
@@ -121,13 +125,12 @@ def remember(state: AuthorState, signal: DistressSignal, at: float) -> AuthorSta
         score=signal.distress.score,
         confidence=signal.confidence,
         channel=signal.channel,
-        phrases=signal.phrases,
-        text=None if signal.text is None else _cut(signal.text),
+        phrases=first_of(signal.phrases, PHRASES_CHARS),
+        text=None if signal.text is None else cut(signal.text),
     )
-    source = signal.source
     return replace(
         state,
-        applied={**state.applied, input_partition(source): source.offset},
+        applied=_applied(state, signal.source),
         at=at,
         seen=(*state.seen, seen)[-EVIDENCE_MESSAGES:],
         channel=signal.channel,
@@ -136,11 +139,20 @@ def remember(state: AuthorState, signal: DistressSignal, at: float) -> AuthorSta
     )
 
 
-def _cut(text: str) -> str:
-    """The beginning of a text, in ``TEXT_BYTES``: one character may be six bytes."""
-    text = text[:TEXT_BYTES]
-    while (size := len(orjson.dumps(text)) - len('""')) > TEXT_BYTES:
-        text = text[: len(text) * TEXT_BYTES // size]
+def _applied(state: AuthorState, source: Source) -> dict[str, int]:
+    """The last offsets with this one; of too many, those of the input partitions heard of last."""
+    name = input_partition(source)
+    applied = {other: offset for other, offset in state.applied.items() if other != name}
+    while len(applied) >= MOST_SOURCES_OF_AUTHOR:
+        del applied[next(iter(applied))]
+    return {**applied, name: source.offset}
+
+
+def cut(text: str, most_bytes: int = TEXT_BYTES) -> str:
+    """The beginning of a text, in so many bytes of JSON: one character may be six of them."""
+    text = text[:most_bytes]
+    while (size := len(orjson.dumps(text)) - len('""')) > most_bytes:
+        text = text[: len(text) * most_bytes // size]
     return text
 
 

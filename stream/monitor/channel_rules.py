@@ -12,10 +12,9 @@ from typing import Any, Final
 from model.labels import LABELS
 from stream.monitor.fold import Tally, counted
 from stream.monitor.lifecycle import IDLE, Life, Measurement, Reading, compare
-from stream.monitor.rules import ChannelRule, DriftRule
+from stream.monitor.rules import DAY_S, ChannelRule, DriftRule
 from stream.monitor.windows import HOUR_S
 
-HOURS_A_DAY: Final = 24
 MAD_TO_SD: Final = 1.4826
 """Median absolute deviation to standard deviation, for a normal distribution."""
 
@@ -39,7 +38,10 @@ class HourMix:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """What one rule knows of one channel. ``judged_until`` is the end of the newest window judged."""
+    """What one rule knows of one channel.
+
+    ``judged_until`` is the end of the newest window judged that had messages, or in which an alert fired.
+    """
 
     judged_until: int = 0
     hours: tuple[HourCount, ...] = ()
@@ -78,6 +80,22 @@ def learn(
     return _learn_rate(rule, state, start_s, tally)
 
 
+def is_silent(rule: ChannelRule | DriftRule, state: ChannelState, tally: Tally) -> bool:
+    """Whether a window says nothing to the rule: without messages it changes neither alert nor baseline."""
+    return isinstance(rule, ChannelRule) and not tally.messages and not state.life.firing
+
+
+def is_over(rule: ChannelRule, state: ChannelState, now: float) -> bool:
+    """Whether all that the state holds is too old for any window that is judged after ``now``."""
+    # A window that is judged later began some hours before at most, with its hour and a delay.
+    return state.judged_until < now - rule.baseline_days * DAY_S - 4 * HOUR_S
+
+
+def lacks_baseline(rule: ChannelRule, state: ChannelState) -> bool:
+    """Whether too few messages are known to judge any window by."""
+    return counted(*(hour.messages for hour in state.hours)) < rule.min_baseline_messages
+
+
 def _judge_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tally) -> Measurement:
     """Where a window's rate of the rule's labels stands against the baseline of its hour."""
     messages, hits = tally.messages, _hits(rule, tally)
@@ -99,9 +117,7 @@ def _learn_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tal
     """The state with a window in its baseline: added to the hour it lies in."""
     hour_start = start_s - start_s % HOUR_S
     hits, messages = _hits(rule, tally), tally.messages
-    kept = [
-        hour for hour in state.hours if hour.start > hour_start - rule.baseline_days * HOURS_A_DAY * HOUR_S
-    ]
+    kept = _recent(rule, state, hour_start)
     if kept and kept[-1].start == hour_start:
         hits, messages = counted(hits, kept[-1].hits), counted(messages, kept[-1].messages)
         kept.pop()
@@ -153,10 +169,14 @@ def _hits(rule: ChannelRule, tally: Tally) -> int:
 def _baseline(rule: ChannelRule, state: ChannelState, start_s: int) -> list[HourCount]:
     """Past hours to compare with: those of the same hour of the day, or all where these are too few."""
     hour_start = start_s - start_s % HOUR_S
-    past = [hour for hour in state.hours if hour.start < hour_start]
-    same = [hour for hour in past if (hour_start - hour.start) % (HOURS_A_DAY * HOUR_S) == 0]
+    past = [hour for hour in _recent(rule, state, hour_start) if hour.start < hour_start]
+    same = [hour for hour in past if (hour_start - hour.start) % DAY_S == 0]
     enough = sum(hour.messages for hour in same) >= rule.min_baseline_messages
     return same if enough else past
+
+
+def _recent(rule: ChannelRule, state: ChannelState, hour_start: int) -> list[HourCount]:
+    return [hour for hour in state.hours if hour.start > hour_start - rule.baseline_days * DAY_S]
 
 
 def _poisson_z(hits: int, expected: float) -> float:

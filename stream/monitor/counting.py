@@ -14,12 +14,22 @@ from functools import partial
 from math import inf
 from typing import Any, Final
 
-from stream.codec import utc
 from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
-from stream.monitor.channel_rules import ChannelState, judge, learn
+from stream.monitor.channel_rules import ChannelState, is_silent, judge, learn
+from stream.monitor.channel_states import StateKey, forgotten
 from stream.monitor.events import Alert, WindowCounter
-from stream.monitor.fold import SourceRange, Tally, Window, counted, fold, input_partition, sources, total
+from stream.monitor.fold import (
+    SourceRange,
+    Tally,
+    Window,
+    counted,
+    counter_record,
+    fold,
+    input_partition,
+    sources,
+    total,
+)
 from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
 from stream.monitor.watermark import SourceClock, watermark, without_forgotten
@@ -28,8 +38,10 @@ from stream.monitor.windows import HOUR_S, is_expired, is_late, window_lengths, 
 WindowKey = tuple[str, int]
 """(channel, start of the base window)"""
 
-StateKey = tuple[str, str]
-"""(rule, channel)"""
+NEW_STATES: Final = 4_096
+"""After so many, or an hour of event time, it is seen which states can be forgotten."""
+FORGOTTEN_AT_ONCE: Final = 10_000
+"""States that one checkpoint deletes at most: each is a record in its transaction."""
 
 MAX_AHEAD_S: Final = 24 * 3600
 """How far ahead of a delta's publication a window may lie."""
@@ -126,6 +138,8 @@ class CountPartition:
         for (channel, start_s), window in (windows or {}).items():
             self._windows[channel][start_s] = window
         self._states = states or {}
+        self._looked_at, self._looked_over = -HOUR_S, 0
+        self._leaving: list[tuple[StateKey, ChannelState]] = []
         self._taken = self.checkpoint
         self._changed_windows: set[WindowKey] = set()
         self._changed_states: set[StateKey] = set()
@@ -134,6 +148,11 @@ class CountPartition:
     @property
     def late_messages(self) -> int:
         return self.checkpoint.late
+
+    @property
+    def channel_states(self) -> int:
+        """How many pairs of a rule and a channel it knows anything of."""
+        return len(self._states)
 
     def apply(self, delta: CountDelta, offset: int, published_at: float | None = None) -> list[Alert]:
         """Take one delta, which lies at ``offset`` in the counts topic; the alerts that follow from it.
@@ -254,12 +273,18 @@ class CountPartition:
         return start_s if start_s <= published_at + MAX_AHEAD_S else int(published_at)
 
     def _expire_states(self) -> None:
-        """Forget channels that have been quiet for so long. Their alerts have expired before."""
-        oldest = self.checkpoint.watermark - self._policy.keep_states_s
-        for key in [key for key, state in self._states.items() if state.judged_until < oldest]:
-            if not self._states[key].life.firing:
+        """Forget channels of which nothing need be known (``channel_states``), some with each checkpoint."""
+        now = self.checkpoint.watermark
+        grown = len(self._states) >= self._looked_over + NEW_STATES
+        if not self._leaving and (grown or now >= self._looked_at + HOUR_S):
+            gone = forgotten(self._states, self.rules.of_channels, now, self._policy.keep_states_s)
+            self._leaving = [(key, self._states[key]) for key in gone]
+            self._looked_at, self._looked_over = now, len(self._states) - len(gone)
+        for key, state in self._leaving[:FORGOTTEN_AT_ONCE]:
+            if self._states.get(key) is state:  # else it has been heard of since
                 del self._states[key]
                 self._changed_states.add(key)
+        del self._leaving[:FORGOTTEN_AT_ONCE]
 
     def _expire(self) -> list[WindowKey]:
         expired = [
@@ -338,6 +363,8 @@ class CountPartition:
         if isinstance(rule, DriftRule):
             start_s = end_s - HOUR_S
         tally = self.tally(channel, start_s, end_s - start_s)
+        if is_silent(rule, before, tally):
+            return
         measured = judge(rule, before, start_s, end_s, tally)
         if isinstance(rule, DriftRule):
             self.drift[key] = measured
@@ -377,26 +404,6 @@ class CountPartition:
                     )
         self._alerts += alerts
         return alerts
-
-
-def counter_record(
-    channel: str, start_s: int, length_s: int, tally: Tally, *, shard: int | None = None
-) -> WindowCounter:
-    """A window as it is published."""
-    return WindowCounter(
-        channel=channel,
-        window_s=length_s,
-        start=utc(start_s * 1000),
-        end=utc((start_s + length_s) * 1000),
-        messages=tally.messages,
-        labels=tally.labels,
-        mean_confidence=tally.mean_confidence,
-        unknown=tally.unknown,
-        opted_out=tally.opted_out,
-        dead_lettered=tally.dead_lettered,
-        tombstones=tally.tombstones,
-        shard=shard,
-    )
 
 
 def _most_of(delta: CountDelta) -> int:

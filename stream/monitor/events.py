@@ -59,7 +59,9 @@ class Evidence(WireType):
     messages: Count = Field(description="Messages in the window that the score rests on.")
     message_ids: tuple[str, ...] = Field((), description="Ids of labelled events, oldest first.")
     sources: tuple[OffsetRange, ...] = Field(
-        (), description="For rules that count: where in the input the window's messages lie."
+        (),
+        description="For rules that count: where in the input the window's messages lie, in up to 1,000 of "
+        "its partitions.",
     )
     texts: tuple[str, ...] = Field((), description="Only with ``include_text``; beside ``message_ids``.")
     labels: tuple[str, ...] = Field((), description="For rules that count labels: which ones.")

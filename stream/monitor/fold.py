@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stream.events import MOST_COUNTED, OffsetRange, Source, WindowCounts
+from model.labels import LABELS
+from stream.codec import utc
+from stream.events import MOST_COUNTED, UNKNOWN, OffsetRange, Source, WindowCounts
+from stream.monitor.events import WindowCounter
+from stream.monitor.sizes import LABEL_CHARS, MOST_LABELS, MOST_RANGES, MOST_SOURCES
 
 SourceRange = tuple[str, int, int]
 """(input partition as ``input_partition`` names it, first offset, last offset)"""
@@ -45,7 +49,13 @@ class Tally:
     def plus(self, other: "Tally | WindowCounts") -> "Tally":
         labels = dict(self.labels)
         for label, count in other.labels.items():
-            labels[label] = counted(labels.get(label, 0), count)
+            known = (
+                label in labels
+                or label in LABELS
+                or (len(labels) < MOST_LABELS and len(label) <= LABEL_CHARS)
+            )
+            name = label if known else UNKNOWN
+            labels[name] = counted(labels.get(name, 0), count)
         return Tally(
             labels=labels,
             confidence_sum=min(self.confidence_sum + other.confidence_sum, float(MOST_COUNTED)),
@@ -90,10 +100,15 @@ def offset_range(source: SourceRange) -> OffsetRange:
 
 
 def fold(window: Window, counts: WindowCounts, source: OffsetRange) -> Window:
-    """The window with a delta's counts in it: the same object where they are in it already."""
+    """The window with a delta's counts in it: the same object where they are in it already.
+
+    Beyond ``MOST_SOURCES`` input partitions it is not remembered that they are.
+    """
     name = input_partition(source)
     if window.applied.get(name, -1) >= source.last_offset:
         return window
+    if name not in window.applied and len(window.applied) >= MOST_SOURCES:
+        return replace(window, tally=window.tally.plus(counts))
     return replace(
         window,
         tally=window.tally.plus(counts),
@@ -111,7 +126,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def sources(windows: Iterable[Window]) -> tuple[SourceRange, ...]:
-    """Where the messages of windows lie, by input partition."""
+    """Where the messages of windows lie, by input partition: of ``MOST_RANGES`` of these."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for window in windows:
@@ -119,4 +134,24 @@ def sources(windows: Iterable[Window]) -> tuple[SourceRange, ...]:
             first[name] = min(offset, first.get(name, offset))
         for name, offset in window.applied.items():
             last[name] = max(offset, last.get(name, offset))
-    return tuple((name, first[name], last[name]) for name in sorted(last))
+    return tuple((name, first[name], last[name]) for name in sorted(last)[:MOST_RANGES])
+
+
+def counter_record(
+    channel: str, start_s: int, length_s: int, tally: Tally, *, shard: int | None = None
+) -> WindowCounter:
+    """A window as it is published."""
+    return WindowCounter(
+        channel=channel,
+        window_s=length_s,
+        start=utc(start_s * 1000),
+        end=utc((start_s + length_s) * 1000),
+        messages=tally.messages,
+        labels=tally.labels,
+        mean_confidence=tally.mean_confidence,
+        unknown=tally.unknown,
+        opted_out=tally.opted_out,
+        dead_lettered=tally.dead_lettered,
+        tombstones=tally.tombstones,
+        shard=shard,
+    )

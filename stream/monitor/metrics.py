@@ -10,7 +10,7 @@ from typing import Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stream.monitor.board import Precision
-from stream.monitor.counting import StateKey
+from stream.monitor.channel_states import StateKey
 from stream.monitor.events import AlertStatus
 from stream.monitor.lifecycle import Measurement
 from stream.topics import TopicNames
@@ -42,6 +42,11 @@ class MonitorMetrics:
         self.early = Gauge(
             "emotion_monitor_early_messages",
             "Messages that claim a time after they were counted, in our partitions.",
+            registry=registry,
+        )
+        self.channel_states = Gauge(
+            "emotion_monitor_channel_states",
+            "What is known of channels, each by each rule, in our partitions.",
             registry=registry,
         )
         self.standstill = Gauge(

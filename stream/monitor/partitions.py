@@ -21,6 +21,7 @@ from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.rules import DAY_S, RuleSet
 from stream.monitor.signalling import SignalPartition
+from stream.monitor.sizes import has_room_for
 from stream.monitor.state import BrokenStateError, PartitionState
 from stream.monitor.store import OWN, load_author, load_clock, load_counts, names_from
 from stream.settings import Settings
@@ -133,6 +134,8 @@ class Partitions:
         try:
             delta = CountDelta.model_validate_json(event.message.value or b"")
         except ValidationError:
+            delta = None
+        if delta is None or not has_room_for(delta):
             self._reject(event)
             partition.skip(event.message.offset)
             return
@@ -155,7 +158,7 @@ class Partitions:
             signal = DistressSignal.model_validate_json(message.value or b"")
         except ValidationError:
             signal = None
-        if signal is None or (signal.author or "").startswith(OWN):
+        if signal is None or (signal.author or "").startswith(OWN) or not has_room_for(signal):
             self._reject(event)
             partition.skip(message.offset)
             return
@@ -190,6 +193,7 @@ class Partitions:
                     self._tell(counts.tick(at))
         self.metrics.late.set(sum(counts.late_messages for counts in self.counts.values()))
         self.metrics.early.set(sum(counts.checkpoint.early for counts in self.counts.values()))
+        self.metrics.channel_states.set(sum(counts.channel_states for counts in self.counts.values()))
         self.metrics.show_drift(counts.drift for counts in self.counts.values())
 
     def _read_until(self, tp: TP, now: float, drained_at: DrainedAt) -> float | None:

@@ -138,7 +138,7 @@ class ChannelRule(BaseRule):
     enter: Level = 4.0
     leave: Level = 2.0
     min_messages: AtLeastOne = Field(50, description="Messages that a window must have to be judged.")
-    baseline_days: AtLeastOne = 14
+    baseline_days: Annotated[int, Field(ge=1, le=366)] = 14
     min_baseline_messages: AtLeastOne = Field(
         500, description="Below it, the same hour is judged by all hours; below it there too, not at all."
     )

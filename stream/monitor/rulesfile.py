@@ -1,19 +1,18 @@
 """The rules file: TOML to validated rules, with errors of one line, and read again when it changes."""
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
 from pydantic import ValidationError
 
 from stream.errors import SettingsError
-from stream.listfile import Stamp, end_line, says_whole, stamp_of
+from stream.followedfile import Content, FollowedFile
+from stream.listfile import end_line, says_whole
 from stream.monitor.rules import RuleSet, rule_set
 
 SHIPPED_RULES: Final = Path(__file__).with_name("rules.toml")
-
-_log = structlog.get_logger(__name__)
 
 
 def load_rules(path: Path, *, base_s: int = 60) -> RuleSet:
@@ -22,11 +21,10 @@ def load_rules(path: Path, *, base_s: int = 60) -> RuleSet:
     Raises:
         SettingsError: one line that names the file, the rule, the field and what is allowed.
     """
-    return _parsed(path, base_s)[0]
+    return _parsed(path, base_s).held
 
 
-def _parsed(path: Path, base_s: int) -> tuple[RuleSet, bool]:
-    """The rules, and whether the file says that it is whole (``stream.listfile``)."""
+def _parsed(path: Path, base_s: int) -> Content[RuleSet]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         tables = tomllib.loads(text)
@@ -45,68 +43,35 @@ def _parsed(path: Path, base_s: int) -> tuple[RuleSet, bool]:
                 f"windows of {base_s} s; change it, or count_window_s"
             )
     try:
-        return rules, says_whole(text, len(rules.rules))
+        whole = says_whole(text, len(rules.rules))
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
+    return Content(rules, frozenset(rule.name for rule in rules.rules), whole)
 
 
-class RulesFile:
-    """Rules that follow their file: a change is taken over, a mistake leaves the last rules in force.
-
-    A rule that goes would end its alerts as if all were well, so it goes only from a file that says that it
-    is whole (``stream.listfile``); ``enabled = false`` turns one off without that. ``problem`` says why the
-    file as it stands is not what is in force.
+class RulesFile(FollowedFile[RuleSet]):
+    """Rules that follow their file. A rule that goes would end its alerts as if all were well, so it goes
+    only from a file that says that it is whole; ``enabled = false`` turns one off without that.
     """
 
     def __init__(self, path: Path | None, *, base_s: int = 60) -> None:
-        self.path = path or SHIPPED_RULES
-        self.problem: str | None = None
-        self.failures = 0
-        self._base_s = base_s
-        self._stamp = self._modified()
-        self.rules, self._whole = _parsed(self.path, base_s)
-        if not self.rules.rules and not self._whole:
+        super().__init__(
+            path or SHIPPED_RULES,
+            partial(_parsed, base_s=base_s),
+            what="rules",
+            instead="; to turn a rule off, write enabled = false",
+        )
+        if not self.names and not self.whole:
             raise SettingsError(f"{self.path} has no rules: if that is meant, let it say {end_line(0)!r}")
 
-    def reload(self) -> bool:
-        """Read the file again if it has changed; whether there are new rules."""
-        stamp = self._modified()
-        if stamp == self._stamp:
-            return False
-        self._stamp = stamp
-        try:
-            rules, whole = _parsed(self.path, self._base_s)
-            if not whole:
-                self._refuse_what_may_be_cut(rules)
-        except SettingsError as error:
-            self.problem = str(error)
-            self.failures += 1
-            _log.warning("the changed rules are not used; the last ones stay in force", reason=self.problem)
-            return False
-        self.rules, self._whole, self.problem = rules, whole, None
-        _log.info("rules read again", rules=len(self.rules.rules))
-        return True
+    @property
+    def rules(self) -> RuleSet:
+        return self.held
 
     @property
     def in_force(self) -> int:
         """Rules that are enabled."""
         return sum(rule.enabled for rule in self.rules.rules)
-
-    def _refuse_what_may_be_cut(self, rules: RuleSet) -> None:
-        gone = {rule.name for rule in self.rules.rules} - {rule.name for rule in rules.rules}
-        if not gone and not self._whole:
-            return
-        what = f"{', '.join(sorted(gone))} would go" if gone else "its end line has gone"
-        raise SettingsError(
-            f"{self.path}: {what}: if that is meant, end the file with {end_line(len(rules.rules))!r}; "
-            "to turn a rule off, write enabled = false"
-        )
-
-    def _modified(self) -> Stamp | None:
-        try:
-            return stamp_of(self.path)
-        except OSError:
-            return None
 
 
 def _explain(error: ValidationError, tables: dict[str, Any]) -> str:

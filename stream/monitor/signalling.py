@@ -15,10 +15,22 @@ from typing import Final
 
 from stream.events import DistressSignal
 from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
-from stream.monitor.author_rules import AuthorState, RuleState, applies, behind, is_applied, measure, remember
+from stream.monitor.author_rules import (
+    EVIDENCE_MESSAGES,
+    TEXT_BYTES,
+    AuthorState,
+    RuleState,
+    applies,
+    behind,
+    cut,
+    is_applied,
+    measure,
+    remember,
+)
 from stream.monitor.events import Alert
 from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import AuthorRule, PhraseRule, RuleSet
+from stream.monitor.sizes import EVIDENCE_TEXTS_BYTES
 
 AuthorOrPhraseRule = AuthorRule | PhraseRule
 
@@ -211,7 +223,7 @@ def subject_name(author: str | None, conversation: str | None, channel: str | No
 
 
 def observe(
-    rules: Iterable[AuthorOrPhraseRule],
+    rules: Collection[AuthorOrPhraseRule],
     state: AuthorState,
     signal: DistressSignal,
     name: str,
@@ -225,6 +237,7 @@ def observe(
     at = max(at, state.at)
     state = remember(state, signal, at)
     alerts: list[Alert] = []
+    text_bytes = min(TEXT_BYTES, EVIDENCE_TEXTS_BYTES // (EVIDENCE_MESSAGES * max(1, len(rules))))
     for rule in rules:
         if not applies(rule, signal.channel):
             continue
@@ -234,7 +247,7 @@ def observe(
             before.life, rule.policy, measured.reading, at, partial(alert_id, rule, name, signal.id)
         )
         if life.firing or change is not None:
-            measured = _with_evidence(rule, state, measured, at)
+            measured = _with_evidence(rule, state, measured, at, text_bytes)
         fired = measured if change is Change.FIRED or before.measured is None else before.measured
         after = replace(after, life=life, measured=fired if life.firing else None)
         state = replace(state, rules={**state.rules, rule.name: after})
@@ -271,9 +284,12 @@ def elapse(
 
 
 def _with_evidence(
-    rule: AuthorOrPhraseRule, state: AuthorState, measured: Measurement, at: float
+    rule: AuthorOrPhraseRule, state: AuthorState, measured: Measurement, at: float, text_bytes: int
 ) -> Measurement:
-    """The measurement with the messages that it rests on, their span and their confidence."""
+    """The measurement with the messages that it rests on, their span and their confidence.
+
+    ``text_bytes`` is what each text may take in JSON.
+    """
     shown = behind(rule, state, measured.messages)
     return replace(
         measured,
@@ -281,7 +297,7 @@ def _with_evidence(
         end=at,
         confidence=fmean(seen.confidence for seen in shown) if shown else None,
         message_ids=tuple(seen.id for seen in shown),
-        texts=tuple(seen.text for seen in shown if seen.text is not None),
+        texts=tuple(cut(seen.text, text_bytes) for seen in shown if seen.text is not None),
     )
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Any, Final
 
+from stream.monitor.sizes import MOST_SOURCES
+
 RECENT: Final = 5
 """Commits of an input partition that its clock is read from."""
 
@@ -65,6 +67,9 @@ def watermark(clocks: Iterable[SourceClock], allowed_lateness_s: float) -> int:
 
 
 def without_forgotten(clocks: Mapping[str, SourceClock]) -> dict[str, SourceClock]:
-    """Those heard of within a day of the newest."""
+    """Those heard of within a day of the newest; of too many, those heard of last."""
     newest = max((clock.heard_at for clock in clocks.values()), default=0.0)
-    return {name: clock for name, clock in clocks.items() if newest - clock.heard_at <= FORGOTTEN_S}
+    heard = {name: clock for name, clock in clocks.items() if newest - clock.heard_at <= FORGOTTEN_S}
+    if len(heard) > MOST_SOURCES:
+        return dict(sorted(heard.items(), key=lambda one: -one[1].heard_at)[:MOST_SOURCES])
+    return heard

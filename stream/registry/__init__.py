@@ -8,9 +8,7 @@ a Kafka client in C and asks synchronously, so only the encodings are libraries'
 
 from typing import TYPE_CHECKING
 
-from stream.codec import JSON_VALUES, ValueFormat
 from stream.errors import SettingsError
-from stream.events import EmotionEvent
 
 if TYPE_CHECKING:
     from stream.registry.client import SchemaRegistry
@@ -40,20 +38,3 @@ def open_registry(settings: "Settings") -> "SchemaRegistry | None":
         password=password.get_secret_value() if password else None,
         cafile=settings.registry_cafile,
     )
-
-
-async def labelled_events(registry: "SchemaRegistry | None", settings: "Settings") -> ValueFormat:
-    """How labelled events are written, their schema registered under the labelled topic (TopicNameStrategy).
-
-    Raises:
-        RegistryUnavailableError: the registry does not answer.
-        SettingsError: it takes no such schema there.
-    """
-    kind = settings.output_schema
-    if registry is None or kind == "none":
-        return JSON_VALUES
-    from stream.registry.outputs import format_of, schema_of
-
-    name, schema = schema_of(EmotionEvent, kind)
-    number = await registry.register(f"{settings.topics.emotions}-value", name, schema)
-    return format_of(kind, schema, number)

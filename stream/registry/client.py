@@ -19,7 +19,7 @@ import aiohttp
 import orjson
 import structlog
 
-from stream.errors import BrokerError, Cause, MessageError, SettingsError
+from stream.errors import BrokerError, Cause, MessageError, SettingsError, StreamError
 from stream.registry.formats import PREFIX_BYTES, Read, Schema, UnusableSchemaError, reader_of, schema_id
 
 _log = structlog.get_logger(__name__)
@@ -33,6 +33,8 @@ _REFUSED: Final = frozenset({403, 404, 409, 422})
 """Statuses that a registry may give to one question, and a gateway without a registry to each."""
 _LARGEST_ID: Final = 2**31 - 1
 """An id is an Integer of Java: asked for a larger one, a registry answers as if it had no such address."""
+_AWAY: Final = frozenset({408, 425, 429})
+"""Statuses below 500 that ask for another try."""
 _LOGIN: Final = ": see registry_username and registry_password"
 _UNKNOWN_TRIES: Final = 3
 _UNKNOWN_PAUSE_S: Final = 0.5
@@ -43,7 +45,20 @@ _MOST_REFERENCES: Final = 200
 
 
 class RegistryUnavailableError(BrokerError):
-    """No registry answered, or not as a registry does. Passes, as far as messages are concerned."""
+    """No registry answered, or not as a registry does. Passes, as far as messages are concerned.
+
+    ``lasts``: whoever was asked will say the same until somebody changes something.
+    """
+
+    def __init__(self, message: str, *, lasts: bool = False) -> None:
+        super().__init__(message)
+        self.lasts = lasts
+
+
+class RegistryRefusedError(StreamError):
+    """The registry does not let us write with a schema, and waiting for it is no use."""
+
+    exit_code = BrokerError.exit_code
 
 
 class _RefusedError(RegistryUnavailableError):
@@ -148,17 +163,30 @@ class SchemaRegistry:
         await self._request("/schemas/types", {}, None)
 
     async def register(self, subject: str, kind: str, schema: str) -> int:
-        """The id of a schema under a subject, where it is put if it is not there.
+        """The id of a schema under a subject, which is registered unless it is there.
 
         Raises:
-            RegistryUnavailableError: the registry does not answer as one.
+            RegistryUnavailableError: the registry does not answer as one at the moment.
+            RegistryRefusedError: it refuses the login, has a certificate that is not believed, or is no
+                registry at all.
             SettingsError: it takes no such schema under the subject.
         """
         body = {"schema": schema} if kind == "AVRO" else {"schema": schema, "schemaType": kind}
         try:
-            return int((await self._request(f"/subjects/{subject}", {}, body))["id"])
-        except _UnknownSchemaError:
-            return int((await self._request(f"/subjects/{subject}/versions", {}, body))["id"])
+            try:
+                answer = await self._request(f"/subjects/{subject}", {}, body)
+            except _UnknownSchemaError:
+                answer = await self._request(f"/subjects/{subject}/versions", {}, body)
+        except RegistryUnavailableError as error:
+            if not error.lasts:
+                raise
+            raise RegistryRefusedError(str(error)) from error
+        number = answer.get("id") if isinstance(answer, dict) else None
+        if not isinstance(number, int) or not 0 <= number <= _LARGEST_ID:
+            raise RegistryUnavailableError(
+                "no schema registry (registry_url): it answered without a schema's id"
+            )
+        return number
 
     def _is_stale(self, number: int) -> bool:
         return self._unknown_until.get(number, float("inf")) < time.monotonic()
@@ -238,7 +266,9 @@ class SchemaRegistry:
                 problems.append(error)
         refused = any(isinstance(error, _RefusedError) for error in problems)
         kind = _RefusedError if refused else RegistryUnavailableError
-        raise kind(f"no schema registry (registry_url): {'; '.join(map(str, problems))}")
+        # Where one of several is away, it may be the one that would have let us.
+        lasts = all(error.lasts for error in problems)
+        raise kind(f"no schema registry (registry_url): {'; '.join(map(str, problems))}", lasts=lasts)
 
     async def _ask(self, url: str, query: Mapping[str, str], body: Any) -> Any:
         assert self._session is not None
@@ -248,8 +278,13 @@ class SchemaRegistry:
             async with self._session.request(method, url, **arguments) as response:
                 status = response.status
                 content = _json_of(await response.read()) if status in _TOLD else None
+        except aiohttp.ClientConnectorCertificateError:
+            raise RegistryUnavailableError(
+                f"{_host(url)}: its certificate is not believed: see registry_cafile", lasts=True
+            ) from None
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise RegistryUnavailableError(f"{_host(url)}: {type(error).__name__}") from None
+            lasts = isinstance(error, aiohttp.InvalidURL)
+            raise RegistryUnavailableError(f"{_host(url)}: {type(error).__name__}", lasts=lasts) from None
         if status == 200 and isinstance(content, dict | list):
             return content
         if status == 404 and isinstance(content, dict) and content.get("error_code") in _NOT_FOUND_CODES:
@@ -261,7 +296,8 @@ class SchemaRegistry:
             )
         hint = {200: " with no JSON", 401: _LOGIN, 403: _LOGIN}.get(status, "")
         kind = _RefusedError if status in _REFUSED else RegistryUnavailableError
-        raise kind(f"{_host(url)} answered {status}{hint}")
+        lasts = 400 <= status < 500 and status not in _AWAY
+        raise kind(f"{_host(url)} answered {status}{hint}", lasts=lasts)
 
 
 def _json_of(content: bytes) -> Any:

@@ -1,5 +1,6 @@
 """Phrase lists: whole words, any case, names only."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import SettingsError
-from stream.phrases import PhraseLists
+from stream.followedfile import Content, FollowedFile
+from stream.phrases import PhraseLists, PhrasesFile
 
 LISTS = PhraseLists(
     {
@@ -90,7 +92,7 @@ def test_a_phrase_is_found_wherever_it_stands(before: list[str], after: list[str
 def test_a_file_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "phrases.toml"
     file.write_text('[lists]\nurgent = ["right now"]\n', encoding="utf-8")
-    assert PhraseLists.load(file).names == ("urgent",)
+    assert PhrasesFile(file).names == {"urgent"}
 
 
 @pytest.mark.parametrize(
@@ -106,19 +108,87 @@ def test_a_wrong_file_gets_one_clear_line(tmp_path: Path, content: str, complain
     file = tmp_path / "phrases.toml"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(SettingsError, match=complaint) as raised:
-        PhraseLists.load(file)
+        PhrasesFile(file)
     assert "\n" not in str(raised.value).removesuffix("\n")
 
 
 def test_a_missing_file_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="phrases_file"):
-        PhraseLists.load(tmp_path / "none.toml")
+        PhrasesFile(tmp_path / "none.toml")
 
 
 def test_a_file_that_is_cut_short_is_told_by_its_end_line(tmp_path: Path) -> None:
     file = tmp_path / "phrases.toml"
     file.write_text('[lists]\na = ["x"]\nb = ["y"]\n# end: 2\n')
-    assert PhraseLists.load(file).names == ("a", "b")
+    assert PhrasesFile(file).names == {"a", "b"}
     file.write_text('[lists]\na = ["x"]\n# end: 2\n')
     with pytest.raises(SettingsError, match="cut short"):
-        PhraseLists.load(file)
+        PhrasesFile(file)
+
+
+def rewritten(file: Path, text: str) -> None:
+    """As whoever replaces a file does it: written aside and renamed."""
+    aside = file.with_suffix(".new")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(file)
+
+
+def test_a_changed_file_is_in_force_once_it_was_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "phrases.toml"
+    file.write_text('[lists]\nurgent = ["right now"]\n')
+    phrases = PhrasesFile(file)
+    assert not phrases.reload()
+    rewritten(file, '[lists]\nurgent = ["at once"]\nleaving = ["cancel"]\n')
+    assert phrases.reload()
+    assert phrases.match("cancel it at once, right now") == ("leaving", "urgent")
+    assert phrases.match("right now") == ()
+    rewritten(file, '[lists]\nleaving = ["cancel"]\n# end: 1\n')
+    assert phrases.reload()
+    assert (phrases.match("at once"), phrases.problem, phrases.failures) == ((), None, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("", r"has no phrase lists: write \[lists\]"),
+        ("[lists]\nurgent = ['right", "not valid TOML"),
+        ('[lists]\nurgent = ["right now"]\n', "leaving would go.* end the file with '# end: 1'"),
+        (None, "cannot be read.* see phrases_file"),
+    ],
+)
+def test_a_file_that_is_broken_or_cut_short_or_gone_leaves_the_lists_in_force(
+    tmp_path: Path, content: str | None, remedy: str
+) -> None:
+    file = tmp_path / "phrases.toml"
+    whole = '[lists]\nurgent = ["right now"]\nleaving = ["cancel"]\n'
+    file.write_text(whole)
+    phrases = PhrasesFile(file)
+    if content is None:
+        file.unlink()
+    else:
+        rewritten(file, content)
+    for _ in range(3):
+        assert not phrases.reload()
+    assert re.search(remedy, phrases.problem or "")
+    assert phrases.failures == 1
+    assert phrases.match("cancel right now") == ("leaving", "urgent")
+    rewritten(file, whole)
+    assert phrases.reload()
+    assert phrases.problem is None
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_tried_again_and_told_once(tmp_path: Path) -> None:
+    """What was in the way, a right or a disk, leaves no trace on the file when it has gone."""
+    file = tmp_path / "phrases.toml"
+    file.write_text('[lists]\nurgent = ["right now"]\n')
+    in_the_way = [OSError("no")] * 3
+
+    def parse(path: Path) -> Content[str]:
+        if in_the_way and path.read_text() == "new":
+            raise SettingsError("it cannot be read") from in_the_way.pop()
+        return Content(path.read_text(), frozenset(), False)
+
+    followed = FollowedFile(file, parse, what="things")
+    rewritten(file, "new")
+    assert [followed.reload() for _ in range(5)] == [False, False, False, True, False]
+    assert (followed.held, followed.failures, followed.problem) == ("new", 1, None)

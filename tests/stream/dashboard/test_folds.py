@@ -19,7 +19,7 @@ from stream.dashboard.parts import LINES, Reach, channels, detail, health, log, 
 from stream.dashboard.queue import Item, Queue, grouped, urgency
 from stream.events import ALL_CHANNELS, EmotionEvent
 from stream.monitor.board import standing
-from stream.monitor.events import Alert, Review
+from stream.monitor.events import Alert, Review, WindowCounter
 from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, review
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -197,6 +197,53 @@ def test_windows_of_any_length_are_shown_with_the_empty_ones_between() -> None:
     )
     shown = mix(history, ALL_CHANNELS, None, LATER)
     assert (shown["window_s"], [row[2] for row in shown["windows"]]) == (10, [1, 0, 0, 1])
+
+
+def minutes_of(*names: str, first: int = 0, count: int = 30) -> list[WindowCounter]:
+    """What a monitor publishes for channels while minutes pass."""
+    moments = (NOON + timedelta(minutes=n) for n in range(first, first + count))
+    return [
+        counter(name, at - timedelta(seconds=at.timestamp() % length), length, {"joy": 20})
+        for at in moments
+        for name in (*names, ALL_CHANNELS)
+        for length in (60, 300, 3600)
+    ]
+
+
+def test_lengths_of_windows_that_nobody_else_has_neither_fill_the_memory_nor_the_page() -> None:
+    """Whoever may write to the counters' topic may make up thousands of lengths, and channels."""
+    history = history_of(*minutes_of("c"))
+    for length in range(1, 3_000):
+        history.take(counter(f"foreign-{length}", NOON, length, {"joy": 1}))
+        history.take(counter("c", NOON, length, {"joy": 1}))
+        if length % 100 == 0:
+            for one in minutes_of("c", first=30 + length // 100, count=1):
+                history.take(one)
+    assert len(history._heard) == len(history._channels_of) == histories.LENGTHS
+    assert sum(len(lengths) for lengths in history._channels.values()) < 20
+    assert history.names()[1] < 10
+    shown = mix(history, ALL_CHANNELS, None, LATER)
+    assert (shown["window_s"], shown["lengths"]) == (60, [60, 300, 3600])
+    assert sum(row[2] for row in shown["windows"]) >= 59 * 20
+    assert "c" in [change.channel for change in history.changes(9, LATER)]
+
+
+def test_the_windows_of_another_count_window_are_shown_once_there_are_some() -> None:
+    history = history_of(*minutes_of("c", count=2_000))
+    new = [
+        counter(ALL_CHANNELS, NOON + timedelta(seconds=10 * n), 10, {"joy": 1}) for n in range(12_000, 12_500)
+    ]
+    for one in new:
+        history.take(one)
+    shown = mix(history, ALL_CHANNELS, None, LATER)
+    assert (shown["window_s"], shown["lengths"]) == (10, [10, 60, 300, 3600])
+
+
+def test_hours_are_shown_beside_thousands_of_shorter_windows() -> None:
+    """Of a compacted topic one record of each window is left."""
+    hour = counter(ALL_CHANNELS, NOON, 3600, {"joy": 3600})
+    seconds = [counter(ALL_CHANNELS, NOON + timedelta(seconds=n), 1, {"joy": 1}) for n in range(2 * 3600)]
+    assert history_of(hour, *seconds).lengths == [1, 3600]
 
 
 def test_a_label_that_is_not_known_counts_as_unknown() -> None:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from stream.monitor import board as boards
 from stream.monitor.board import MAX_WINDOWS, Board, Precision, wilson
-from stream.monitor.counting import counter_record
 from stream.monitor.events import Review, Verdict
-from stream.monitor.fold import Tally
+from stream.monitor.fold import Tally, counter_record
 from tests.stream.monitor.factories import NOON
 from tests.stream.monitor.test_delivery import alert
 

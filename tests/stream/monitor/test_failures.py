@@ -273,8 +273,8 @@ async def test_a_record_that_its_changelog_has_no_room_for_ends_the_monitor_with
     topic = settings.topics.counts
     name = changelog_of(settings, topic)
     await create_topics(settings, [TopicSpec(name, "state", 1, -1, "compact", max_message_bytes=20_000)])
-    labels = {f"a label with a long name {n}": 1 for n in range(3000)}
-    large = delta_record(delta({time.time() // 60 * 60: labels}))
+    named_oddly = "\x01" * 16_000  # each takes six bytes in JSON
+    large = delta_record(delta({time.time() // 60 * 60: {"joy": 1}}, channel=named_oddly))
     await produce(settings.bootstrap_servers or "", topic, [large])
     async with running(settings) as started:
         error = await ends(started, timeout_s=40)

@@ -2,23 +2,28 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import trustme
+from structlog.testing import capture_logs
 
 from model.fake import FakeClassifier
 from stream.annotate.app import Annotator
 from stream.errors import Cause, MessageError, SettingsError
 from stream.events import EmotionEvent
-from stream.registry.client import RegistryUnavailableError, SchemaRegistry
+from stream.registry.client import RegistryRefusedError, RegistryUnavailableError, SchemaRegistry
 from stream.settings import Settings
+from tests.brokers import free_port
 from tests.conftest import Topics
 from tests.records import Record, produce, read_committed_all
 from tests.registry import RegistryServer, registry_server
 from tests.stream.commands import ROOT, run_beside
 from tests.stream.registry import written
+from tests.stream.test_starting import answer, until_it_answers
 
 RULES = ROOT / "stream" / "monitor" / "rules.toml"
 TICKET = {"body": "joy", "user": {"id": 7}, "sent_at": 1762164000000, "queue": "post"}
@@ -324,3 +329,89 @@ async def test_a_schema_that_the_registry_refuses_ends_the_start(
         await drained(settings)
     with pytest.raises(SettingsError, match="set registry_url"):
         Annotator(settings.model_copy(update={"registry_url": None}), FakeClassifier())
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_registry_that_is_away_at_the_start_is_waited_for_and_named(
+    topics: Topics, server: RegistryServer, status: int
+) -> None:
+    port = free_port()
+    settings = await topics(
+        partitions=1, registry_url=server.url, output_schema="avro", http_port=port, drain=True
+    )
+    await produce(str(settings.bootstrap_servers), settings.input_topic, [b'{"text": "joy"}'])
+    server.away = status
+    with capture_logs() as logs:
+        running = asyncio.create_task(Annotator(settings, FakeClassifier()).run())
+        reason = await until_it_answers(port, "/readyz", 503)
+    assert "waiting for the schema registry (start_timeout_s)" in [one["event"] for one in logs]
+    assert f"no schema registry (registry_url): {server.url} answered {status}" in reason
+    assert (await answer(port, "/healthz"))[0] == 200
+    server.away = 0
+    await asyncio.wait_for(running, 30)
+    assert len(await read_committed_all(str(settings.bootstrap_servers), settings.topics.emotions)) == 1
+
+
+async def test_a_registry_that_stays_away_ends_the_start_after_a_while(topics: Topics) -> None:
+    settings = await topics(
+        registry_url=f"http://127.0.0.1:{free_port()}", output_schema="avro", start_timeout_s=1.0
+    )
+    began = time.monotonic()
+    with pytest.raises(RegistryUnavailableError, match=r"registry_url.*ClientConnectorError") as raised:
+        await drained(settings)
+    assert raised.value.exit_code == 3
+    assert time.monotonic() - began > 0.5
+
+
+async def test_a_stop_is_heard_while_the_registry_says_nothing(topics: Topics) -> None:
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()  # until whoever asks has gone
+        writer.close()
+        await writer.wait_closed()
+
+    listening = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    settings = await topics(registry_url=f"http://127.0.0.1:{port}", output_schema="avro")
+    annotator = Annotator(settings, FakeClassifier())
+    running = asyncio.create_task(annotator.run())
+    await asyncio.wait_for(asked.wait(), 10)
+    annotator.stop()
+    await asyncio.wait_for(running, 5)
+    listening.close()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_registry_that_refuses_us_is_not_waited_for(
+    topics: Topics, server: RegistryServer, status: int
+) -> None:
+    settings = await topics(registry_url=server.url, output_schema="avro")
+    server.away = status
+    with pytest.raises(RegistryRefusedError, match=f"registry_url.*answered {status}") as raised:
+        await asyncio.wait_for(drained(settings), 10)
+    assert raised.value.exit_code == 3
+    assert len(server.asked) == 1
+
+
+async def test_a_registry_whose_certificate_nobody_knows_is_not_waited_for(
+    topics: Topics,
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with registry_server(context) as server:
+        settings = await topics(registry_url=server.url, output_schema="avro")
+        with pytest.raises(RegistryRefusedError, match="certificate is not believed: see registry_cafile"):
+            await asyncio.wait_for(drained(settings), 10)
+
+
+async def test_while_one_of_several_registries_is_away_all_are_asked_again(
+    topics: Topics, server: RegistryServer
+) -> None:
+    urls = f"{server.url},http://127.0.0.1:{free_port()}"
+    settings = await topics(registry_url=urls, output_schema="avro", start_timeout_s=1.0)
+    server.away = 403
+    with pytest.raises(RegistryUnavailableError, match=r"answered 403.*; .*ClientConnectorError"):
+        await drained(settings)
+    assert len(server.asked) > 1
