@@ -184,6 +184,7 @@ class OutcomeEncoder:
         written = utc(entry.event_ms)
         shared = {
             "id": event_id(self._topic, commit.partition, entry.offset, self._epoch),
+            **_said(outcome),
             "message_id": message.id,
             "author": entry.author,
             "channel": message.channel,
@@ -196,7 +197,6 @@ class OutcomeEncoder:
                 "offset": entry.offset,
                 **self._told_epoch,
             },
-            **_said(outcome),
         }
         if entry.wrong_clock is not None:
             shared["ts_replaced"] = entry.wrong_clock
