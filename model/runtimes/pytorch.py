@@ -153,7 +153,7 @@ def load_network(folder: Path) -> Any:
     from transformers import AutoModelForSequenceClassification
 
     try:
-        with _no_progress_bar():
+        with _quietly():
             network, report = AutoModelForSequenceClassification.from_pretrained(
                 str(folder),
                 local_files_only=True,
@@ -172,14 +172,19 @@ def load_network(folder: Path) -> Any:
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """transformers shows a bar for every load; a service has no terminal to show it on."""
+def _quietly() -> Iterator[None]:
+    """Without what transformers shows of every load: a bar, and a table of weights it has no use for.
+
+    Ours for distress and presence are among those; what is missing or has another shape is told by errors.
+    """
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    bar, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
-        if shown:
+        logging.set_verbosity(verbosity)
+        if bar:
             logging.enable_progress_bar()

@@ -1,5 +1,7 @@
 """The runtimes agree with each other and with themselves, whatever stands beside a text in its batch."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +163,13 @@ def test_truncated_safetensors_are_refused_in_one_line(make_folder: FolderMaker)
     with pytest.raises(ModelError, match="cannot be loaded, copy it again") as caught:
         TorchRuntime(folder, device="cpu", precision="fp32", pad_token_id=0)
     assert "\n" not in str(caught.value)
+
+
+def test_loading_says_nothing_of_weights_that_others_use() -> None:
+    """Distress has weights of its own, which transformers would list as unexpected."""
+    script = "from model import EmotionClassifier; EmotionClassifier.load(None, 'cpu', 'fp32')"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("", "")
 
 
 def test_a_network_without_its_classification_head_is_refused(make_folder: FolderMaker) -> None:
