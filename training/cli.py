@@ -198,7 +198,7 @@ def refit(
     from model.labels import LABELS
     from training.evaluate.predict import soft_labels
     from training.fit.device import Device
-    from training.fit.recipes import Recipe
+    from training.fit.recipe import Recipe
     from training.fit.refit import (
         PRESENCE_READ,
         READ,

@@ -18,7 +18,8 @@ from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits, soft_labels
 from training.fit.device import Device
 from training.fit.loop import CHECKPOINT, Fit
-from training.fit.recipes import DEBUG, LORA, Recipe
+from training.fit.recipe import Recipe
+from training.fit.recipes import DEBUG, LORA
 from training.fit.runlog import RunLog
 from training.fit.sources import training_data
 from training.fit.targets import SoftTargets

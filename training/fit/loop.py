@@ -38,7 +38,7 @@ from training.fit.dropout import share_dropout_along_sequence
 from training.fit.graphs import GraphedStep, Step
 from training.fit.losses import Wanted, class_weights, loss
 from training.fit.optimizer import WeightAverage, optimizer_of, rate_factor
-from training.fit.recipes import Recipe
+from training.fit.recipe import Recipe
 from training.fit.runlog import RunLog
 from training.fit.targets import SoftTargets, Targets, targets
 from training.fit.validation import forward, predict, validation_score

@@ -20,7 +20,7 @@ from model.labels import EMOTIONS, LABELS
 from training.bases.base import MPNET
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
-from training.fit.recipes import Source
+from training.fit.recipe import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
 from training.metrics import Floats

@@ -31,7 +31,7 @@ from model.tokenizer import Tokenizer
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.fit.device import Device
-from training.fit.recipes import Source
+from training.fit.recipe import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
 from training.fit.validation import predict

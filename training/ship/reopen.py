@@ -20,7 +20,7 @@ from model.folder import INT8_ONNX_FILE
 from model.outputs import beside
 from model.runtimes.beside import narrow_for_saving, widen
 from training.errors import TrainingError
-from training.fit.recipes import Recipe
+from training.fit.recipe import Recipe
 from training.runs import RUN_FILE, TOKENIZER_FILES, command_line
 
 Floats = npt.NDArray[np.float32]
