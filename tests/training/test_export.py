@@ -106,7 +106,7 @@ def test_the_card_gives_a_region_the_score_on_messages_of_its_language() -> None
         "brighter_pt-BR": 0.486,
         "messages_pt": 0.767,
     }
-    table = _languages({"languages": scores}, Calibration(languages={"pt-BR": 0.486}))
+    table = _languages(scores, Calibration(languages={"pt-BR": 0.486}))
     assert "| pt-BR | 0.486 | 76.7% |" in table
     assert "XED is no measure here" in table
 

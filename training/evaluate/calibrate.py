@@ -73,6 +73,7 @@ def calibrate(
     """Fit all of it on the validation rows of dair-ai/emotion, GoEmotions and the messages; writes
     ``calibration.json``.
     """
+    facts = facts_of(folder)
     read = {
         "emotion": load_emotion(data, resplit_of(folder)).validation,
         "goemotions": load_goemotions(data).validation,
@@ -84,19 +85,19 @@ def calibrate(
     outputs = row_outputs(classifier, messages)
     sets["messages"] = _validation(messages, outputs[:, : len(classifier.columns)])
     opened = ModelFolder.open(folder)
-    facts = facts_of(folder)
     base = Calibration(
         name=name, revision=opened.trained_revision, max_tokens=min(MAX_TOKENS, opened.max_tokens)
     )
-    trained_on = [source for source in TEMPERATURE_SETS if source in facts.get("validation_rows", sets)]
+    judged = sets if facts is None or facts.validation_rows is None else facts.validation_rows
+    trained_on = [source for source in TEMPERATURE_SETS if source in judged]
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
-    recipe, sources = facts.get("recipe", {}), set(facts.get("train_rows", ()))
-    if recipe.get("languages") != ["en"]:
+    sources = set() if facts is None else set(facts.train_rows)
+    if facts is None or facts.recipe.languages != ("en",):
         sources.discard("xed")  # it may have been trained on translations of what is held out
     if any(source in sources for source in SEVERAL_SETS):
         said = carried(messages, presence_logits(outputs, len(classifier.columns)))
         calibration = _with_presences(calibration, classifier, data, sources, said)
-    if recipe.get("distress"):
+    if facts is not None and facts.recipe.distress:
         calm = outputs[[not row.distress for row in messages], -1]
         calibration = _with_distress_output(calibration, classifier, calm)
     calibration.save(folder)

@@ -3,7 +3,6 @@ runs.
 """
 
 import hashlib
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from training.fit.probe import PROBE_FILE, Probe
 from training.fit.targets import SoftTargets
 from training.fit.validation import presence_logits
 from training.metrics import Floats, softmax
-from training.runs import RUN_FILE
+from training.runs import run_of
 
 
 def open_classifier(folder: Path, *, device: str = "auto", precision: str = "fp32") -> EmotionClassifier:
@@ -153,23 +152,20 @@ class _Taught:
 
 
 def _taught(teacher: Path) -> _Taught:
-    file = teacher / RUN_FILE
-    if not file.is_file():
-        raise TrainingError(f"teacher {teacher} is no run: emotion-train fit --out {teacher} makes one")
-    run = json.loads(file.read_text(encoding="utf-8"))
-    recipe, sources = run.get("recipe", {}), frozenset(run["train_rows"])
-    ranks = not sources <= frozenset(recipe.get("unranked", ()))
+    run = run_of(teacher)
+    recipe, sources = run.recipe, frozenset(run.train_rows)
+    ranks = not sources <= frozenset(recipe.unranked)
     is_probe = (teacher / PROBE_FILE).is_file()  # which says NaN itself of what it does not know
-    met = set(LABELS) if is_probe else {label for counts in run["train_rows"].values() for label in counts}
-    if recipe.get("presence_output") or not ranks:  # no output for it, or none but neutral texts told it
+    met = set(LABELS) if is_probe else {label for counts in run.train_rows.values() for label in counts}
+    if recipe.presence_output or not ranks:  # no output for it, or none but neutral texts told it
         met.discard(NEUTRAL)
     return _Taught(
-        sources=sources | frozenset(recipe.get("asked", ())),
-        languages=frozenset(recipe.get("languages", ())),
+        sources=sources | frozenset(recipe.asked),
+        languages=frozenset(recipe.languages),
         ranks=ranks,
-        presence=bool(recipe.get("presence")),
-        presence_output=bool(recipe.get("presence_output")),
-        distress=bool(recipe.get("distress")),
+        presence=bool(recipe.presence),
+        presence_output=recipe.presence_output,
+        distress=bool(recipe.distress),
         probe=is_probe,
         unmet=frozenset(LABELS) - met,
     )

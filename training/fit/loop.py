@@ -43,7 +43,7 @@ from training.fit.runlog import RunLog
 from training.fit.targets import SoftTargets, Targets, targets
 from training.fit.validation import forward, predict, validation_score
 from training.metrics import Floats
-from training.runs import RUN_FILE, command_line
+from training.runs import command_line, write_facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -329,7 +329,7 @@ class Fit:
             "peak_bytes": peak_bytes(),
             "history": self.log.history,
         }
-        (self.out / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+        write_facts(self.out, run)
 
 
 def _said(teacher: SoftTargets, own: Targets, recipe: Recipe) -> tuple[Floats, Floats, Floats]:

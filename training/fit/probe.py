@@ -8,7 +8,6 @@ a multilingual one distress alone: networks that are trained in these languages 
 folder of a probe holds ``probe.npz``, and a ``run.json`` as runs have it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from training.fit.recipe import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
 from training.metrics import Floats
-from training.runs import RUN_FILE, command_line
+from training.runs import command_line, write_facts
 
 PROBE_FILE: Final = "probe.npz"
 Output = Literal["presence", "distress"]
@@ -73,7 +72,7 @@ class Probe:
             },
             "train_rows": {source: {} for source in sources},
         }
-        (folder / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+        write_facts(folder, run)
 
     @classmethod
     def open(cls, folder: Path) -> "Probe":

@@ -6,7 +6,6 @@ A folder for CPUs alone (``export --cpu-only``) holds no weights for torch. What
 that the int8 file computes with, so nothing is lost that ships.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from model.outputs import beside
 from model.runtimes.beside import narrow_for_saving, widen
 from training.errors import TrainingError
 from training.fit.recipe import Recipe
-from training.runs import RUN_FILE, TOKENIZER_FILES, command_line
+from training.runs import TOKENIZER_FILES, command_line, write_facts
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,7 +60,7 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
         "recipe": recipe.as_dict(),
         "train_rows": {source: {} for source in recipe.sources},
     }
-    (out / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    write_facts(out, run)
 
 
 def _floats(graph: Any) -> dict[str, Floats]:
