@@ -9,10 +9,11 @@ torch and transformers are imported by the commands that need them, so ``--help`
 """
 
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -26,6 +27,10 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+LINE: Final[dict[str, Any]] = {"highlight": False, "markup": False, "soft_wrap": True}
+"""How a line is printed that holds names and numbers: as it is, and not broken."""
+MOST_SEED: Final = 2**63 - 1
+"""What torch takes."""
 
 Data = Annotated[
     Path | None,
@@ -42,7 +47,10 @@ def fit(
     base: Annotated[
         str | None, typer.Option(help="minilm or mpnet (no hub), a folder, or a name on the hub.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of initialisation, order, dropout and augmentation.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=MOST_SEED, help="Seed of initialisation, order, dropout and augmentation."),
+    ] = 0,
     folder: Annotated[Path | None, typer.Option("--out", help="Default: runs/RECIPE-SEED.")] = None,
     data: Data = None,
     device: DeviceName = "auto",
@@ -68,11 +76,12 @@ def fit(
     """Train a model and write it, its log and its recipe to a folder."""
     from training.data.rows import Resplit
     from training.evaluate.predict import soft_labels
+    from training.fit.checkpoint import CHECKPOINT
     from training.fit.device import Device
     from training.fit.loop import Fit
     from training.fit.recipes import recipe_named
     from training.fit.sources import training_data
-    from training.runs import require_split
+    from training.runs import require_split, writable
 
     chosen = recipe_named(recipe)
     given: dict[str, Any] = {
@@ -85,10 +94,13 @@ def fit(
     }
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
     folder = folder or Path("runs") / f"{chosen.name}-{seed}"
+    if Path(chosen.base).resolve() == folder.resolve():
+        raise TrainingError(f"{folder} is the base itself: name another --out")
     resplit = None if split is None else Resplit(_percentages(split), seed)
     require_split(resplit, (Path(chosen.base), *(teacher or ())))
-    rows = training_data(chosen, data, resplit=resplit)
     hardware = Device.named(device, precision)
+    rows = training_data(chosen, data, resplit=resplit)
+    writable(folder)
     with _progress(f"{chosen.name}, seed {seed}") as progress:
         soft = None
         if teacher:
@@ -111,9 +123,14 @@ def fit(
             teacher=soft,
             progress=progress,
         )
-        result = run.run(resume=resume)
+        try:
+            result = run.run(resume=resume)
+        except KeyboardInterrupt:
+            if (folder / CHECKPOINT).is_file():
+                err.print(f"{folder} is not finished: the same command with --resume goes on with it", **LINE)
+            raise
     for entry in run.log.history:
-        out.print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), highlight=False)
+        out.print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), **LINE)
     out.print(f"{result.folder}: best epoch {result.epoch}, score {result.score:.4f}, {result.seconds:.0f} s")
 
 
@@ -158,8 +175,10 @@ def probe(
     from training.fit.probe import fit_probe, languages_of, sources_of
     from training.fit.recipes import MULTILINGUAL_TEACHER
     from training.fit.sources import training_data
+    from training.runs import writable
 
     hardware = Device.named(device)
+    writable(folder)
     sources: dict[Any, int | None] = dict.fromkeys(sources_of(base))
     taught = replace(MULTILINGUAL_TEACHER, sources=sources, languages=languages_of(base))
     rows = training_data(taught, data).train
@@ -176,7 +195,10 @@ def average(
     """Write the mean of several runs' weights, which began from the same ones: one network, one cost."""
     from training.fit.average import average_runs
 
-    average_runs(dict(map(_share, runs)), folder)
+    shares = dict(map(_share, runs))
+    if len(shares) < len(runs):
+        raise TrainingError("a run is named twice: give it one share")
+    average_runs(shares, folder)
     out.print(f"{folder}: the mean of {', '.join(runs)}")
 
 
@@ -240,7 +262,7 @@ def reopen(
 def _share(given: str) -> tuple[Path, float]:
     run, _, share = given.rpartition("=")
     try:
-        if run and float(share) > 0:
+        if run and 0 < float(share) < math.inf:
             return Path(run), float(share)
     except ValueError:
         pass
@@ -280,11 +302,15 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16, int8 or auto.")] = "fp32",
 ) -> None:
     """Measure a model on the test splits and write a report in Markdown and HTML."""
+    from training.evaluate.predict import require_model
     from training.evaluate.report import write_report
     from training.evaluate.scores import evaluate as evaluate_folder
+    from training.runs import writable
 
+    require_model(model)
+    folder = writable(folder or model / "evaluation")
     evaluation = evaluate_folder(model, data, device=device, precision=precision)
-    page = write_report(evaluation, folder or model / "evaluation")
+    page = write_report(evaluation, folder)
     table = Table("measure", "value")
     measured = {
         "emotion": evaluation.benchmark.scores,
@@ -367,8 +393,10 @@ def agree(
 @app.command()
 def causal(
     folder: Annotated[Path, typer.Option("--out", help="Where the decoder goes.")] = Path("runs/causal"),
-    epochs: Annotated[int, typer.Option(help="Passes over the training texts.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of initialisation, order and dropout.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training texts.")] = 3,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, help="Seed of initialisation, order and dropout.")
+    ] = 0,
     data: Data = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -377,7 +405,9 @@ def causal(
     from training.fit.device import Device
     from training.fit.recipes import TEACHER
     from training.fit.sources import training_data
+    from training.runs import writable
 
+    writable(folder)
     with _progress("causal") as progress:
         perplexity = train_causal(
             training_data(TEACHER, data).train,
@@ -440,7 +470,11 @@ def main() -> None:
     try:
         app()
     except (TrainingError, ModelError) as error:
-        err.print(f"emotion-train: {error}", style="red", highlight=False, markup=False)
+        err.print(f"emotion-train: {error}", style="red", **LINE)
+        sys.exit(2)
+    except OSError as error:  # a file that cannot be read or written: what else there is has its own error
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error).partition("\n")[0]
+        err.print(f"emotion-train: {told}", style="red", **LINE)
         sys.exit(2)
 
 

@@ -6,12 +6,16 @@ another part of it, and outlives versions: what a reader may find missing is Non
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from model import manifest
+from model.calibration import FILE_NAME as CALIBRATION_FILE
 from training.data.rows import Resplit
 from training.errors import TrainingError
 
@@ -105,6 +109,35 @@ def read_facts(file: Path, kind: type[Facts], remedy: str) -> Facts:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise TrainingError(f"{file}: {f'{place}: ' if place else ''}{first['msg']}; {remedy}") from error
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """What keeps files of a run from being written (a full disk, rights), as a ``TrainingError``."""
+    try:
+        yield
+    except Exception as error:  # torch, safetensors and tokenizers each raise their own
+        reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+        raise TrainingError(
+            f"{folder} cannot be written to ({reason}): make room, or name another --out"
+        ) from error
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made where it is missing: asked before a command takes its time.
+
+    Raises ``TrainingError`` where nothing can be written into it.
+    """
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+
+
+def forget_calibration(folder: Path) -> None:
+    """Remove what was said of other weights, before new ones are written."""
+    for stale in (CALIBRATION_FILE, manifest.FILE_NAME):
+        (folder / stale).unlink(missing_ok=True)
 
 
 def resplit_of(folder: Path) -> Resplit | None:

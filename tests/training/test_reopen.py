@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
@@ -60,6 +61,26 @@ def test_a_run_that_is_read_back_from_the_int8_file_gives_its_logits(for_cpus: P
 def test_a_folder_without_an_int8_file_is_refused_in_one_line(debug_run: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"model\.int8\.onnx is missing"):
         reopen(debug_run, tmp_path / "run", DEBUG)
+
+
+def test_an_int8_file_that_is_cut_or_of_other_make_is_refused_in_one_line(
+    for_cpus: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(for_cpus, tmp_path / "folder")
+    file = folder / "model.int8.onnx"
+    graph = onnx.load(file)
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(TrainingError, match="cannot be read: copy the folder again"):
+        reopen(folder, tmp_path / "run", DEBUG)
+    del graph.graph.initializer[:]
+    onnx.save(graph, file)
+    with pytest.raises(TrainingError, match="no int8 file of emotion-train export"):
+        reopen(folder, tmp_path / "run", DEBUG)
+
+
+def test_a_folder_is_not_reopened_into_itself(for_cpus: Path) -> None:
+    with pytest.raises(TrainingError, match="name another --out"):
+        reopen(for_cpus, for_cpus, DEBUG)
 
 
 def test_a_run_that_was_reopened_and_not_trained_is_measured_and_gets_no_card(

@@ -1,11 +1,13 @@
 """What a run wrote about itself is read as far as it goes; what is missing or wrong is named in one line."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from model.folder import ModelFolder
 from training.compare import _costs
 from training.errors import TrainingError
 from training.evaluate.measured import METRICS_FILE, measured_of
@@ -81,13 +83,14 @@ class TestMetrics:
     """A card needs every score that it gives."""
 
     @pytest.fixture
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self, debug_run: Path) -> dict[str, Any]:
         names = (
             *("accuracy", "macro_f1", "weighted_f1", "roc_auc_weighted", "ece_before", "own_temperature"),
             *("ece_after", "ece_shipped", "consistent_rows", "consistent_accuracy"),
         )
         beyond = ("rows", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "ece")
         return {
+            "model": {"revision": ModelFolder.open(debug_run).revision},
             "benchmark": dict.fromkeys(names, 0.5),
             "intervals": {"accuracy": [0.4, 0.6], "macro_f1": [0.4, 0.6]},
             "by_label": [{"label": "joy", "precision": 0.5, "recall": 0.5, "f1": 0.5, "rows": 3}],
@@ -96,15 +99,22 @@ class TestMetrics:
             "behaviour": {"irony": [1, 2]},
         }
 
+    @pytest.fixture
+    def run(self, debug_run: Path, tmp_path: Path) -> Path:
+        run: Path = shutil.copytree(debug_run, tmp_path / "run")
+        return run
+
     def read(self, run: Path, metrics: object) -> object:
         (run / METRICS_FILE).parent.mkdir()
         (run / METRICS_FILE).write_text(json.dumps(metrics))
         return measured_of(run)
 
-    def test_those_of_an_older_version_have_no_languages(
-        self, tmp_path: Path, metrics: dict[str, Any]
-    ) -> None:
-        assert self.read(tmp_path, metrics)
+    def test_those_of_an_older_version_have_no_languages(self, run: Path, metrics: dict[str, Any]) -> None:
+        assert self.read(run, metrics)
+
+    def test_those_of_other_weights_are_refused(self, run: Path, metrics: dict[str, Any]) -> None:
+        with pytest.raises(TrainingError, match="after it was evaluated: evaluate it again"):
+            self.read(run, metrics | {"model": {"revision": "0123456789ab"}})
 
     @pytest.mark.parametrize(
         ("part", "content", "says"),
@@ -120,7 +130,7 @@ class TestMetrics:
         ],
     )
     def test_a_missing_score_is_named(
-        self, tmp_path: Path, metrics: dict[str, Any], part: str, content: object, says: str
+        self, run: Path, metrics: dict[str, Any], part: str, content: object, says: str
     ) -> None:
         with pytest.raises(TrainingError, match=rf"{part}.*{says}.*emotion-train evaluate"):
-            self.read(tmp_path, metrics | {part: content})
+            self.read(run, metrics | {part: content})

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel
 
+from model.folder import ModelFolder
 from training.errors import TrainingError
 from training.runs import read_facts
 
@@ -45,9 +46,16 @@ class LabelScores(BaseModel):
     rows: int
 
 
+class Model(BaseModel):
+    """Which model was measured."""
+
+    revision: str
+
+
 class Measured(BaseModel):
     """What the card reads of it. Pairs of ``behaviour``: passed, of how many."""
 
+    model: Model
     benchmark: Annotated[
         dict[str, float],
         AfterValidator(
@@ -69,7 +77,14 @@ class Measured(BaseModel):
 
 
 def measured_of(run: Path) -> Measured:
-    """What was measured of a run. Raises ``TrainingError`` where it is not evaluated, or lacks a score."""
+    """What was measured of a run as it is now.
+
+    Raises ``TrainingError`` where it is not evaluated, lacks a score, or was trained or calibrated since.
+    """
     if not (run / METRICS_FILE).is_file():
         raise TrainingError(f"{run} is not evaluated: emotion-train evaluate {run}")
-    return read_facts(run / METRICS_FILE, Measured, f"evaluate it again: emotion-train evaluate {run}")
+    remedy = f"evaluate it again: emotion-train evaluate {run}"
+    measured = read_facts(run / METRICS_FILE, Measured, remedy)
+    if measured.model.revision != ModelFolder.open(run).revision:
+        raise TrainingError(f"{run} was trained or calibrated after it was evaluated: {remedy}")
+    return measured

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from model.classifier import EmotionClassifier
 from model.decide import logistic
-from model.folder import SAFETENSORS_FILE, revision_of
+from model.folder import CONFIG_FILE, SAFETENSORS_FILE, revision_of
 from model.labels import LABEL2ID, LABELS, NEUTRAL
 from model.outputs import SIZES
 from training.bases.sentences import SentenceEncoder
@@ -26,10 +26,15 @@ from training.metrics import Floats, softmax
 from training.runs import run_of
 
 
+def require_model(folder: Path) -> None:
+    """Raises ``TrainingError`` where the folder holds no model."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise TrainingError(f"{folder} holds no model: emotion-train fit --out {folder} makes one")
+
+
 def open_classifier(folder: Path, *, device: str = "auto", precision: str = "fp32") -> EmotionClassifier:
     """The classifier in a run's or an exported folder. Raises ``TrainingError`` or ``ModelError``."""
-    if not (folder / "config.json").is_file():
-        raise TrainingError(f"{folder} holds no model: emotion-train fit --out {folder} makes one")
+    require_model(folder)
     return EmotionClassifier.load(folder, device=device, precision=precision)
 
 

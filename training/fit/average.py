@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Final
 from model.folder import CONFIG_FILE, SAFETENSORS_FILE, ModelFolder
 from model.labels import EMOTIONS, LABEL2ID
 from training.errors import TrainingError
-from training.runs import TOKENIZER_FILES, command_line, require_split, run_of, write_facts
+from training.runs import (
+    TOKENIZER_FILES,
+    command_line,
+    forget_calibration,
+    require_split,
+    run_of,
+    writable,
+    write_facts,
+    written,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +44,8 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
 
     total, mean = sum(shares.values()), dict[str, torch.Tensor]()
     first, *_ = shares
+    if out.resolve() in {run.resolve() for run in shares}:
+        raise TrainingError(f"{out} is one of the runs itself: name another --out")
     facts = run_of(first)
     require_split(facts.resplit, shares)
     for run, share in shares.items():
@@ -52,10 +63,12 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
             raise TrainingError(f"{run} and {first} differ in shape: average runs that began from one base")
         for name, tensor in weights.items():
             mean[name] = mean.get(name, 0.0) + share / total * tensor.float()
-    out.mkdir(parents=True, exist_ok=True)
-    save_file(mean, out / SAFETENSORS_FILE, metadata={"format": "pt"})
-    for name in (CONFIG_FILE, *TOKENIZER_FILES):
-        shutil.copyfile(first / name, out / name)
+    writable(out)
+    with written(out):
+        forget_calibration(out)
+        save_file(mean, out / SAFETENSORS_FILE, metadata={"format": "pt"})
+        for name in (CONFIG_FILE, *TOKENIZER_FILES):
+            shutil.copyfile(first / name, out / name)
     averaged = {str(run): share / total for run, share in shares.items()}
     write_facts(out, facts.changed(command=command_line(), averaged=averaged))
 

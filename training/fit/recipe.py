@@ -3,6 +3,7 @@
 A run's folder keeps its recipe in ``run.json``, so a figure can be traced to what produced it.
 """
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -92,6 +93,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise TrainingError(f"recipe {self.name}: epochs and batch size must be 1 or more")
+        if not 0.0 <= self.learning_rate < math.inf or not 0.0 <= self.r_drop < math.inf:
+            raise TrainingError(f"recipe {self.name}: learning rate and r-drop must be 0 or more")
         if not 0.0 <= self.label_smoothing < 1.0 or not 0.0 <= self.distil <= 1.0:
             raise TrainingError(f"recipe {self.name}: label smoothing and distil are fractions")
         if self.presence_output and (not self.presence or self.labels[: len(EMOTIONS)] != EMOTIONS):

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.decide import logistic
 from model.folder import SAFETENSORS_FILE, ModelFolder
 from model.labels import EMOTIONS
@@ -35,7 +34,7 @@ from training.fit.regression import regress
 from training.fit.targets import targets
 from training.fit.validation import predict
 from training.metrics import Floats
-from training.runs import command_line, run_of, write_facts
+from training.runs import command_line, forget_calibration, run_of, write_facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,7 +147,7 @@ def _save(weights: "dict[str, Tensor]", run: Path) -> None:
     from safetensors.torch import save_file
 
     facts = run_of(run)
-    (run / CALIBRATION_FILE).unlink(missing_ok=True)
+    forget_calibration(run)
     save_file(weights, run / SAFETENSORS_FILE, metadata={"format": "pt"})
     write_facts(run, facts.changed(refitted=command_line()))
 
