@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -182,10 +183,7 @@ def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision:
     weights = revision_of(folder / (PROBE_FILE if is_probe else SAFETENSORS_FILE))
     file = folder / f"soft-{weights}-{precision}.npz"
     keys = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
-    known: dict[str, Floats] = {}
-    if file.is_file():
-        with np.load(file) as kept:
-            known = dict(zip(kept["keys"].tolist(), kept["outputs"], strict=True))
+    known = _kept(file)
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if new:
         if is_probe:
@@ -200,3 +198,12 @@ def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision:
         np.savez(partial, keys=list(known), outputs=np.array(list(known.values())))
         partial.replace(file)
     return np.array([known[key] for key in keys])
+
+
+def _kept(file: Path) -> dict[str, Floats]:
+    """What a teacher said before, by text; nothing where there is no such file, or it is cut."""
+    try:
+        with file.open("rb") as content, np.load(content) as kept:
+            return dict(zip(kept["keys"].tolist(), kept["outputs"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return {}

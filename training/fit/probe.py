@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from model.labels import EMOTIONS, LABELS
 from training.bases.base import MPNET
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
+from training.errors import TrainingError
 from training.fit.recipe import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
@@ -76,9 +78,13 @@ class Probe:
 
     @classmethod
     def open(cls, folder: Path) -> "Probe":
-        """The probe in a folder."""
-        with np.load(folder / PROBE_FILE) as saved:
-            return cls(str(saved["base"]), saved["weights"], saved["biases"])
+        """The probe in a folder. Raises ``TrainingError`` where its file is cut."""
+        file = folder / PROBE_FILE
+        try:
+            with file.open("rb") as content, np.load(content) as saved:
+                return cls(str(saved["base"]), saved["weights"], saved["biases"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise TrainingError(f"{file} cannot be read: emotion-train probe makes it anew") from error
 
 
 def sources_of(base: str) -> dict[Source, Output]:
