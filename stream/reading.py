@@ -152,7 +152,15 @@ def _csv_rows(file: BinaryIO) -> _Values:
     """Rows as messages; columns that are no field of a message go into ``meta``."""
     csv.field_size_limit(sys.maxsize)  # the limit on a message is max_message_bytes, and has its own words
     rows = csv.reader(_decoded(file), strict=True)
-    header = [name.strip() for name in next(rows, [])]
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        "".join(header).encode()
+    except csv.Error as error:
+        raise InputFileError(
+            f"the first row of the CSV file is none ({error}): it must name the columns"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise InputFileError("the CSV file is not UTF-8: save it as UTF-8") from error
     if "text" not in header:
         raise InputFileError(
             "the CSV file has no column text: the first row must name the columns, "

@@ -189,8 +189,17 @@ def test_receivers_that_a_monitor_would_not_start_with_fail_its_check(
     assert said in done.stderr
 
 
-def test_a_state_dir_that_cannot_be_written_to_is_named(topics: Topics) -> None:
-    done = run(asyncio.run(topics()), "monitor", "--state-dir=/proc")
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--state-dir=/proc", "/proc cannot hold the state (No such file or directory): set state_dir"),
+        ("--rules-file=/nowhere", "/nowhere"),
+        ("--webhook-url=ftp://a.example", "ftp"),
+        ("--http-host=0.0.0.0", "EMOTION_HTTP_TOKEN"),
+    ],
+)
+def test_what_a_monitor_cannot_start_with_is_said_before_it_waits_for_brokers(option: str, said: str) -> None:
+    waits = ["--bootstrap-servers=127.0.0.1:1", "--start-timeout-s=170", "--http-port=0"]
+    done = CliRunner().invoke(root, ["monitor", *waits, option])
     assert done.exit_code == 2
-    assert "/proc cannot hold the state" in done.stderr
-    assert "set state_dir" in done.stderr
+    assert said in done.stderr
