@@ -39,7 +39,8 @@ def main() -> None:
         err.print(f"emotion-train: {error}", style="red", **LINE)
         sys.exit(2)
     except OSError as error:  # a file that cannot be read or written: what else there is has its own error
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error).partition("\n")[0]
+        reason = error.strerror or str(error).partition("\n")[0]
+        told = f"{error.filename}: {reason}" if error.filename else reason
         err.print(f"emotion-train: {told}", style="red", **LINE)
         sys.exit(2)
 

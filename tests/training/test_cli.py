@@ -127,6 +127,30 @@ def test_a_run_that_is_broken_off_says_how_to_go_on(
     assert "the same command with --resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device"), "emotion-train: No space left on device\n"),
+        (PermissionError(13, "Permission denied", "kept"), "emotion-train: kept: Permission denied\n"),
+        (OSError("no such model\nlook here or there"), "emotion-train: no such model\n"),
+    ],
+)
+def test_a_file_that_cannot_be_read_or_written_is_one_line(
+    error: OSError,
+    says: str,
+    debug_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("training.fit.average.average_runs", refuse)
+    assert _call(monkeypatch, "average", f"{debug_run}=1", "--out", str(tmp_path / "mean")) == 2
+    assert capsys.readouterr().err == says
+
+
 def test_audit_prints_its_counts(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
