@@ -87,6 +87,15 @@ def test_whom_to_forget_must_be_said() -> None:
     assert "give either AUTHOR or --pseudonym" in done.stderr
 
 
+@pytest.mark.parametrize("given", [["--from=lost"], ["--from=/lost", "--bootstrap-servers=127.0.0.1:1"]])
+def test_recorded_events_that_are_no_file_are_named(given: list[str], tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    done = CliRunner().invoke(root, ["backtest", f"--rules={rules}", *given])
+    assert done.exit_code == 2
+    assert "lost: no such file" in done.stderr
+
+
 def test_two_rule_files_are_tried_side_by_side(tmp_path: Path) -> None:
     events = tmp_path / "events.jsonl"
     events.write_text("".join(one.model_dump_json() + "\n" for one in recorded()))
