@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from rich.console import Console
 from rich.table import Table
 
-from stream.annotate.ledger import Entry, Headers
+from stream.annotate.ledger import Entry
 from stream.annotate.tracing import NoTracing, OpenTelemetry, Tracing
+from stream.records import Headers
 
 MESSAGES: Final = 500
 BATCH: Final = 64

@@ -73,6 +73,11 @@ class EmotionClassifier:
             max_tokens=folder.max_tokens,
             overlap_tokens=min(limits.overlap_tokens, folder.max_tokens // 2),
         )
+        if folder.vocabulary is not None and tokenizer.vocabulary > folder.vocabulary:
+            raise ModelError(
+                f"{folder.path}: its tokenizer has {tokenizer.vocabulary:,} tokens and its network "
+                f"{folder.vocabulary:,}, so they are not of one model: copy the whole folder again"
+            )
         return cls(folder, tokenizer, runtime, remember=remember)
 
     @property

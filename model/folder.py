@@ -35,11 +35,14 @@ PICKLES: Final = ("pytorch_model.bin", "model.pt", "model.pth", "model.ckpt")
 
 # A tokenizer_config.json without a limit says so with a number of thirty digits.
 _NO_LIMIT: Final = 1 << 20
+_LEAST_TOKENS: Final = 8
+"""As in a calibration: of less, special tokens and the overlap of windows leave no text."""
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A checked folder. ``columns[k]`` is the label of logit k, as an index into ``LABELS``.
+    """A checked folder. ``columns[k]`` is the label of logit k, as an index into ``LABELS``; ``vocabulary``
+    is how many tokens the network knows, where its configuration says so.
 
     ``digests`` are the SHA-256 of the files that decide; ``verified`` says that a manifest states the same.
     """
@@ -48,6 +51,7 @@ class ModelFolder:
     columns: tuple[int, ...]
     max_tokens: int
     pad_token_id: int
+    vocabulary: int | None
     calibration: Calibration
     digests: Mapping[str, str]
     stated: Mapping[str, str] | None
@@ -68,7 +72,8 @@ class ModelFolder:
             path=path,
             columns=_columns(path, config),
             max_tokens=min([calibration.max_tokens, *_length_limits(path, config)]),
-            pad_token_id=config.get("pad_token_id") or 0,
+            pad_token_id=_pad_token_id(path, config),
+            vocabulary=_vocabulary(config),
             calibration=calibration,
             digests=digests,
             stated=stated,
@@ -179,5 +184,33 @@ def _length_limits(path: Path, config: dict[str, Any]) -> list[int]:
     """What the model and its tokenizer say of the longest input, in tokens."""
     tokenizer_file = path / "tokenizer_config.json"
     tokenizer = read_object(tokenizer_file) if tokenizer_file.is_file() else {}
-    stated = (config.get("max_position_embeddings"), tokenizer.get("model_max_length"))
-    return [int(limit) for limit in stated if isinstance(limit, int | float) and limit < _NO_LIMIT]
+    stated = (
+        _length_limit(path / CONFIG_FILE, config, "max_position_embeddings"),
+        _length_limit(tokenizer_file, tokenizer, "model_max_length"),
+    )
+    return [limit for limit in stated if limit is not None]
+
+
+def _length_limit(file: Path, content: dict[str, Any], key: str) -> int | None:
+    limit = content.get(key)
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= _LEAST_TOKENS:
+        raise ModelError(f"{file}: {key} is {limit!r}, expected are {_LEAST_TOKENS} tokens or more: mend it")
+    return int(limit) if limit < _NO_LIMIT else None
+
+
+def _vocabulary(config: dict[str, Any]) -> int | None:
+    size = config.get("vocab_size")
+    return size if isinstance(size, int) else None
+
+
+def _pad_token_id(path: Path, config: dict[str, Any]) -> int:
+    token = config.get("pad_token_id")
+    if token is None:
+        return 0
+    if isinstance(token, bool) or not isinstance(token, int) or token < 0:
+        raise ModelError(
+            f"{path / CONFIG_FILE}: pad_token_id is {token!r}, expected is a token's id: mend it"
+        )
+    return token

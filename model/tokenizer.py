@@ -46,6 +46,11 @@ class Tokenizer:
             raise ModelError(f"{file} cannot be read, copy it again ({error})") from error
         return cls(rust, max_tokens=max_tokens, overlap_tokens=overlap_tokens)
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it has."""
+        return self._rust.get_vocab_size()
+
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Windows of token ids, one ``Encoded`` a text."""
         return [self._windows(encoding.ids) for encoding in self._encode(texts)]

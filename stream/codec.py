@@ -20,9 +20,8 @@ from pydantic_core import from_json
 
 from stream.errors import Cause, MessageError
 from stream.events import Message
-from stream.records import Record, content_bytes, header_bytes
+from stream.records import Headers, Record, content_bytes, header_bytes
 
-Headers = Sequence[tuple[str, bytes | None]]
 InputFormat = Literal["json", "text"]
 
 CE_TYPES: Final = {
@@ -35,11 +34,11 @@ CE_TYPES: Final = {
     "Review": "emotion-stream.review.v1",
 }
 
-_STRUCTURED = b"application/cloudevents+json"
+STRUCTURED: Final = b"application/cloudevents+json"
 SPEC_VERSION: Final = ("ce_specversion", b"1.0")
 _JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _REGISTRY_PREFIX_BYTES: Final = 5
 """Confluent's wire format: the magic byte 0 and four bytes of schema id before the value."""
 _NO_JSON_BEHIND_PREFIX: Final = (
@@ -63,7 +62,7 @@ def decode_message(value: bytes, headers: Headers, input_format: InputFormat, ma
         raise MessageError(Cause.TOO_LARGE, f"{len(value)} bytes, max_message_bytes is {max_bytes}")
     if headers:
         by_name = {name.lower(): content or b"" for name, content in headers}
-        if by_name.get("content-type", b"").startswith(_STRUCTURED):
+        if by_name.get("content-type", b"").startswith(STRUCTURED):
             return _checked(_from_structured(value))
         if "ce_specversion" in by_name:
             return _checked(_from_binary(value, by_name))
@@ -114,7 +113,7 @@ def _document(value: bytes) -> bytes:
     """The JSON in a value: without a byte order mark, and without a schema registry's prefix."""
     if value.startswith(b"\x00") and value[_REGISTRY_PREFIX_BYTES:].lstrip()[:1] in (b"{", b"["):
         return value[_REGISTRY_PREFIX_BYTES:]
-    return value.removeprefix(_BOM)
+    return value.removeprefix(BOM)
 
 
 def _with_whole_characters(document: bytes) -> bytes:
@@ -130,7 +129,7 @@ def _with_whole_characters(document: bytes) -> bytes:
 
 def _from_text(value: bytes) -> Message:
     try:
-        return Message(text=value.removeprefix(_BOM).decode())
+        return Message(text=value.removeprefix(BOM).decode())
     except UnicodeDecodeError as error:
         raise _not_utf8(value, error) from None
 
@@ -221,7 +220,7 @@ def _no_json(value: bytes, complaint: str) -> MessageError:
         return MessageError(Cause.WRONG_TYPE, f"a number is out of range ({complaint})")
     if value.startswith(b"\x00"):
         return MessageError(Cause.NOT_JSON, _NO_JSON_BEHIND_PREFIX)
-    if value.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
+    if value.removeprefix(BOM).lstrip()[:1] in (b"{", b"["):
         return MessageError(Cause.NOT_JSON, f"the value is not valid JSON: {complaint}")
     return MessageError(Cause.NOT_JSON, "the value is not JSON; for bare text set input_format to text")
 

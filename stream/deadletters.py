@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from stream.codec import CE_TYPES, SPEC_VERSION, Headers
+from stream.codec import CE_TYPES, SPEC_VERSION
 from stream.events import DeadLetter, Source
-from stream.records import Record, size_bytes
+from stream.records import Headers, Record, size_bytes
 
 TIMESTAMP_HEADER: Final = "dlq_timestamp"
 """Kafka's time stamp of the message: in a dead letter, and in the message that ``replay`` sends back."""

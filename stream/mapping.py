@@ -20,13 +20,12 @@ import jmespath
 import orjson
 from jmespath.exceptions import JMESPathError
 
-from stream.codec import Headers, InputFormat, parsed_json
+from stream.codec import STRUCTURED, InputFormat, parsed_json
 from stream.errors import Cause, MessageError, SettingsError
+from stream.records import Headers
 
 FIELDS: Final = ("text", "author", "channel", "conversation", "id", "ts")
 _SETTING_OF: Final = {field: f"{'time' if field == 'ts' else field}_from" for field in FIELDS}
-
-_STRUCTURED: Final = b"application/cloudevents+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ class MessageMapping:
         """
         by_name = {name.lower(): content or b"" for name, content in headers}
         content_type = by_name.get("content-type", b"")
-        structured = content_type.startswith(_STRUCTURED)
+        structured = content_type.startswith(STRUCTURED)
         if "ce_specversion" in by_name:
             bare = content_type.startswith(b"text/plain")
         else:

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final, Literal
 
 import orjson
 
-from stream.codec import decode_message
+from stream.codec import BOM, decode_message
 from stream.errors import Cause, InputFileError, MessageError
 from stream.events import Message
 from stream.mapping import MessageMapping
@@ -34,7 +34,6 @@ SUFFIXES: Final[dict[str, Format]] = {
     ".txt": "text",
     ".text": "text",
 }
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ _Values = Iterator[tuple[int, bytes | MessageError]]
 
 def _stripped(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     for number, raw in enumerate(file, start=1):
-        line = (raw.removeprefix(_BOM) if number == 1 else raw).strip()
+        line = (raw.removeprefix(BOM) if number == 1 else raw).strip()
         if line:
             yield number, line
 
@@ -153,7 +152,15 @@ def _csv_rows(file: BinaryIO) -> _Values:
     """Rows as messages; columns that are no field of a message go into ``meta``."""
     csv.field_size_limit(sys.maxsize)  # the limit on a message is max_message_bytes, and has its own words
     rows = csv.reader(_decoded(file), strict=True)
-    header = [name.strip() for name in next(rows, [])]
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        "".join(header).encode()
+    except csv.Error as error:
+        raise InputFileError(
+            f"the first row of the CSV file is none ({error}): it must name the columns"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise InputFileError("the CSV file is not UTF-8: save it as UTF-8") from error
     if "text" not in header:
         raise InputFileError(
             "the CSV file has no column text: the first row must name the columns, "
@@ -173,7 +180,7 @@ def _csv_rows(file: BinaryIO) -> _Values:
 
 def _decoded(file: BinaryIO) -> Iterator[str]:
     """Lines of text; bytes that are not UTF-8 become lone surrogates, which the row is refused for."""
-    first = next(file, b"").removeprefix(_BOM)
+    first = next(file, b"").removeprefix(BOM)
     for line in chain([first], file):
         yield line.decode(errors="surrogateescape")
 

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
+Headers = Sequence[tuple[str, bytes | None]]
+
 
 class Record(NamedTuple):
     """One record to produce."""
 
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
+    headers: Headers
     timestamp_ms: int
     offset: int = -1
     """Of the message whose outcome it is, or of the last one; -1 where it is nobody's."""

@@ -1,116 +1,31 @@
-"""The deploy files fit the program: settings, metrics, probes and topics that they name exist.
+"""The deploy files fit the program: settings, probes, ports and topics that they name exist.
 
-What needs Docker or a cluster is not run here; promtool checks the rules where it is. What the overlays for
-Kubernetes amount to is in test_kubernetes.py.
+What needs Docker or a cluster is not run here. Rules and dashboards are in test_observability.py; what the
+overlays for Kubernetes amount to is in test_kubernetes.py.
 """
 
-import functools
-import json
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
 from aiohttp import ClientSession
 from compose_spec import PyCompose
-from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
 
 from model.folder import SAFETENSORS_FILE
-from model.labels import LABELS
 from stream.cli import COMMANDS
-from stream.dashboard.app import Running, running
-from stream.dashboard.app import metrics as dashboard_metrics
-from stream.dashboard.feed import Feed
+from stream.dashboard.app import running
 from stream.dashboard.guard import Guard
-from stream.dashboard.publish import Publisher
-from stream.errors import Cause, SettingsError
+from stream.errors import SettingsError
 from stream.lastresort import stop_limit_s
-from stream.metrics import Metrics
-from stream.monitor.metrics import MonitorMetrics
 from stream.serving import Access
 from stream.settings import Settings
+from tests.deployed import DEPLOY, KUBERNETES, PROGRAMS, configured, documents, of_kind, pods
 from tests.test_imports import ROOT
 
-DEPLOY: Final = ROOT / "deploy"
-KUBERNETES: Final = DEPLOY / "kubernetes"
 YAML_FILES: Final = sorted(DEPLOY.rglob("*.yaml"))
-
-PROGRAMS: Final = ("annotator", "monitor", "dashboard")
-
-
-@functools.cache
-def documents(path: Path) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-
-
-def of_kind(kind: str) -> dict[str, dict[str, Any]]:
-    """Kubernetes objects of the base and the components, and the example of secrets, by name."""
-    files = [
-        KUBERNETES / "secret.example.yaml",
-        *KUBERNETES.glob("base/*.yaml"),
-        *KUBERNETES.glob("components/*/*.yaml"),
-    ]
-    everything = (
-        document for path in files for document in documents(path) if path.name != "kustomization.yaml"
-    )
-    return {found["metadata"]["name"]: found for found in everything if found["kind"] == kind}
-
-
-def configured() -> dict[str, str]:
-    """The settings that all programs on Kubernetes get."""
-    lines = (KUBERNETES / "base" / "config.env").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
-
-
-def pods() -> dict[str, dict[str, Any]]:
-    """Specs of the pods of all workloads by the workload's name."""
-    workloads = of_kind("Deployment") | of_kind("StatefulSet") | of_kind("Job")
-    return {name: workload["spec"]["template"]["spec"] for name, workload in workloads.items()}
-
-
-def queries() -> Iterator[str]:
-    """Every PromQL expression in rules and dashboards."""
-    for group in documents(DEPLOY / "prometheus" / "rules.yaml")[0]["groups"]:
-        yield from (rule["expr"] for rule in group["rules"])
-    for dashboard in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
-        for panel in json.loads(dashboard.read_text(encoding="utf-8"))["panels"]:
-            yield from (target["expr"] for target in panel.get("targets", []))
-
-
-def alerts() -> dict[str, dict[str, Any]]:
-    """Alerting rules by name."""
-    groups = documents(DEPLOY / "prometheus" / "rules.yaml")[0]["groups"]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
-
-
-def registries() -> tuple[CollectorRegistry, ...]:
-    """What the three programs expose before anything has happened."""
-    dashboard = Running(Feed(Settings()), Publisher(), "", ())
-    return Metrics().registry, MonitorMetrics().registry, dashboard_metrics(dashboard)
-
-
-def exposed() -> set[str]:
-    """Names under which Prometheus sees our metrics."""
-    return set[str]().union(*(served(generate_latest(registry).decode()) for registry in registries()))
-
-
-def served(answer: str) -> set[str]:
-    """Names of the series in an answer of /metrics."""
-    kinds = re.findall(r"^# TYPE (\S+) (\S+)$", answer, re.MULTILINE)
-    suffixes = {"histogram": ("_bucket", "_sum", "_count")}
-    return {name + suffix for name, kind in kinds for suffix in suffixes.get(kind, ("",))}
-
-
-def asked(program: str) -> set[str]:
-    """Names that rules and dashboards ask of a program."""
-    of_program = dict(zip(PROGRAMS, registries(), strict=True))[program]
-    named = {name for query in queries() for name in re.findall(r"\bemotion_\w+", query)}
-    return named & served(generate_latest(of_program).decode())
 
 
 def settings_named(path: Path) -> set[str]:
@@ -123,89 +38,6 @@ def test_yaml_files_can_be_read(path: Path) -> None:
     assert documents(path)
 
 
-def test_rules_and_dashboards_ask_only_for_metrics_that_exist() -> None:
-    """That the programs serve these under /metrics is tested with each of them, while it runs."""
-    named = {name for query in queries() for name in re.findall(r"\bemotion_\w+", query)}
-    assert named
-    assert named <= exposed()
-    assert all(map(asked, PROGRAMS))
-
-
-@pytest.mark.parametrize(
-    ("counter", "label", "values"),
-    [
-        ("emotion_messages", "outcome", {"labelled", "unknown", "dead_letter", "opted_out", "tombstone"}),
-        ("emotion_labels", "label", set(LABELS)),
-        ("emotion_dead_letters", "cause", set(Cause)),
-        ("emotion_replaced_times", "clock", {"message", "broker"}),
-        ("emotion_transactions", "result", {"committed", "aborted", "fenced"}),
-        ("emotion_monitor_deliveries", "receiver", {"webhook", "alertmanager"}),
-        ("emotion_monitor_deliveries", "result", {"delivered", "retried", "given_up"}),
-    ],
-)
-def test_series_stand_at_zero_before_their_first_value(counter: str, label: str, values: set[str]) -> None:
-    """A series that is born at its first value has no increase: a rule that asks for one stays silent."""
-    [family] = [found for registry in registries() for found in registry.collect() if found.name == counter]
-    totals = [sample for sample in family.samples if sample.name.endswith("_total")]
-    assert {sample.labels[label] for sample in totals} == values
-    assert {sample.value for sample in totals} == {0.0}
-
-
-def test_what_rules_and_topics_may_do_stands_at_zero_once_they_are_known() -> None:
-    metrics = MonitorMetrics()
-    metrics.expect_topics(Settings().topics)
-    metrics.expect_rules(["rising"])
-    value = metrics.registry.get_sample_value
-    assert value("emotion_monitor_rejected_total", {"topic": "emotions.signals"}) == 0
-    assert value("emotion_monitor_lag_records", {"topic": "emotions.counts"}) == 0
-    assert value("emotion_monitor_alerts_total", {"rule": "rising", "status": "firing"}) == 0
-
-
-def test_values_of_labels_that_queries_pick_are_ones_that_programs_set() -> None:
-    picked = {
-        (metric.removesuffix("_total"), label, value)
-        for query in queries()
-        for metric, label, value in re.findall(r'\b(emotion_\w+_total)\{(\w+)="([^"]*)"', query)
-    }
-    set_from_the_start = {
-        (family.name, label, value)
-        for registry in registries()
-        for family in registry.collect()
-        for sample in family.samples
-        for label, value in sample.labels.items()
-    }
-    assert picked
-    assert picked <= set_from_the_start
-
-
-def test_every_alert_says_what_to_do() -> None:
-    for name, rule in alerts().items():
-        assert {"summary", "action"} <= set(rule["annotations"]), name
-
-
-def test_the_runbook_has_a_section_for_each_alert_and_for_nothing_else() -> None:
-    text = (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")
-    sections = {section.splitlines()[0]: section for section in text.split("\n## ")[1:]}
-    assert set(sections) == set(alerts())
-    for name, rule in alerts().items():
-        assert rule["annotations"]["runbook"] == f"deploy/RUNBOOK.md#{name.lower()}"
-        for part in ("- **Means**:", "- **Look at**:", "- **Do**:"):
-            assert part in sections[name], (name, part)
-
-
-def test_the_runbook_names_metrics_settings_and_commands_that_exist() -> None:
-    text = (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"`(emotion_[a-z_]+)`", text)) <= exposed() | {
-        name.removesuffix("_bucket") for name in exposed()
-    }
-    assert set(re.findall(r"`emotion-stream ([a-z]+)", text)) <= set(COMMANDS)
-    settings = set(
-        re.findall(r"`([a-z]+_(?:ms|s|id|file|key|topic|timeout_s|timeout_ms|servers|receivers))`", text)
-    )
-    assert settings
-    assert settings <= set(Settings.model_fields)
-
-
 def test_the_readme_says_what_to_look_at_for_each_exit_code_of_a_failure() -> None:
     commands = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     listed = re.search(r"^Exit codes: (.*?)\.$", commands, re.MULTILINE | re.DOTALL)
@@ -213,31 +45,6 @@ def test_the_readme_says_what_to_look_at_for_each_exit_code_of_a_failure() -> No
     codes = {part.split()[0] for part in listed[1].split("; ")}
     readme = (DEPLOY / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)) == codes - {"0", "130"}
-
-
-def test_every_alert_is_shown_firing_and_silent() -> None:
-    silent, firing = set[str](), set[str]()
-    for case in documents(DEPLOY / "prometheus" / "rules.test.yaml")[0]["tests"]:
-        for test in case["alert_rule_test"]:
-            (firing if test["exp_alerts"] else silent).add(test["alertname"])
-    assert silent == set(alerts())
-    assert firing == set(alerts())
-
-
-def test_panels_of_a_dashboard_do_not_cover_each_other() -> None:
-    for path in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
-        panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
-        assert len({panel["id"] for panel in panels}) == len(panels)
-        taken = set[tuple[int, int]]()
-        for place in (panel["gridPos"] for panel in panels):
-            cells = {
-                (place["x"] + column, place["y"] + line)
-                for column in range(place["w"])
-                for line in range(place["h"])
-            }
-            assert not cells & taken
-            assert all(column < 24 for column, _ in cells)
-            taken |= cells
 
 
 @pytest.mark.parametrize(
@@ -474,42 +281,3 @@ def test_no_secret_stands_in_the_files() -> None:
         for name, value in secret["stringData"].items():
             if name.startswith("EMOTION_") and name != "EMOTION_SASL_USERNAME":
                 assert value.startswith("replace-"), name
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("check", "rules", "rules.yaml"),
-        ("test", "rules", "rules.test.yaml"),
-        ("check", "config", "--syntax-only", "prometheus.yaml"),
-    ],
-)
-def test_promtool_accepts_the_rules(arguments: tuple[str, ...]) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not on PATH: install Prometheus to check the rules")
-    checked = subprocess.run(
-        [promtool, *arguments], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def test_promtool_can_read_every_query_of_the_dashboards(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not on PATH: install Prometheus to check the queries")
-    texts = [query.replace("$__rate_interval", "5m") for query in queries()]
-    rules = [{"record": f"query:{number}", "expr": text} for number, text in enumerate(texts)]
-    file = tmp_path / "queries.yaml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}), encoding="utf-8")
-    checked = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def test_amtool_accepts_the_routes() -> None:
-    amtool = shutil.which("amtool")
-    if amtool is None:
-        pytest.skip("amtool is not on PATH: install Alertmanager to check its configuration")
-    command = [amtool, "check-config", str(DEPLOY / "alertmanager" / "alertmanager.yaml")]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -14,7 +14,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from tests.test_deploy import DEPLOY
+from tests.deployed import DEPLOY
 from tests.test_packaging import PROJECT
 
 REQUIREMENTS: Final = DEPLOY / "requirements"

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from stream.settings import Settings
-from tests.test_deploy import KUBERNETES, PROGRAMS
+from tests.deployed import KUBERNETES, PROGRAMS
 
 OVERLAYS: Final = ("overlays/cpu", "overlays/gpu", "overlays/dev")
 KUBERNETES_VERSIONS: Final = ("1.30", "1.37")

@@ -18,6 +18,7 @@ from statistics import mean, stdev
 from typing import Any, Final
 
 import numpy as np
+from pydantic import BaseModel
 
 from model.calibration import Calibration
 from model.decide import DecisionRule
@@ -36,7 +37,7 @@ from training.evaluate.calibrate import calibrate, fit_neutral_threshold
 from training.evaluate.predict import open_classifier, row_logits
 from training.fit.recipes import DECODER
 from training.metrics import Floats, Indices, macro_f1
-from training.runs import RUN_FILE, require_split
+from training.runs import RUN_FILE, read_facts, require_split
 from training.ship.export import export
 
 TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
@@ -59,6 +60,14 @@ class Compared:
         """Mean and spread over the seeds."""
         values = [scores[score] for scores in self.scores]
         return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+
+
+class Costs(BaseModel):
+    """What a run's own file says that it cost."""
+
+    seconds: float
+    parameters: int
+    peak_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,25 +105,25 @@ class Comparison:
 
     def _trained(self, recipe: str, emotion: Splits, goemotions: Splits) -> Compared:
         folders = [self._fitted(recipe, seed) for seed in self.seeds]
-        facts = [json.loads((folder / RUN_FILE).read_text(encoding="utf-8")) for folder in folders]
+        costs = [_costs(folder) for folder in folders]
         scores = [self._scores([folder], "fp32", emotion, goemotions) for folder in folders]
         return Compared(
             recipe,
             scores,
-            mean(fact["seconds"] for fact in facts),
-            facts[0]["parameters"],
-            max(fact["peak_bytes"] for fact in facts),
+            mean(cost.seconds for cost in costs),
+            costs[0].parameters,
+            max(cost.peak_bytes for cost in costs),
         )
 
     def _ensemble(self, emotion: Splits, goemotions: Splits) -> Compared:
         folders = [self._fitted("polish", seed) for seed in self.seeds]
-        facts = [json.loads((folder / RUN_FILE).read_text(encoding="utf-8")) for folder in folders]
+        costs = [_costs(folder) for folder in folders]
         return Compared(
             f"ensemble of {len(folders)} polish",
             [self._scores(folders, "fp32", emotion, goemotions)],
-            sum(fact["seconds"] for fact in facts),
-            sum(fact["parameters"] for fact in facts),
-            max(fact["peak_bytes"] for fact in facts),
+            sum(cost.seconds for cost in costs),
+            sum(cost.parameters for cost in costs),
+            max(cost.peak_bytes for cost in costs),
         )
 
     def _int8(self, emotion: Splits, goemotions: Splits) -> Compared:
@@ -122,12 +131,12 @@ class Comparison:
         exported = self.out / "int8"
         if not (exported / "model.int8.onnx").is_file():
             export(folder, exported, name="int8")
-        facts = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        costs = _costs(folder)
         return Compared(
             f"polish, seed {self.seeds[0]}, int8",
             [self._scores([exported], "int8", emotion, goemotions)],
-            facts["seconds"],
-            facts["parameters"],
+            costs.seconds,
+            costs.parameters,
             (exported / "model.int8.onnx").stat().st_size,
             "memory: size of the file",
         )
@@ -186,6 +195,11 @@ class Comparison:
         records = [{"name": row.name, "scores": row.scores, "notes": row.notes} for row in rows]
         (self.out / "compare.json").write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
         (self.out / "compare.md").write_text(as_table(rows), encoding="utf-8")
+
+
+def _costs(run: Path) -> Costs:
+    """Raises ``TrainingError`` where the run does not say them all, as one that was only reopened."""
+    return read_facts(run / RUN_FILE, Costs, f"move {run} away, and compare trains it anew")
 
 
 def tfidf(emotion: Splits, goemotions: Splits) -> Compared:

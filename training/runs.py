@@ -1,11 +1,21 @@
-"""The folder of a run: what stands in it beside the model, by name, and the command that made it."""
+"""The folder of a run: what stands in it beside the model, by name, and the command that made it.
+
+``run.json`` is written by ``fit``, ``reopen``, ``average``, ``refit`` and ``probe``, each of which knows
+another part of it, and outlives versions: what a reader may find missing is None or empty here.
+"""
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryFile
+from typing import Any, Final, TypeVar
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model import manifest
+from model.calibration import FILE_NAME as CALIBRATION_FILE
 from training.data.rows import Resplit
 from training.errors import TrainingError
 
@@ -15,18 +25,125 @@ RUN_FILE: Final = "run.json"
 """Recipe, command, rows and history of the run."""
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 
+Facts = TypeVar("Facts", bound=BaseModel)
 
-def facts_of(folder: Path) -> dict[str, Any]:
-    """What the run in ``folder`` wrote about itself; nothing where it is no run of this package."""
+
+class RecipeFacts(BaseModel):
+    """What is read of a run's recipe (``training.fit.recipe``). A probe has neither base nor sources."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+    base: str = ""
+    sources: dict[str, int | None] = {}
+    languages: tuple[str, ...] = ()
+    unranked: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    presence: float = 0.0
+    presence_output: bool = False
+    distress: float = 0.0
+
+
+class RunFacts(BaseModel):
+    """What a run wrote about itself. ``train_rows``: rows of each label by source, none where nobody counted.
+
+    ``averaged`` are shares by run, ``refitted`` is the command that did so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    command: str
+    recipe: RecipeFacts
+    train_rows: dict[str, dict[str, int]]
+    validation_rows: dict[str, int] | None = None
+    seed: int | None = None
+    resplit: Resplit | None = None
+    device: str | None = None
+    parameters: int | None = None
+    best_epoch: int | None = None
+    seconds: float | None = None
+    peak_bytes: int | None = None
+    history: list[dict[str, float]] = []
+    averaged: dict[str, float] = {}
+    refitted: str | None = None
+
+    def changed(self, **facts: object) -> dict[str, Any]:
+        """All that the file held, with other ``facts``: for ``write_facts``."""
+        return self.model_dump(exclude_unset=True) | facts
+
+
+def facts_of(folder: Path) -> RunFacts | None:
+    """What the run in ``folder`` wrote about itself; None where it is no run of this package.
+
+    Raises ``TrainingError`` for a file that is cut or edited beyond use.
+    """
     file = folder / RUN_FILE
-    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if not file.is_file():
+        return None
+    return read_facts(file, RunFacts, "copy it again from where the run was made, or train the run anew")
+
+
+def run_of(folder: Path) -> RunFacts:
+    """The same of what must be a run. Raises ``TrainingError``."""
+    facts = facts_of(folder)
+    if facts is None:
+        raise TrainingError(f"{folder} is no run: emotion-train fit --out {folder} makes one")
     return facts
+
+
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the ``run.json`` of a run."""
+    (folder / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def read_facts(file: Path, kind: type[Facts], remedy: str) -> Facts:
+    """A JSON file of a run as ``kind``.
+
+    Raises ``TrainingError``, which names the file, the first field that is missing or wrong, and ``remedy``.
+    """
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise TrainingError(f"{file} cannot be read ({error.strerror}): {remedy}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise TrainingError(f"{file}: {f'{place}: ' if place else ''}{first['msg']}; {remedy}") from error
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """What keeps files of a run from being written (a full disk, rights), as a ``TrainingError``."""
+    try:
+        yield
+    except Exception as error:  # torch, safetensors and tokenizers each raise their own
+        reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+        raise TrainingError(
+            f"{folder} cannot be written to ({reason}): make room, or name another --out"
+        ) from error
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made where it is missing: asked before a command takes its time.
+
+    Raises ``TrainingError`` where nothing can be written into it.
+    """
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+
+
+def forget_calibration(folder: Path) -> None:
+    """Remove what was said of other weights, before new ones are written."""
+    for stale in (CALIBRATION_FILE, manifest.FILE_NAME):
+        (folder / stale).unlink(missing_ok=True)
 
 
 def resplit_of(folder: Path) -> Resplit | None:
     """The split of dair-ai/emotion that a run was trained on, where it is not the set's own."""
-    resplit = facts_of(folder).get("resplit")
-    return None if resplit is None else Resplit(tuple(resplit["percent"]), resplit["seed"])
+    facts = facts_of(folder)
+    return None if facts is None else facts.resplit
 
 
 def require_split(resplit: Resplit | None, runs: Iterable[Path]) -> None:

@@ -12,14 +12,14 @@ import structlog
 
 from stream.annotate.ledger import Entry, Silent
 from stream.annotate.times import message_time
-from stream.codec import Headers, InputFormat, decode_message
+from stream.codec import InputFormat, decode_message
 from stream.deadletters import written_at_ms
 from stream.errors import Cause, MessageError
 from stream.events import Message
 from stream.mapping import MessageMapping
 from stream.phrases import PhrasesFile
 from stream.privacy import OptOut, Pseudonyms, without_author
-from stream.records import UnreadBatch
+from stream.records import Headers, UnreadBatch
 from stream.text import TextParts, text_to_read
 
 if TYPE_CHECKING:

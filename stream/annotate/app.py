@@ -7,7 +7,7 @@ broker failure the next one joins the group anew, which starts over from what Ka
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,7 +18,7 @@ from stream.annotate.admission import Admission
 from stream.annotate.assigned import PartitionContext
 from stream.annotate.cluster import check_cluster
 from stream.annotate.drained import until_drained
-from stream.annotate.inputtopics import Incarnations, InputTopics, TopicsChangedError
+from stream.annotate.inputtopics import Incarnations, InputTopics, TopicsChangedError, open_inputs
 from stream.annotate.lag import Lag
 from stream.annotate.lists import Lists
 from stream.annotate.models import Models
@@ -31,7 +31,7 @@ from stream.annotate.shadow import Shadow
 from stream.annotate.tracing import open_tracing
 from stream.annotate.worker import Worker
 from stream.codec import JSON_VALUES
-from stream.errors import BrokerError, StalledError
+from stream.errors import StalledError
 from stream.inputs import Inputs
 from stream.kafka import connection, stop_consumer
 from stream.lastresort import LastResort
@@ -45,14 +45,12 @@ from stream.registry import open_registry
 from stream.registry.registering import labelled_events
 from stream.settings import Settings
 from stream.starting import answered
-from stream.topicwatch import BrokerSilentError, TopicWatch
 from stream.transactions import PublishError
 from stream.unpacking import bound_unpacking
 
 _log = structlog.get_logger(__name__)
 
 _OBSERVE_S = 0.5
-_LOOK_TIMEOUT_S = 3.0
 _METADATA_MAX_AGE_MS = 3_000
 _REJOIN_S = (0.5, 1.0, 2.0, 5.0)
 
@@ -187,26 +185,9 @@ class Annotator:
         self._limits = OutputLimits(
             await batch_limits(settings, partitions), assumed=settings.published_bytes
         )
-        self._input = await self._look_at_input(partitions)
+        expected = [name for name in partitions if name in self._inputs]
+        self._input = await open_inputs(settings, self._inputs, self.metrics, expected=expected)
         return partitions
-
-    async def _look_at_input(self, partitions: Collection[str]) -> InputTopics:
-        settings = self._settings
-        watch = TopicWatch(connection(settings), self._inputs.names or None, _LOOK_TIMEOUT_S)
-        topics = InputTopics(self._inputs, watch, self.metrics)
-        try:
-            await topics.look()
-        except BrokerSilentError as error:
-            raise BrokerError(
-                f"the Kafka cluster at {settings.bootstrap_servers} tells of no input topic: {error}"
-            ) from error
-        if unseen := {name for name in partitions if name in self._inputs} - topics.there.keys():
-            await topics.close()
-            raise BrokerError(
-                f"a broker at {settings.bootstrap_servers} does not know all topics yet: "
-                f"{', '.join(sorted(unseen))}"
-            )
-        return topics
 
     async def _label(
         self, topics: InputTopics, partitions: dict[str, int], threads: tuple[Worker, Worker]

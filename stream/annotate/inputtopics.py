@@ -7,18 +7,22 @@ the next one reads what is there then. Each membership so knows its topics, and 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
 
+from stream.errors import BrokerError
 from stream.inputs import Inputs
+from stream.kafka import connection
 from stream.metrics import Metrics
+from stream.settings import Settings
 from stream.topicwatch import BrokerSilentError, TopicView, TopicWatch
 
 _log = structlog.get_logger(__name__)
 
 _LOOK_S = 1.0
+_LOOK_TIMEOUT_S = 3.0
 _DISCOVER_S = 3.0
 """With a pattern, brokers tell of all topics at each look."""
 _SILENCE_S = 5.0
@@ -174,3 +178,28 @@ class InputTopics:
             del self._missed[name]
             self._metrics.input_topic_exists.remove(name)
             _log.warning("a topic that matched input_pattern does not exist any more", topic=name)
+
+
+async def open_inputs(
+    settings: Settings, inputs: Inputs, metrics: Metrics, *, expected: Collection[str]
+) -> InputTopics:
+    """The input topics after a first look, which finds the ``expected`` ones. The caller closes them.
+
+    Raises:
+        BrokerError: no broker answers, or the one that does knows not all of them.
+    """
+    watch = TopicWatch(connection(settings), inputs.names or None, _LOOK_TIMEOUT_S)
+    topics = InputTopics(inputs, watch, metrics)
+    try:
+        await topics.look()
+    except BrokerSilentError as error:
+        raise BrokerError(
+            f"the Kafka cluster at {settings.bootstrap_servers} tells of no input topic: {error}"
+        ) from error
+    if unseen := set(expected) - topics.there.keys():
+        await topics.close()
+        raise BrokerError(
+            f"a broker at {settings.bootstrap_servers} does not know all topics yet: "
+            f"{', '.join(sorted(unseen))}"
+        )
+    return topics

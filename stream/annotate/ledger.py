@@ -17,8 +17,7 @@ from stream.errors import MessageError
 from stream.events import UNKNOWN as UNKNOWN_LABEL
 from stream.events import Message
 from stream.language import UNDETERMINED, Language
-
-Headers = tuple[tuple[str, bytes | None], ...]
+from stream.records import Headers
 
 
 class Unread(Enum):

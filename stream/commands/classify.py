@@ -127,9 +127,9 @@ def _is_file(path: Path) -> bool:
     Raises:
         InputFileError: there is no file of this name.
     """
-    if path.suffix in SUFFIXES and not path.exists() and " " not in path.name:
-        raise InputFileError(f"{path}: no such file")
     try:
+        if path.suffix in SUFFIXES and not path.exists() and " " not in path.name:
+            raise InputFileError(f"{path}: no such file")
         return path.is_file()
     except (OSError, ValueError):  # a text, too long or too strange for a name
         return False

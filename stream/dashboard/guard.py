@@ -11,7 +11,6 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from stream.errors import SettingsError
+from stream.serving import Handler
 from stream.settings import Settings
 
 COOKIE: Final = "emotion-session"
@@ -46,8 +46,6 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)

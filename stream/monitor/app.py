@@ -19,7 +19,7 @@ from stream.monitor.rulesfile import RulesFile
 from stream.monitor.targets import check_receivers
 from stream.monitor.web import MonitorWeb
 from stream.monitor.webhook import Webhook
-from stream.serving import serving
+from stream.serving import Access, serving
 from stream.settings import Settings
 from stream.starting import answered
 from stream.stopping import on_stop
@@ -33,6 +33,27 @@ class Running:
 
     monitor: Monitor
     port: int | None
+
+
+def refuse_unusable(settings: Settings) -> None:
+    """Say what no broker is needed for to find it wrong: nobody should wait for brokers to hear of it.
+
+    Raises:
+        SettingsError: of the rules, the receivers of alerts, the web server or the folder of the state.
+    """
+    RulesFile(settings.rules_file, base_s=settings.count_window_s)
+    check_receivers(settings)
+    if settings.http_port is not None:
+        Access.of(settings)
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=settings.state_dir):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"{settings.state_dir} cannot hold the state ({error.strerror}): set state_dir to a folder that "
+            "can be written to"
+        ) from error
 
 
 async def topics_ready(settings: Settings) -> dict[str, int]:
@@ -57,17 +78,9 @@ async def running(settings: Settings, partitions: dict[str, int] | None = None) 
     Raises:
         SettingsError, BrokerError, TopicError: it could not be started.
     """
-    rules = RulesFile(settings.rules_file, base_s=settings.count_window_s)
+    refuse_unusable(settings)
     partitions = partitions or await topics_ready(settings)
-    try:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=settings.state_dir):
-            pass
-    except OSError as error:
-        raise SettingsError(
-            f"{settings.state_dir} cannot hold the state ({error.strerror}): set state_dir to a folder that "
-            "can be written to"
-        ) from error
+    rules = RulesFile(settings.rules_file, base_s=settings.count_window_s)
     monitor = Monitor(settings, partitions, rules)
     receivers = _receivers(settings, monitor)
     discard_old_files(settings)
@@ -87,6 +100,7 @@ async def run(settings: Settings) -> None:
     Raises:
         StreamError: it could not start, or a part of it failed.
     """
+    refuse_unusable(settings)
     stopped = asyncio.Event()
     on_stop(stopped.set)
     partitions = await answered(settings, stopped, lambda: topics_ready(settings))
@@ -102,7 +116,6 @@ async def run(settings: Settings) -> None:
 
 
 def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmanager]:
-    check_receivers(settings)
     receivers: list[Webhook | Alertmanager] = []
     if settings.webhook_url:
         receivers.append(Webhook(settings, monitor.board, monitor.metrics))

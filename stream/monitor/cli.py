@@ -15,7 +15,7 @@ from stream.commands.clients import broker_errors, chunks_until, consuming
 from stream.commands.lines import cells, table_console, table_of, visible
 from stream.commands.missing import check_access, missing_receivers
 from stream.commands.options import SettingsCommand, settings_options
-from stream.errors import SettingsError
+from stream.errors import InputFileError, SettingsError
 from stream.events import DistressSignal, ShortText
 from stream.monitor.board import Board, State
 from stream.monitor.events import Review, Verdict
@@ -189,6 +189,8 @@ def backtest(
     events: Iterable[DistressSignal]
     if path.exists():
         events, known = list(read_events(path)), list[Review]()
+    elif settings.bootstrap_servers is None or "/" in source:
+        raise InputFileError(f"{source}: no such file; for a topic of that name set --bootstrap-servers")
     else:
         events, known = asyncio.run(_from_topic(settings, source))
     if reviews is not None:

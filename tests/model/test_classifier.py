@@ -157,3 +157,10 @@ def test_a_pickle_is_refused_unopened(make_folder: FolderMaker) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
     with pytest.raises(ModelError, match=r"pytorch_model\.bin is a pickle .*safetensors only"):
         EmotionClassifier.load(folder)
+
+
+def test_a_tokenizer_of_another_model_is_refused(make_folder: FolderMaker) -> None:
+    """Its tokens would be none of the network's, which fails on the first text that has one."""
+    path = make_folder(config={"vocab_size": 50})
+    with pytest.raises(ModelError, match="its network 50, so they are not of one model: copy the whole"):
+        EmotionClassifier.load(path, device="cpu")

@@ -1,6 +1,7 @@
 """Which folders are accepted, and what is said of those that are not."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -79,6 +80,28 @@ def test_a_tokenizer_without_a_limit_sets_none(make_folder: FolderMaker) -> None
     path = make_folder()
     (path / "tokenizer_config.json").write_text('{"model_max_length": 1000000000000000019884624838656}')
     assert ModelFolder.open(path).max_tokens == 512
+
+
+@pytest.mark.parametrize("limit", [7, 0, -1, True, float("nan"), "512", [512]])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")],
+)
+def test_a_length_that_no_text_fits_in_is_refused(
+    make_folder: FolderMaker, name: str, key: str, limit: object
+) -> None:
+    path = make_folder()
+    content = json.loads((path / name).read_text())
+    (path / name).write_text(json.dumps(content | {key: limit}))
+    with pytest.raises(ModelError, match=rf"{re.escape(name)}: {key} is .*8 tokens or more"):
+        ModelFolder.open(path)
+
+
+@pytest.mark.parametrize("token", [-1, True, "0", 1.5, [0]])
+def test_a_padding_that_is_no_token_is_refused(make_folder: FolderMaker, token: object) -> None:
+    path = make_folder(config={"pad_token_id": token})
+    with pytest.raises(ModelError, match=r"config\.json: pad_token_id is .*a token's id"):
+        ModelFolder.open(path)
 
 
 def test_a_calibration_of_other_weights_is_refused(make_folder: FolderMaker) -> None:

@@ -80,6 +80,11 @@ def test_a_file_name_that_is_mistyped_is_not_taken_for_a_text() -> None:
     assert result.stderr == "error: mesages.jsonl: no such file\n"
 
 
+def test_a_text_that_is_too_long_for_a_name_is_a_text() -> None:
+    result = run("classify", "--model", "fake", "a" * 300 + "rgh.txt")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 def test_a_format_without_a_file_is_refused() -> None:
     result = run("classify", "--model", "fake", "joy", "--format", "csv")
     assert result.exit_code == 2

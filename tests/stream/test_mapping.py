@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from model.fake import FakeClassifier
 from stream.annotate.app import Annotator
-from stream.codec import Headers, decode_message
+from stream.codec import decode_message
 from stream.errors import Cause, MessageError, SettingsError
 from stream.events import Message
 from stream.mapping import MessageMapping
+from stream.records import Headers
 from stream.settings import Settings, load_settings
 from tests.conftest import Topics
 from tests.records import Record, produce, read_committed_all

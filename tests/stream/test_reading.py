@@ -121,6 +121,19 @@ def test_a_line_above_the_limit_is_refused() -> None:
     assert lines == [RefusedLine(1, "211 bytes, max_message_bytes is 100")]
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'"text\nI am happy\n', "the first row of the CSV file is none"),
+        ("text\nI am happy\n".encode("utf-16"), "not UTF-8: save it as UTF-8"),
+        ("text,größe\n".encode("latin-1"), "not UTF-8: save it as UTF-8"),
+    ],
+)
+def test_a_csv_file_whose_first_row_cannot_be_read_says_why(content: bytes, says: str) -> None:
+    with pytest.raises(InputFileError, match=says):
+        lines_of(content, "csv")
+
+
 @pytest.mark.parametrize("content", ["", "author\nann\n"])
 def test_a_csv_file_without_a_column_text_is_refused_as_a_whole(content: str) -> None:
     with pytest.raises(InputFileError, match="no column text"):

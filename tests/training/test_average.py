@@ -1,6 +1,5 @@
 """Several runs as one: the mean of their weights, and a record of whose they are."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from training.cli import app
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier
 from training.fit.average import average_runs
-from training.runs import RUN_FILE
+from training.runs import run_of
 from training.ship.card import _commands
 
 
@@ -41,8 +40,8 @@ def test_the_mean_is_a_run_that_names_those_that_it_is_of(
     mean = tmp_path / "mean"
     result = CliRunner().invoke(app, ["average", f"{debug_run}=0.5", f"{tripled}=0.5", "--out", str(mean)])
     assert result.exit_code == 0, result.output
-    facts = json.loads((mean / RUN_FILE).read_text())
-    assert facts["averaged"] == {str(debug_run): 0.5, str(tripled): 0.5}
+    facts = run_of(mean)
+    assert facts.averaged == {str(debug_run): 0.5, str(tripled): 0.5}
     assert len(_commands(facts)) == 3
     classifier = open_classifier(mean, device="cpu")
     assert len(classifier.classify(["a text"])) == 1

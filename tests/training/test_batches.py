@@ -14,7 +14,8 @@ from training.errors import TrainingError
 from training.fit.batches import PAD_MULTIPLE, collate, ordered_batches, training_batches
 from training.fit.dropout import SequenceDropout, share_dropout_along_sequence
 from training.fit.losses import Wanted, class_weights, loss
-from training.fit.recipes import BEST, DEBUG, RECIPES, REPORT, Recipe, recipe_named
+from training.fit.recipe import Recipe
+from training.fit.recipes import BEST, DEBUG, RECIPES, REPORT, recipe_named
 
 IDS = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=40), min_size=1, max_size=80)
 

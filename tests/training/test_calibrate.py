@@ -133,6 +133,7 @@ def test_a_runs_calibration_is_written_and_belongs_to_its_weights(
 
 
 def test_a_calibration_stays_where_the_data_for_another_one_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
     Calibration(temperature=2.0).save(tmp_path)
     with pytest.raises(DataError):
         calibrate(tmp_path, tmp_path / "nowhere")

@@ -11,6 +11,8 @@ import pytest
 from training.cli import main
 from training.data.rows import Resplit, load_emotion
 from training.evaluate.scores import evaluate
+from training.fit.checkpoint import CHECKPOINT
+from training.fit.loop import Fit
 
 COMMANDS = ("fit", "evaluate", "compare", "audit", "calibrate", "airline", "agree", "causal", "export")
 
@@ -44,6 +46,19 @@ def test_help_names_every_command_and_does_not_load_torch() -> None:
         (("export", "/nowhere"), "not calibrated"),
         (("compare", "--seeds", "many"), "whole numbers"),
         (("airline", "/nowhere"), "name a folder"),
+        (("fit", "--recipe", "debug", "--device", "tpu"), "device 'tpu' is unknown"),
+        (("fit", "--recipe", "debug", "--precision", "int8"), "precision 'int8' is unknown"),
+        (("fit", "--recipe", "debug", "--learning-rate", "nan"), "learning rate"),
+        (("fit", "--recipe", "debug", "--r-drop", "-1"), "r-drop"),
+        (("fit", "--recipe", "debug", "--seed", "-1"), "Invalid value for '--seed'"),
+        (("fit", "--recipe", "debug", "--seed", str(2**63)), "Invalid value for '--seed'"),
+        (("fit", "--recipe", "debug", "--base", "/nowhere", "--out", "/nowhere"), "is the base itself"),
+        (("causal", "--epochs", "0"), "Invalid value for '--epochs'"),
+        (("calibrate", "/nowhere"), "holds no model"),
+        (("calibrate", "/dev/null"), "holds no model"),
+        (("average", "/nowhere=inf", "--out", "/nowhere"), "write RUN=SHARE"),
+        (("average", "/nowhere=1", "/nowhere=2", "--out", "/nowhere"), "named twice"),
+        (("average", "/nowhere=1", "--out", "/nowhere"), "is one of the runs itself"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_status_two(
@@ -79,6 +94,61 @@ def test_a_run_with_a_split_of_its_own_is_measured_on_its_own_held_out_rows(
     ):
         assert _call(monkeypatch, *mixed) == 2
         assert " split of " in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "command", [("fit", "--recipe", "debug"), ("evaluate", "RUN"), ("average", "RUN=1"), ("causal",)]
+)
+def test_a_folder_that_cannot_be_written_to_is_one_line(
+    command: tuple[str, ...],
+    data_folder: Path,
+    debug_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    arguments = [part.replace("RUN", str(debug_run)) for part in command]
+    data = () if command[0] == "average" else ("--data", str(data_folder))
+    assert _call(monkeypatch, *arguments, "--out", str(tmp_path / "file" / "below"), *data) == 2
+    assert "cannot be written to (Not a directory)" in capsys.readouterr().err
+
+
+def test_a_run_that_is_broken_off_says_how_to_go_on(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_off(self: Fit, resume: bool) -> int:
+        (self.out / CHECKPOINT).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fit, "_begin", break_off)
+    run = ("fit", "--recipe", "debug", "--out", str(tmp_path), "--data", str(data_folder))
+    assert _call(monkeypatch, *run) == 130
+    assert "the same command with --resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device"), "emotion-train: No space left on device\n"),
+        (PermissionError(13, "Permission denied", "kept"), "emotion-train: kept: Permission denied\n"),
+        (OSError("no such model\nlook here or there"), "emotion-train: no such model\n"),
+    ],
+)
+def test_a_file_that_cannot_be_read_or_written_is_one_line(
+    error: OSError,
+    says: str,
+    debug_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("training.fit.average.average_runs", refuse)
+    assert _call(monkeypatch, "average", f"{debug_run}=1", "--out", str(tmp_path / "mean")) == 2
+    assert capsys.readouterr().err == says
 
 
 def test_audit_prints_its_counts(

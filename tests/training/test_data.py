@@ -112,10 +112,52 @@ def test_a_file_in_another_encoding_is_named_with_the_way_out(data_folder: Path,
         load_emotion(data)
 
 
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("emotion/train.jsonl", "emotion"),
+        ("emotion/validation.jsonl", "emotion"),
+        ("emotion/test.jsonl", "emotion"),
+        ("goemotions/dev.tsv", "goemotions"),
+        ("support/banking77_test.jsonl", "banking77"),
+    ],
+)
+def test_a_file_without_rows_is_refused(data_folder: Path, tmp_path: Path, name: str, source: str) -> None:
+    folder = shutil.copytree(data_folder, tmp_path / "data")
+    (folder / name).write_text("")
+    load = {"emotion": load_emotion, "goemotions": load_goemotions, "banking77": load_banking77}[source]
+    with pytest.raises(DataError, match=f"{source}: no row for "):
+        load(folder)
+
+
+def test_names_of_labels_that_nobody_maps_leave_no_rows(data_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(data_folder, tmp_path / "data")
+    (folder / "goemotions" / "emotions.txt").write_text("glee\n" * 8)
+    with pytest.raises(DataError, match="goemotions: no row for train"):
+        load_goemotions(folder)
+
+
+@pytest.mark.parametrize("name", ["emotion/train.jsonl", "goemotions/emotions.txt", "goemotions/train.tsv"])
+def test_files_as_windows_writes_them_are_read_alike(data_folder: Path, tmp_path: Path, name: str) -> None:
+    folder = shutil.copytree(data_folder, tmp_path / "data")
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    assert load_emotion(folder) == load_emotion(data_folder)
+    assert load_goemotions(folder) == load_goemotions(data_folder)
+
+
+@pytest.mark.parametrize("row", ['{"text": null, "label": "joy"}', '{"text": "so glad", "label": 1}'])
+def test_what_is_no_text_is_not_read_as_one(tmp_path: Path, row: str) -> None:
+    (tmp_path / "emotion").mkdir()
+    (tmp_path / "emotion" / "train.jsonl").write_text(row + "\n")
+    with pytest.raises(DataError, match=r"train\.jsonl:1: text and label must be strings"):
+        load_emotion(tmp_path)
+
+
 def test_an_unknown_label_is_refused(tmp_path: Path) -> None:
     (tmp_path / "emotion").mkdir()
     (tmp_path / "emotion" / "train.jsonl").write_text('{"text": "a", "label": "envy"}\n')
-    with pytest.raises(DataError, match="unknown label 'envy'"):
+    with pytest.raises(DataError, match=r"row \d+: unknown label 'envy'"):
         load_emotion(tmp_path)
 
 

@@ -106,7 +106,7 @@ def test_the_card_gives_a_region_the_score_on_messages_of_its_language() -> None
         "brighter_pt-BR": 0.486,
         "messages_pt": 0.767,
     }
-    table = _languages({"languages": scores}, Calibration(languages={"pt-BR": 0.486}))
+    table = _languages(scores, Calibration(languages={"pt-BR": 0.486}))
     assert "| pt-BR | 0.486 | 76.7% |" in table
     assert "XED is no measure here" in table
 
@@ -133,3 +133,17 @@ def test_a_folder_that_is_too_large_is_not_moved_into_place(
     with pytest.raises(TrainingError, match="smaller base"):
         export(measured_run, tmp_path / "out", name="tiny")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_run_that_was_calibrated_with_other_weights_is_not_exported(
+    measured_run: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(measured_run, tmp_path / "run")
+    Calibration.load(run).model_copy(update={"revision": "0123456789ab"}).save(run)
+    with pytest.raises(TrainingError, match="other weights: emotion-train calibrate"):
+        export(run, tmp_path / "out", name="tiny")
+
+
+def test_a_run_is_not_exported_into_itself(measured_run: Path) -> None:
+    with pytest.raises(TrainingError, match="is the run itself"):
+        export(measured_run, measured_run, name="tiny")

@@ -11,14 +11,18 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from model.calibration import Calibration
+from model.folder import ModelFolder
 from model.labels import LABELS
 from tests.training.runs import taught
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits, soft_labels
+from training.fit.checkpoint import CHECKPOINT
 from training.fit.device import Device
-from training.fit.loop import CHECKPOINT, Fit
-from training.fit.recipes import DEBUG, LORA, Recipe
+from training.fit.loop import Fit
+from training.fit.recipe import Recipe
+from training.fit.recipes import DEBUG, LORA
 from training.fit.runlog import RunLog
 from training.fit.sources import training_data
 from training.fit.targets import SoftTargets
@@ -81,6 +85,43 @@ def test_a_broken_off_run_resumes_with_the_same_outcome(data_folder: Path, tmp_p
     _fit(recipe, data_folder, tmp_path / "broken").run(resume=True)
     whole, resumed = _weights(tmp_path / "whole"), _weights(tmp_path / "broken")
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no checkpoint"])
+def test_a_checkpoint_that_is_cut_says_how_to_go_on(
+    data_folder: Path, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(TrainingError, match=rf"{CHECKPOINT} cannot be read: leave --resume out"):
+        _fit(DEBUG, data_folder, tmp_path).run(resume=True)
+
+
+def test_a_finished_run_is_not_begun_anew_by_resuming_it(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(debug_run, tmp_path / "run")
+    with pytest.raises(TrainingError, match="is finished: leave --resume out"):
+        _fit(DEBUG, data_folder, run).run(resume=True)
+    assert (run / RUN_FILE).is_file()
+
+
+def test_what_was_said_of_earlier_weights_does_not_outlive_them(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(debug_run, tmp_path / "run")
+    (run / "calibration.json").write_text('{"temperature": 9.0}')
+    (run / "manifest.json").write_text('{"version": 1, "files": {}}')
+    _fit(replace(DEBUG, epochs=1), data_folder, run).run()
+    assert ModelFolder.open(run).calibration == Calibration()
+
+
+@pytest.mark.parametrize("name", [f"{CHECKPOINT}.partial", "model.safetensors"])
+def test_a_file_of_a_run_that_cannot_be_written_is_one_line(
+    data_folder: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(TrainingError, match=r"cannot be written to \(.+\): make room"):
+        _fit(replace(DEBUG, epochs=1), data_folder, tmp_path).run()
 
 
 def test_a_run_of_another_recipe_is_not_resumed(data_folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A probe learns from few labels, and says nothing of what it was not taught."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from model.labels import EMOTIONS, LABELS
 from tests.training.runs import taught
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
+from training.errors import TrainingError
 from training.evaluate.predict import soft_labels
-from training.fit.probe import Probe, fit_probe
+from training.fit.probe import PROBE_FILE, Probe, fit_probe
 
 ANGRY, GLAD = "the house x again", "dinner j at night"
 NOT_ASKED = ("love",)
@@ -89,3 +91,22 @@ def test_where_it_knows_a_row_distress_is_for_it_alone_to_say(
     alone, beside = (soft_labels(teachers, [comment], 7).distress for teachers in ([probe], [probe, network]))
     assert beside[0] == alone[0] < 0.9
     assert soft_labels([network], [comment], 7).distress[0] > 0.9
+
+
+def test_a_probe_whose_file_is_cut_says_how_to_make_it_anew(probe: Path, tmp_path: Path) -> None:
+    cut = shutil.copytree(probe, tmp_path / "probe")
+    (cut / PROBE_FILE).write_bytes((cut / PROBE_FILE).read_bytes()[:-100])
+    with pytest.raises(TrainingError, match="cannot be read: emotion-train probe makes it anew"):
+        Probe.open(cut)
+
+
+def test_a_teacher_is_asked_again_where_what_it_said_is_cut(debug_run: Path, tmp_path: Path) -> None:
+    row = Row("never read", "love", "emotion")
+    teacher = taught(debug_run, tmp_path / "teacher", row, [9.0, -9, 2, -9, -9, -9, -9])
+    before = soft_labels([teacher], [row], len(LABELS), device="cpu").shares
+    (said,) = teacher.glob("soft-*.npz")
+    said.write_bytes(said.read_bytes()[:-100])
+    again = soft_labels([teacher], [row], len(LABELS), device="cpu").shares
+    assert before[0, 0] > 0.9
+    assert again[0].sum() == pytest.approx(1)
+    assert again[0, 0] < 0.9

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
@@ -11,8 +12,11 @@ from model.classifier import EmotionClassifier
 from model.labels import EMOTIONS, LABELS
 from model.runtimes.beside import narrow_for_saving, widen
 from training.errors import TrainingError
+from training.evaluate.report import write_report
+from training.evaluate.scores import evaluate
 from training.fit.recipes import DEBUG
 from training.runs import RUN_FILE
+from training.ship.card import model_card
 from training.ship.export import write_int8_onnx
 from training.ship.reopen import reopen
 
@@ -57,3 +61,34 @@ def test_a_run_that_is_read_back_from_the_int8_file_gives_its_logits(for_cpus: P
 def test_a_folder_without_an_int8_file_is_refused_in_one_line(debug_run: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"model\.int8\.onnx is missing"):
         reopen(debug_run, tmp_path / "run", DEBUG)
+
+
+def test_an_int8_file_that_is_cut_or_of_other_make_is_refused_in_one_line(
+    for_cpus: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(for_cpus, tmp_path / "folder")
+    file = folder / "model.int8.onnx"
+    graph = onnx.load(file)
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(TrainingError, match="cannot be read: copy the folder again"):
+        reopen(folder, tmp_path / "run", DEBUG)
+    del graph.graph.initializer[:]
+    onnx.save(graph, file)
+    with pytest.raises(TrainingError, match="no int8 file of emotion-train export"):
+        reopen(folder, tmp_path / "run", DEBUG)
+
+
+def test_a_folder_is_not_reopened_into_itself(for_cpus: Path) -> None:
+    with pytest.raises(TrainingError, match="name another --out"):
+        reopen(for_cpus, for_cpus, DEBUG)
+
+
+def test_a_run_that_was_reopened_and_not_trained_is_measured_and_gets_no_card(
+    for_cpus: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    reopen(for_cpus, run, DEBUG)
+    page = write_report(evaluate(run, data_folder, device="cpu"), run / "evaluation")
+    assert "recipe | debug, base random |" in page.with_suffix(".md").read_text()
+    with pytest.raises(TrainingError, match="counts no training row"):
+        model_card(run, run, data_folder, device="cpu")

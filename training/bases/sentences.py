@@ -10,8 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from model.folder import CONFIG_FILE
 from training.bases.base import MPNET
 from training.bases.mpnet import mpnet_folder
+from training.errors import BaseModelError
 from training.metrics import Floats
 
 MAX_TOKENS: Final = 128
@@ -27,13 +29,15 @@ class SentenceEncoder:
     """
 
     def __init__(self, base: str, device: str, *, bf16: bool) -> None:
-        """Raises ``BaseModelError`` where the packages of ``mpnet`` are missing."""
+        """Raises ``BaseModelError`` where a package of ``mpnet`` is missing, or the folder is none."""
         import torch
         from transformers import AutoModel, AutoTokenizer
 
         folder = mpnet_folder() if base == MPNET else Path(base)
         self._prefix = "" if base == MPNET else E5_PREFIX
         self._device = device
+        if not (folder / CONFIG_FILE).is_file():
+            raise BaseModelError(f"base {base!r} holds no model: emotion-train base --out {folder} makes one")
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         loaded = AutoModel.from_pretrained(folder, dtype=torch.bfloat16 if bf16 else torch.float32)
         self._model = loaded.eval().to(device)

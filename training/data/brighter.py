@@ -44,7 +44,7 @@ def load_brighter(folder: Path | None, languages: Iterable[str], source: str = "
 
 def _read(file: Path, name: str, source: str) -> Iterator[Row]:
     try:
-        handle = file.open(encoding="utf-8", newline="")
+        handle = file.open(encoding="utf-8-sig", newline="")
     except OSError as error:
         raise DataError(
             f"{file}: {error.strerror}; name a folder that holds brighter/ with --data"

@@ -15,7 +15,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -126,15 +126,16 @@ def load_emotion(folder: Path | None, resplit: Resplit | None = None) -> Splits:
             pairs = [(row["text"], EMOTIONS[row["label"]]) for row in _from_hub(EMOTION_HUB, "split", split)]
         else:
             pairs = read_labelled(folder / "emotion" / f"{split}.jsonl")
+        for number, (_, label) in enumerate(pairs, start=1):
+            if label not in EMOTIONS:
+                raise DataError(
+                    f"emotion/{split}, row {number}: unknown label {label!r}; expected {', '.join(EMOTIONS)}"
+                )
         parts[split] = tuple(Row(text, label, "emotion") for text, label in pairs)
-        if unknown := {row.label for row in parts[split]} - set(EMOTIONS):
-            raise DataError(
-                f"emotion/{split}: unknown label {min(unknown)!r}; expected {', '.join(EMOTIONS)}"
-            )
     if resplit is not None:
         every = [row for part in parts.values() for row in part]
-        return stratified_split(every, resplit.percent, resplit.seed)
-    return Splits(parts["train"], parts["validation"], parts["test"])
+        return _with_rows("emotion, split anew", stratified_split(every, resplit.percent, resplit.seed))
+    return _with_rows("emotion", Splits(parts["train"], parts["validation"], parts["test"]))
 
 
 def load_goemotions(folder: Path | None, *, ekman: bool = False) -> Splits:
@@ -150,7 +151,7 @@ def load_goemotions(folder: Path | None, *, ekman: bool = False) -> Splits:
         parts[split] = tuple(
             Row(text, mapping[name], "goemotions") for text, name in pairs if name in mapping
         )
-    return Splits(parts["train"], parts["validation"], parts["test"])
+    return _with_rows("goemotions", Splits(parts["train"], parts["validation"], parts["test"]))
 
 
 def load_banking77(folder: Path | None) -> Splits:
@@ -174,7 +175,15 @@ def load_banking77(folder: Path | None) -> Splits:
     )
     random.Random(0).shuffle(train)  # the file is sorted by intent
     held_out = min(1000, len(train) // 10)
-    return Splits(tuple(train[held_out:]), tuple(train[:held_out]), tuple(test))
+    return _with_rows("banking77", Splits(tuple(train[held_out:]), tuple(train[:held_out]), tuple(test)))
+
+
+def _with_rows(name: str, splits: Splits) -> Splits:
+    """The splits, of which each must have rows: a file that came out empty trains or measures nothing."""
+    for split in fields(splits):
+        if not getattr(splits, split.name):
+            raise DataError(f"{name}: no row for {split.name} that has one label of ours; look at its file")
+    return splits
 
 
 def stratified_split(rows: Sequence[Row], percent: tuple[int, int, int], seed: int) -> Splits:
@@ -224,9 +233,12 @@ def read_labelled(file: Path) -> list[tuple[str, str]]:
     for number, line in enumerate(_read_lines(file), start=1):
         try:
             row = json.loads(line)
-            pairs.append((str(row["text"]), str(row["label"])))
+            text, label = row["text"], row["label"]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f'{file}:{number}: expected {{"text": ..., "label": ...}}') from error
+        if not isinstance(text, str) or not isinstance(label, str):
+            raise DataError(f"{file}:{number}: text and label must be strings")
+        pairs.append((text, label))
     return pairs
 
 
@@ -252,12 +264,13 @@ def _read_lines(file: Path) -> list[str]:
 
 
 def lines_of(file: Path, otherwise: str) -> list[str]:
-    """The lines of a text file, cut at line feeds alone: a text may hold U+2028 and the like as it stands.
+    """The lines of a text file, cut at line feeds alone: a text may hold U+2028 and the like as it stands. A
+    byte order mark, as editors on Windows write it, belongs to no line.
 
     Raises ``DataError``, which says what to do ``otherwise``.
     """
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not UTF-8 ({error.reason})"
         raise DataError(f"{file}: {reason}; {otherwise}") from error

@@ -18,7 +18,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from model import manifest
 from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.classifier import EmotionClassifier
 from model.decide import DecisionRule, logistic, temperatures
@@ -31,11 +30,11 @@ from training.data.rows import Row, load_emotion, load_goemotions
 from training.data.xed import load_xed
 from training.errors import TrainingError
 from training.evaluate.distress import wanted
-from training.evaluate.predict import open_classifier, row_logits, row_outputs, row_presences
+from training.evaluate.predict import open_classifier, require_model, row_logits, row_outputs, row_presences
 from training.evaluate.several import Carried, by_language, carried, fit_presences
 from training.fit.validation import presence_logits
 from training.metrics import Floats, Indices, macro_f1, softmax
-from training.runs import facts_of, resplit_of
+from training.runs import facts_of, forget_calibration, resplit_of
 
 # The sets whose validation rows a temperature is fitted on, where a model was trained on them.
 TEMPERATURE_SETS: Final = ("emotion", "goemotions", "messages")
@@ -73,30 +72,31 @@ def calibrate(
     """Fit all of it on the validation rows of dair-ai/emotion, GoEmotions and the messages; writes
     ``calibration.json``.
     """
+    facts = facts_of(folder)
+    require_model(folder)
     read = {
         "emotion": load_emotion(data, resplit_of(folder)).validation,
         "goemotions": load_goemotions(data).validation,
     }
-    for stale in ("calibration.json", manifest.FILE_NAME):  # they may belong to other weights
-        (folder / stale).unlink(missing_ok=True)
+    forget_calibration(folder)
     classifier, messages = open_classifier(folder, device=device), load_messages().validation
     sets = {source: _validation(rows, row_logits(classifier, rows)) for source, rows in read.items()}
     outputs = row_outputs(classifier, messages)
     sets["messages"] = _validation(messages, outputs[:, : len(classifier.columns)])
     opened = ModelFolder.open(folder)
-    facts = facts_of(folder)
     base = Calibration(
         name=name, revision=opened.trained_revision, max_tokens=min(MAX_TOKENS, opened.max_tokens)
     )
-    trained_on = [source for source in TEMPERATURE_SETS if source in facts.get("validation_rows", sets)]
+    judged = sets if facts is None or facts.validation_rows is None else facts.validation_rows
+    trained_on = [source for source in TEMPERATURE_SETS if source in judged]
     calibration = fit_calibration(sets, opened.columns, base, trained_on)
-    recipe, sources = facts.get("recipe", {}), set(facts.get("train_rows", ()))
-    if recipe.get("languages") != ["en"]:
+    sources = set() if facts is None else set(facts.train_rows)
+    if facts is None or facts.recipe.languages != ("en",):
         sources.discard("xed")  # it may have been trained on translations of what is held out
     if any(source in sources for source in SEVERAL_SETS):
         said = carried(messages, presence_logits(outputs, len(classifier.columns)))
         calibration = _with_presences(calibration, classifier, data, sources, said)
-    if recipe.get("distress"):
+    if facts is not None and facts.recipe.distress:
         calm = outputs[[not row.distress for row in messages], -1]
         calibration = _with_distress_output(calibration, classifier, calm)
     calibration.save(folder)

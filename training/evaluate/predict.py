@@ -3,17 +3,17 @@ runs.
 """
 
 import hashlib
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from model.classifier import EmotionClassifier
 from model.decide import logistic
-from model.folder import SAFETENSORS_FILE, revision_of
+from model.folder import CONFIG_FILE, SAFETENSORS_FILE, revision_of
 from model.labels import LABEL2ID, LABELS, NEUTRAL
 from model.outputs import SIZES
 from training.bases.sentences import SentenceEncoder
@@ -24,13 +24,18 @@ from training.fit.probe import PROBE_FILE, Probe
 from training.fit.targets import SoftTargets
 from training.fit.validation import presence_logits
 from training.metrics import Floats, softmax
-from training.runs import RUN_FILE
+from training.runs import run_of
+
+
+def require_model(folder: Path) -> None:
+    """Raises ``TrainingError`` where the folder holds no model."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise TrainingError(f"{folder} holds no model: emotion-train fit --out {folder} makes one")
 
 
 def open_classifier(folder: Path, *, device: str = "auto", precision: str = "fp32") -> EmotionClassifier:
     """The classifier in a run's or an exported folder. Raises ``TrainingError`` or ``ModelError``."""
-    if not (folder / "config.json").is_file():
-        raise TrainingError(f"{folder} holds no model: emotion-train fit --out {folder} makes one")
+    require_model(folder)
     return EmotionClassifier.load(folder, device=device, precision=precision)
 
 
@@ -153,23 +158,20 @@ class _Taught:
 
 
 def _taught(teacher: Path) -> _Taught:
-    file = teacher / RUN_FILE
-    if not file.is_file():
-        raise TrainingError(f"teacher {teacher} is no run: emotion-train fit --out {teacher} makes one")
-    run = json.loads(file.read_text(encoding="utf-8"))
-    recipe, sources = run.get("recipe", {}), frozenset(run["train_rows"])
-    ranks = not sources <= frozenset(recipe.get("unranked", ()))
+    run = run_of(teacher)
+    recipe, sources = run.recipe, frozenset(run.train_rows)
+    ranks = not sources <= frozenset(recipe.unranked)
     is_probe = (teacher / PROBE_FILE).is_file()  # which says NaN itself of what it does not know
-    met = set(LABELS) if is_probe else {label for counts in run["train_rows"].values() for label in counts}
-    if recipe.get("presence_output") or not ranks:  # no output for it, or none but neutral texts told it
+    met = set(LABELS) if is_probe else {label for counts in run.train_rows.values() for label in counts}
+    if recipe.presence_output or not ranks:  # no output for it, or none but neutral texts told it
         met.discard(NEUTRAL)
     return _Taught(
-        sources=sources | frozenset(recipe.get("asked", ())),
-        languages=frozenset(recipe.get("languages", ())),
+        sources=sources | frozenset(recipe.asked),
+        languages=frozenset(recipe.languages),
         ranks=ranks,
-        presence=bool(recipe.get("presence")),
-        presence_output=bool(recipe.get("presence_output")),
-        distress=bool(recipe.get("distress")),
+        presence=bool(recipe.presence),
+        presence_output=recipe.presence_output,
+        distress=bool(recipe.distress),
         probe=is_probe,
         unmet=frozenset(LABELS) - met,
     )
@@ -181,10 +183,7 @@ def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision:
     weights = revision_of(folder / (PROBE_FILE if is_probe else SAFETENSORS_FILE))
     file = folder / f"soft-{weights}-{precision}.npz"
     keys = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
-    known: dict[str, Floats] = {}
-    if file.is_file():
-        with np.load(file) as kept:
-            known = dict(zip(kept["keys"].tolist(), kept["outputs"], strict=True))
+    known = _kept(file)
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if new:
         if is_probe:
@@ -199,3 +198,12 @@ def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision:
         np.savez(partial, keys=list(known), outputs=np.array(list(known.values())))
         partial.replace(file)
     return np.array([known[key] for key in keys])
+
+
+def _kept(file: Path) -> dict[str, Floats]:
+    """What a teacher said before, by text; nothing where there is no such file, or it is cut."""
+    try:
+        with file.open("rb") as content, np.load(content) as kept:
+            return dict(zip(kept["keys"].tolist(), kept["outputs"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return {}

@@ -63,11 +63,12 @@ def _head(evaluation: Evaluation) -> str:
     facts = [("revision", model["revision"]), ("precision", model["precision"])]
     if "recipe" in model:
         recipe = model["recipe"]
-        facts += [
-            ("recipe", f"{recipe['name']}, base {recipe['base']}, seed {model['seed']}"),
-            ("parameters", f"{model['parameters']:,}"),
-            ("training", f"{model['seconds']:.0f} s: `{model['command']}`"),
-        ]
+        seed = f", seed {model['seed']}" if "seed" in model else ""
+        seconds = f"{model['seconds']:.0f} s: " if "seconds" in model else ""
+        facts.append(("recipe", f"{recipe['name']}, base {recipe['base']}{seed}"))
+        if "parameters" in model:
+            facts.append(("parameters", f"{model['parameters']:,}"))
+        facts.append(("training", f"{seconds}`{model['command']}`"))
     return f"# Evaluation of {model['name']}\n\n{_table(('', ''), facts)}"
 
 

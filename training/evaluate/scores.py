@@ -21,6 +21,7 @@ from training.data.languages import BRIGHTER
 from training.data.messages import load_distress, load_languages, load_messages, load_replies
 from training.data.rows import Row, load_emotion, load_goemotions
 from training.data.xed import load_xed
+from training.errors import TrainingError
 from training.evaluate.behaviour import Outcome, pass_rates, run_cases
 from training.evaluate.benchmark import Benchmark, benchmark, own_temperature
 from training.evaluate.distress import distress_scores
@@ -44,6 +45,9 @@ EXAMPLES: Final = (
     ("I can't believe how beautiful this day is!", "joy"),
     ("Why would you betray me like this?", "anger"),
 )
+
+TOLD: Final = ("command", "recipe", "seed", "seconds", "train_rows", "parameters")
+"""What a report says of a run, where the run says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +260,8 @@ def _describe(folder: Path, classifier: EmotionClassifier, calibration: Calibrat
         "neutral_threshold": calibration.neutral_threshold,
     }
     if run := facts_of(folder):
-        described |= {name: run[name] for name in ("command", "recipe", "seed", "seconds", "train_rows")}
-        described["parameters"] = run["parameters"]
+        told = run.model_dump(mode="json", include=set(TOLD), exclude_unset=True)
+        described |= {name: told[name] for name in TOLD if told.get(name) is not None}
     return described
 
 
@@ -265,5 +269,8 @@ def _history(folder: Path) -> list[dict[str, float]]:
     file = folder / LOG_FILE
     if not file.is_file():
         return []
-    with file.open(newline="", encoding="utf-8") as lines:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"{file} is no learning curve: remove it, a report does without") from error

@@ -5,7 +5,6 @@ network as good as they are, which often has what each of them is best at (Worts
 ICML 2022).
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,16 @@ from typing import TYPE_CHECKING, Final
 from model.folder import CONFIG_FILE, SAFETENSORS_FILE, ModelFolder
 from model.labels import EMOTIONS, LABEL2ID
 from training.errors import TrainingError
-from training.runs import RUN_FILE, TOKENIZER_FILES, command_line, require_split, resplit_of
+from training.runs import (
+    TOKENIZER_FILES,
+    command_line,
+    forget_calibration,
+    require_split,
+    run_of,
+    writable,
+    write_facts,
+    written,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,10 +44,12 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
 
     total, mean = sum(shares.values()), dict[str, torch.Tensor]()
     first, *_ = shares
-    require_split(resplit_of(first), shares)
+    if out.resolve() in {run.resolve() for run in shares}:
+        raise TrainingError(f"{out} is one of the runs itself: name another --out")
+    facts = run_of(first)
+    require_split(facts.resplit, shares)
     for run, share in shares.items():
-        if not (run / RUN_FILE).is_file():
-            raise TrainingError(f"{run} is no run: emotion-train fit --out {run} makes one")
+        run_of(run)
         tokenizers = [(one / TOKENIZER_FILES[0]).read_bytes() for one in (run, first)]
         if tokenizers[0] != tokenizers[1]:
             raise TrainingError(f"{run} and {first} differ in their tokenizer")
@@ -53,14 +63,14 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
             raise TrainingError(f"{run} and {first} differ in shape: average runs that began from one base")
         for name, tensor in weights.items():
             mean[name] = mean.get(name, 0.0) + share / total * tensor.float()
-    out.mkdir(parents=True, exist_ok=True)
-    save_file(mean, out / SAFETENSORS_FILE, metadata={"format": "pt"})
-    for name in (CONFIG_FILE, *TOKENIZER_FILES):
-        shutil.copyfile(first / name, out / name)
-    facts = json.loads((first / RUN_FILE).read_text(encoding="utf-8"))
-    facts["command"] = command_line()
-    facts["averaged"] = {str(run): share / total for run, share in shares.items()}
-    (out / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    writable(out)
+    with written(out):
+        forget_calibration(out)
+        save_file(mean, out / SAFETENSORS_FILE, metadata={"format": "pt"})
+        for name in (CONFIG_FILE, *TOKENIZER_FILES):
+            shutil.copyfile(first / name, out / name)
+    averaged = {str(run): share / total for run, share in shares.items()}
+    write_facts(out, facts.changed(command=command_line(), averaged=averaged))
 
 
 def _presence_of_labels(run: Path, weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":

@@ -1,10 +1,13 @@
 """What to train on, and in which precision."""
 
 import contextlib
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from training.errors import TrainingError
+
+PRECISIONS: Final = ("auto", "bf16", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +19,22 @@ class Device:
 
     @classmethod
     def named(cls, name: str, precision: str = "auto") -> "Device":
-        """``name`` is "auto", "cpu" or "cuda"; bf16 by default where the hardware has it."""
+        """``name`` is "auto", "cpu", "cuda" or "cuda:N"; bf16 by default where the hardware has it.
+
+        Raises ``TrainingError`` for what is not there.
+        """
         import torch
 
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         if name.startswith("cuda") and not torch.cuda.is_available():
             raise TrainingError("no CUDA device is visible to torch: use --device cpu")
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+            raise TrainingError(f"device {name!r} is unknown: use auto, cpu, cuda or cuda:N")
+        if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+            raise TrainingError(f"device {name} is not there: torch sees {torch.cuda.device_count()} GPUs")
+        if precision not in PRECISIONS:
+            raise TrainingError(f"precision {precision!r} is unknown: use {', '.join(PRECISIONS)}")
         if precision != "auto":
             return cls(name, precision == "bf16")
         if name == "cpu":

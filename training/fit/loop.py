@@ -19,42 +19,33 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from model.folder import SAFETENSORS_FILE
-from model.labels import EMOTIONS, NEUTRAL
-from model.outputs import SIZES, Beside
-from model.runtimes.beside import narrow_for_saving, rows_beside, widen
+from model.labels import NEUTRAL
+from model.runtimes.beside import narrow_for_saving
 from model.tokenizer import Tokenizer
-from training.bases.base import HfModel, load_base
+from training.bases.base import HfModel
 from training.data.augment import augment
 from training.data.rows import Resplit, Row, label_counts
 from training.errors import TrainingError
 from training.fit.batches import encode, training_batches
+from training.fit.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from training.fit.device import Device
-from training.fit.dropout import share_dropout_along_sequence
 from training.fit.graphs import GraphedStep, Step
 from training.fit.losses import Wanted, class_weights, loss
+from training.fit.network import network_of
 from training.fit.optimizer import WeightAverage, optimizer_of, rate_factor
-from training.fit.recipes import Recipe
+from training.fit.recipe import Recipe
 from training.fit.runlog import RunLog
 from training.fit.targets import SoftTargets, Targets, targets
 from training.fit.validation import forward, predict, validation_score
 from training.metrics import Floats
-from training.runs import RUN_FILE, command_line
+from training.runs import RUN_FILE, command_line, forget_calibration, writable, write_facts, written
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from model.runtimes.beside import Rows
-
-# The attention's projections by the names that DistilBERT, BERT, GPT-2 and GPT-NeoX give them.
-ATTENTION: Final = frozenset(
-    {"q_lin", "k_lin", "v_lin", "out_lin", "query", "key", "value", "c_attn", "c_proj", "query_key_value"}
-)
-CHECKPOINT: Final = "checkpoint.pt"
 
 # To show the loss waits for the device; a GPU should not stand still for that at each step.
 SHOWN_EVERY: Final = 20
@@ -102,29 +93,19 @@ class Fit:
         self.recipe, self.out, self.seed, self.device = recipe, out, seed, device
         self.train, self.validation, self.resplit = list(train), validation, resplit
         self._progress = progress
-        model, self.hf_tokenizer = load_base(
-            recipe.base,
-            recipe.labels,
-            dropout=recipe.dropout,
-            attention_dropout=recipe.attention_dropout,
-            # At the lengths of messages, sdpa is the slower one on a CPU.
-            attention="eager" if device.name == "cpu" else "sdpa",
-        )
+        # At the lengths of messages, sdpa is the slower one on a CPU.
+        attention = "eager" if device.name == "cpu" else "sdpa"
+        self.model, self.hf_tokenizer = network_of(recipe, attention)
         self.tokenizer = Tokenizer(
             self.hf_tokenizer.backend_tokenizer,
             max_tokens=recipe.max_tokens,
             overlap_tokens=recipe.max_tokens // 4,
         )
-        widen(model, _rows_beside(model, recipe))
-        if recipe.frozen_embeddings:
-            model.get_input_embeddings().requires_grad_(False)
-        if recipe.sequence_dropout:
-            share_dropout_along_sequence(model)
-        self.model: HfModel = _with_adapters(model, recipe) if recipe.lora_rank else model
         self.model.to(device.name)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
         # Other networks than DistilBERT may move something to the device in a step, which no graph can hold.
-        self._graphs_on = device.name if device.is_cuda and model.config.model_type == "distilbert" else None
+        can_be_graphed = device.is_cuda and self.model.config.model_type == "distilbert"
+        self._graphs_on = device.name if can_be_graphed else None
         self.optimizer = optimizer_of(self.model, recipe, self._graphs_on)
         self.steps_an_epoch = math.ceil(len(self._drawn(0)) / recipe.batch_size)
         self.steps = self.steps_an_epoch * recipe.epochs
@@ -156,10 +137,13 @@ class Fit:
         self.log = RunLog(out)
 
     def run(self, *, resume: bool = False) -> FitResult:
-        """Train until the last epoch or until validation no longer improves; the best epoch is what stays."""
+        """Train until the last epoch or until validation no longer improves; the best epoch is what stays.
+
+        Raises ``TrainingError`` where the folder cannot be written to, or there is nothing to resume.
+        """
         started = time.monotonic()
-        self.out.mkdir(parents=True, exist_ok=True)
-        first = self._restore() if resume and (self.out / CHECKPOINT).is_file() else 0
+        writable(self.out)
+        first = self._begin(resume)
         seconds_before = self.log.seconds
         for epoch in range(first, self.recipe.epochs):
             mean_loss = self._train_epoch(epoch)
@@ -180,6 +164,15 @@ class Fit:
         self._write_run_file()
         (self.out / CHECKPOINT).unlink(missing_ok=True)
         return FitResult(self.out, self.log.best_score, self.log.best_epoch, self.log.seconds)
+
+    def _begin(self, resume: bool) -> int:
+        """The number of epochs that are done already. What a finished run said of itself goes with it."""
+        if resume and (self.out / CHECKPOINT).is_file():
+            return self._restore()
+        if resume and (self.out / RUN_FILE).is_file():
+            raise TrainingError(f"{self.out} is finished: leave --resume out to train it anew")
+        (self.out / RUN_FILE).unlink(missing_ok=True)
+        return 0
 
     def _drawn(self, epoch: int) -> list[int]:
         """The training rows of one epoch, as indices: the recipe's share of each source."""
@@ -266,11 +259,13 @@ class Fit:
         if self.recipe.beside:
             plain = copy.deepcopy(model)
             narrow_for_saving(plain)
-        plain.save_pretrained(self.out)
-        self.hf_tokenizer.save_pretrained(self.out)
+        with written(self.out):
+            forget_calibration(self.out)
+            plain.save_pretrained(self.out)
+            self.hf_tokenizer.save_pretrained(self.out)
 
     def _checkpoint(self, epochs_done: int) -> None:
-        """Everything that the next epoch depends on, written beside and then renamed."""
+        """Everything that the next epoch depends on."""
         import torch
 
         state = {
@@ -285,15 +280,13 @@ class Fit:
             "made_of": self._made_of,
             "log": self.log.state(),
         }
-        partial = self.out / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.out / CHECKPOINT)
+        save_checkpoint(self.out, state)
 
     def _restore(self) -> int:
         """Go back to the last checkpoint; the number of epochs that are done."""
         import torch
 
-        state = torch.load(self.out / CHECKPOINT, weights_only=True, map_location=self.device.name)
+        state = load_checkpoint(self.out, self.device.name)
         begun = state.get("made_of", {})
         for other, made_of in self._made_of.items():
             if begun.get(other) != made_of:
@@ -329,7 +322,7 @@ class Fit:
             "peak_bytes": peak_bytes(),
             "history": self.log.history,
         }
-        (self.out / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+        write_facts(self.out, run)
 
 
 def _said(teacher: SoftTargets, own: Targets, recipe: Recipe) -> tuple[Floats, Floats, Floats]:
@@ -359,38 +352,3 @@ def peak_bytes() -> int:
 def _by_source(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
     for source in sorted({row.source for row in rows}):
         yield source, [row for row in rows if row.source == source]
-
-
-def _with_adapters(model: HfModel, recipe: Recipe) -> Any:
-    """The model with frozen weights, LoRA adapters (Hu et al., 2021) on the attention, and a trained head."""
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    attention = sorted(names & ATTENTION)
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=recipe.lora_rank,
-        lora_alpha=2 * recipe.lora_rank,
-        lora_dropout=recipe.dropout,
-        target_modules=attention,
-        modules_to_save=["pre_classifier", "classifier"] if "pre_classifier" in names else None,
-    )
-    return get_peft_model(model, config)
-
-
-def _rows_beside(model: HfModel, recipe: Recipe) -> "Rows":
-    """The recipe's outputs beside the labels: the base's where it is a run that has them, else new ones, of
-    presence those of the emotions' labels.
-    """
-    import torch
-
-    def new(name: Beside) -> "tuple[Tensor, Tensor]":
-        last = model.classifier
-        if name == "distress":
-            return torch.zeros(SIZES[name], last.in_features), torch.zeros(SIZES[name])
-        emotions = [recipe.labels.index(emotion) for emotion in EMOTIONS]
-        return last.weight.detach()[emotions], last.bias.detach()[emotions]
-
-    weights = Path(recipe.base) / SAFETENSORS_FILE
-    known = rows_beside(weights) if weights.is_file() else {}
-    return {name: known.get(name) or new(name) for name in recipe.beside}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from model.outputs import presence
 from training.data.rows import Row
-from training.fit.recipes import Recipe
+from training.fit.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from training.bases.base import HfModel
-from training.fit.recipes import Recipe
+from training.fit.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor

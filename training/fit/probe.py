@@ -8,11 +8,11 @@ a multilingual one distress alone: networks that are trained in these languages 
 folder of a probe holds ``probe.npz``, and a ``run.json`` as runs have it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,11 +20,12 @@ from model.labels import EMOTIONS, LABELS
 from training.bases.base import MPNET
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
-from training.fit.recipes import Source
+from training.errors import TrainingError
+from training.fit.recipe import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
 from training.metrics import Floats
-from training.runs import RUN_FILE, command_line
+from training.runs import command_line, write_facts
 
 PROBE_FILE: Final = "probe.npz"
 Output = Literal["presence", "distress"]
@@ -73,13 +74,17 @@ class Probe:
             },
             "train_rows": {source: {} for source in sources},
         }
-        (folder / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+        write_facts(folder, run)
 
     @classmethod
     def open(cls, folder: Path) -> "Probe":
-        """The probe in a folder."""
-        with np.load(folder / PROBE_FILE) as saved:
-            return cls(str(saved["base"]), saved["weights"], saved["biases"])
+        """The probe in a folder. Raises ``TrainingError`` where its file is cut."""
+        file = folder / PROBE_FILE
+        try:
+            with file.open("rb") as content, np.load(content) as saved:
+                return cls(str(saved["base"]), saved["weights"], saved["biases"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise TrainingError(f"{file} cannot be read: emotion-train probe makes it anew") from error
 
 
 def sources_of(base: str) -> dict[Source, Output]:

@@ -13,7 +13,6 @@ said of them is learnt too. Which emotions a text carries is learnt from what te
 people were asked for every emotion from these too.
 """
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.decide import logistic
 from model.folder import SAFETENSORS_FILE, ModelFolder
 from model.labels import EMOTIONS
@@ -31,12 +29,12 @@ from model.tokenizer import Tokenizer
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.fit.device import Device
-from training.fit.recipes import Source
+from training.fit.recipe import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
 from training.fit.validation import predict
 from training.metrics import Floats
-from training.runs import RUN_FILE, command_line
+from training.runs import command_line, forget_calibration, run_of, write_facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,11 +146,10 @@ def _save(weights: "dict[str, Tensor]", run: Path) -> None:
     """Write the weights of a run, and in its ``run.json`` by which command; a calibration was of others."""
     from safetensors.torch import save_file
 
-    (run / CALIBRATION_FILE).unlink(missing_ok=True)
+    facts = run_of(run)
+    forget_calibration(run)
     save_file(weights, run / SAFETENSORS_FILE, metadata={"format": "pt"})
-    facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-    facts["refitted"] = command_line()
-    (run / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_facts(run, facts.changed(refitted=command_line()))
 
 
 def _with_rows(run: Path, name: Beside) -> "dict[str, Tensor]":
@@ -173,10 +170,7 @@ def _said_by_row(weights: "Mapping[str, Tensor]", read: Floats) -> Floats:
 
 def languages_of(run: Path) -> tuple[str, ...]:
     """The languages that the run was trained on; all where none is named. Raises ``TrainingError``."""
-    file = run / RUN_FILE
-    if not file.is_file():
-        raise TrainingError(f"{run} is no run: emotion-train fit --out {run} makes one")
-    return tuple(json.loads(file.read_text(encoding="utf-8"))["recipe"].get("languages", ()))
+    return run_of(run).recipe.languages
 
 
 def _as(before: "Tensor", numbers: Floats) -> "Tensor":

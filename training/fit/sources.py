@@ -26,7 +26,7 @@ from training.data.rows import (
 )
 from training.data.written import written_rows
 from training.data.xed import load_xed
-from training.fit.recipes import Recipe
+from training.fit.recipe import Recipe
 
 JUDGED: Final = ("emotion", "goemotions", "messages", "brighter", "brighter_en", "languages")
 """The data sets whose validation rows a run is judged by."""

@@ -2,22 +2,22 @@
 behind them.
 """
 
-import json
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from model.calibration import Calibration, DistressLevels, DistressWeights
+from model.folder import SAFETENSORS_FILE
 from model.labels import EMOTIONS, LABEL2ID
 from training.data.rows import load_emotion, load_goemotions
 from training.errors import TrainingError
+from training.evaluate.measured import Measured, measured_of
 from training.evaluate.predict import open_classifier, row_logits
 from training.metrics import accuracy, macro_f1
-from training.runs import RUN_FILE
-
-METRICS_FILE: Final = Path("evaluation") / "metrics.json"
+from training.runs import RUN_FILE, RecipeFacts, RunFacts, facts_of, run_of
 
 _BASES: Final = {
     "runs/e5-6": "intfloat/multilingual-e5-small",
@@ -65,19 +65,21 @@ def model_card(
     run: Path, exported: Path, data: Path | None, *, device: str = "auto", cpu_only: bool = False
 ) -> str:
     """The card of the weights in ``exported``, made from ``run``; ``cpu_only`` where those for torch will not
-    ship. Raises ``TrainingError`` where it is not
-    evaluated.
+    ship. Raises ``TrainingError`` where it is not evaluated, or was only reopened and not trained.
     """
-    if not (run / METRICS_FILE).is_file():
-        raise TrainingError(f"{run} is not evaluated: emotion-train evaluate {run}")
-    metrics = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
-    facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    metrics = measured_of(run)
+    facts = run_of(run)
+    if not any(map(sum, (counts.values() for counts in facts.train_rows.values()))):
+        raise TrainingError(
+            f"{run / RUN_FILE} counts no training row: fit a run that was reopened before you export it, and "
+            "name such a run last where you average several"
+        )
     calibration = Calibration.load(exported)
     loss = int8_loss(exported, data, device=device)
     return "\n".join(
         [
             _front_matter(calibration, metrics, facts),
-            _introduction(calibration, facts, _CPU_ONLY if cpu_only else _PIPELINE),
+            _introduction(calibration, facts, exported, _CPU_ONLY if cpu_only else _PIPELINE),
             _scores(metrics, loss, calibration),
             _training(facts, calibration),
             _LIMITS,
@@ -85,8 +87,8 @@ def model_card(
     )
 
 
-def _front_matter(calibration: Calibration, metrics: dict[str, Any], facts: dict[str, Any]) -> str:
-    scores = metrics["benchmark"]
+def _front_matter(calibration: Calibration, metrics: Measured, facts: RunFacts) -> str:
+    scores = metrics.benchmark
     return f"""---
 language: [{", ".join(sorted({tag.partition("-")[0] for tag in calibration.measured_languages}))}]
 license: other
@@ -127,12 +129,12 @@ emotion-stream classify --model multilingual "Мне так грустно, я �
 make them."""
 
 
-def _introduction(calibration: Calibration, facts: dict[str, Any], use: str) -> str:
+def _introduction(calibration: Calibration, facts: RunFacts, exported: Path, use: str) -> str:
     return f"""# {calibration.name}
 
 Names the emotions of a short message: {", ".join(EMOTIONS)}, or neutral; in the languages
 {", ".join(calibration.measured_languages)}. A
-`DistilBertForSequenceClassification` with {facts["parameters"]:,} parameters, fine-tuned from
+`DistilBertForSequenceClassification` with {_parameters(exported):,} parameters, fine-tuned from
 {_base_name(facts)}.
 
 {use}
@@ -146,15 +148,15 @@ events covers all of them.
 """
 
 
-def _scores(metrics: dict[str, Any], loss: Int8Loss, calibration: Calibration) -> str:
-    scores, go = metrics["benchmark"], metrics["goemotions"]
-    low, high = metrics["intervals"]["accuracy"]
-    f1_low, f1_high = metrics["intervals"]["macro_f1"]
-    rates, messages = metrics["behaviour"], metrics["messages"]
+def _scores(metrics: Measured, loss: Int8Loss, calibration: Calibration) -> str:
+    scores, go = metrics.benchmark, metrics.goemotions
+    low, high = metrics.intervals["accuracy"]
+    f1_low, f1_high = metrics.intervals["macro_f1"]
+    rates, messages = metrics.behaviour, metrics.messages
     passed, count = (sum(rate[part] for rate in rates.values()) for part in (0, 1))
     by_label = "\n".join(
-        f"| {r['label']} | {r['precision']:.3f} | {r['recall']:.3f} | {r['f1']:.3f} | {r['rows']} |"
-        for r in metrics["by_label"]
+        f"| {r.label} | {r.precision:.3f} | {r.recall:.3f} | {r.f1:.3f} | {r.rows} |"
+        for r in metrics.by_label
     )
     by_kind = "\n".join(f"| {kind} | {passed} of {count} |" for kind, (passed, count) in rates.items())
     return f"""## Scores
@@ -185,7 +187,7 @@ accuracy {go["accuracy"]:.4f}, ECE {go["ece"]:.4f}.
 Messages written for this project to test with ({messages["rows"]:.0f} rows): accuracy
 {messages["accuracy"]:.4f}, macro-F1 {messages["macro_f1"]:.4f}, ECE {messages["ece"]:.4f}.
 
-{_languages(metrics, calibration)}
+{_languages(metrics.languages, calibration)}
 
 The behavioural set, {count} messages written for this project, {passed} passed:
 
@@ -200,9 +202,8 @@ differ by {loss.largest_logit_difference:.2f} at most.
 """
 
 
-def _languages(metrics: dict[str, Any], calibration: Calibration) -> str:
+def _languages(scores: dict[str, float], calibration: Calibration) -> str:
     """Scores by language, where the model was measured in several."""
-    scores: dict[str, float] = metrics.get("languages", {})
     tags = [tag for tag in calibration.languages if f"brighter_{tag}" in scores]
     if not tags:
         return "Measured in English alone."
@@ -234,11 +235,11 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}"
 
 
-def _training(facts: dict[str, Any], calibration: Calibration) -> str:
-    recipe = facts["recipe"]
+def _training(facts: RunFacts, calibration: Calibration) -> str:
+    recipe = facts.recipe
     rows = "\n".join(
-        f"- {_SOURCES[source].format(rows=sum(counts.values()), drawn=_drawn(recipe, source))}"
-        for source, counts in facts["train_rows"].items()
+        f"- {_SOURCES.get(source, _OTHER).format(rows=sum(counts.values()), drawn=_drawn(recipe, source))}"
+        for source, counts in facts.train_rows.items()
     )
     return f"""## Training
 
@@ -254,16 +255,16 @@ distress score {_distress(calibration, recipe)}; its levels begin at {_listed(ca
 """
 
 
-def _length(facts: dict[str, Any]) -> str:
-    if averaged := facts.get("averaged"):
-        shares = ", ".join(f"{Path(run).name} {share:.1f}" for run, share in averaged.items())
+def _length(facts: RunFacts) -> str:
+    if facts.averaged:
+        shares = ", ".join(f"{Path(run).name} {share:.1f}" for run, share in facts.averaged.items())
         return f"The mean of the weights of these runs, each with its share: {shares}."
-    best = f"The best of {len(facts['history'])} epochs on validation: {facts['best_epoch']}."
-    return f"{best} {facts['seconds']:.0f} s on {facts['device']}."
+    best = f"The best of {len(facts.history)} epochs on validation: {facts.best_epoch}."
+    return best if facts.seconds is None else f"{best} {facts.seconds:.0f} s on {facts.device}."
 
 
-def _distress(calibration: Calibration, recipe: dict[str, Any]) -> str:
-    if recipe.get("distress"):
+def _distress(calibration: Calibration, recipe: RecipeFacts) -> str:
+    if recipe.distress:
         share = "the share of graded messages that a person would want to see"
         return f"is an output of its own, calibrated to {share}"
     return f"weighs {_listed(calibration.distress_weights)}"
@@ -273,41 +274,55 @@ def _listed(numbers: DistressWeights | DistressLevels) -> str:
     return ", ".join(f"{name} {value}" for name, value in numbers.model_dump().items())
 
 
-def _stages(facts: dict[str, Any]) -> str:
+def _stages(facts: RunFacts) -> str:
     """The commands that made the weights, in order."""
     return "\n".join(["```", *dict.fromkeys(_commands(facts)), "```"])
 
 
-def _commands(facts: dict[str, Any]) -> list[str]:
-    """The run's own commands behind those of the runs that it began from, or is the mean of."""
-    earlier = [Path(run) / RUN_FILE for run in facts.get("averaged", [facts["recipe"]["base"]])]
-    known = [json.loads(file.read_text(encoding="utf-8")) for file in earlier if file.is_file()]
-    own = [facts["command"], *([facts["refitted"]] if "refitted" in facts else [])]
-    return [command for one in known for command in _commands(one)] + own
+def _commands(facts: RunFacts, later: frozenset[str] = frozenset()) -> list[str]:
+    """The run's own commands behind those of the runs that it began from, or is the mean of.
+
+    None of ``later`` is followed again: a run that was trained on in its own folder is its own base.
+    """
+    begun = [run for run in facts.averaged or [facts.recipe.base] if run and run not in later]
+    earlier = [(run, facts_of(Path(run))) for run in begun]
+    own = [facts.command, *([facts.refitted] if facts.refitted else [])]
+    before = (_commands(one, later | {run}) for run, one in earlier if one is not None)
+    return [command for commands in before for command in commands] + own
 
 
-def _base_name(facts: dict[str, Any]) -> str:
+def _base_name(facts: RunFacts) -> str:
     """The pre-trained base that the first stage began from, by its name on the hub."""
-    while (earlier := Path(facts["recipe"]["base"]) / RUN_FILE).is_file():
-        facts = json.loads(earlier.read_text(encoding="utf-8"))
-    base: str = facts["recipe"]["base"]
+    seen = set[str]()
+    while (base := facts.recipe.base) not in {"", *seen} and (earlier := facts_of(Path(base))) is not None:
+        seen.add(base)
+        facts = earlier
     return _BASES.get(base, base)
 
 
-def _drawn(recipe: dict[str, Any], source: str) -> str:
-    limit = recipe["sources"].get(source)
+def _parameters(exported: Path) -> int:
+    """How many numbers the weights for torch are."""
+    from safetensors import safe_open
+
+    with safe_open(str(exported / SAFETENSORS_FILE), framework="pt") as file:
+        return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping
+
+
+def _drawn(recipe: RecipeFacts, source: str) -> str:
+    limit = recipe.sources.get(source)
     return "" if limit is None else f", {limit:,} of them drawn anew each epoch"
 
 
-def _hub_names(facts: dict[str, Any]) -> list[str]:
+def _hub_names(facts: RunFacts) -> list[str]:
     names = {
         "emotion": "dair-ai/emotion",
         "goemotions": "google-research-datasets/go_emotions",
         "banking77": "PolyAI/banking77",
     }
-    return [names[source] for source in facts["train_rows"] if source in names]
+    return [names[source] for source in facts.train_rows if source in names]
 
 
+_OTHER: Final = "A set that this version does not know, {rows:,} rows{drawn}."
 _SOURCES: Final = {
     "emotion": "dair-ai/emotion (Saravia et al., CARER, EMNLP 2018), {rows:,} rows{drawn}. Terms: for "
     "educational and research purposes only.",

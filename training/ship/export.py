@@ -20,7 +20,7 @@ from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
 from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from training.errors import TrainingError
-from training.runs import TOKENIZER_FILES, resplit_of
+from training.runs import TOKENIZER_FILES, resplit_of, writable
 from training.ship import int8
 from training.ship.firsttoken import read_first_token_alone
 
@@ -38,8 +38,8 @@ def export(
     for torch out at the end: the manifest still states them, so the revision is that of the whole folder.
     Everything is made in a folder beside ``out`` and then moved file by file, so that whoever loads ``out``
     meanwhile finds whole files.
-    Raises ``TrainingError`` where the run is not calibrated or has a split of its own, or the folder grows
-    too large.
+    Raises ``TrainingError`` where the run is not calibrated, or with other weights, has a split of its own,
+    or is ``out`` itself, and where the folder grows too large.
     """
     if not (run / CALIBRATION_FILE).is_file():
         raise TrainingError(f"{run} is not calibrated: emotion-train calibrate {run}")
@@ -48,12 +48,18 @@ def export(
             f"{run} was trained on a split of its own, so it knows rows that others are tested on: "
             "fit what ships without --split"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    if out.resolve() == run.resolve():
+        raise TrainingError(
+            f"{out} is the run itself, whose weights are finer than what ships: name another --out"
+        )
+    calibration = Calibration.load(run)
+    if calibration.revision not in (None, revision_of(run / SAFETENSORS_FILE)):
+        raise TrainingError(f"{run} was calibrated with other weights: emotion-train calibrate {run}")
+    writable(out)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         folder = Path(temporary)
         revision = _write_torch(run, folder)
-        calibration = Calibration.load(run).model_copy(update={"name": name, "revision": revision})
-        calibration.save(folder)
+        calibration.model_copy(update={"name": name, "revision": revision}).save(folder)
         write_int8_onnx(folder, folder / INT8_ONNX_FILE, revision)
         if card is not None:
             (folder / CARD_FILE).write_text(card(folder), encoding="utf-8")

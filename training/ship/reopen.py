@@ -6,7 +6,6 @@ A folder for CPUs alone (``export --cpu-only``) holds no weights for torch. What
 that the int8 file computes with, so nothing is lost that ships.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,12 +15,19 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from model.folder import INT8_ONNX_FILE
+from model.folder import INT8_ONNX_FILE, ModelFolder
 from model.outputs import beside
 from model.runtimes.beside import narrow_for_saving, widen
 from training.errors import TrainingError
-from training.fit.recipes import Recipe
-from training.runs import RUN_FILE, TOKENIZER_FILES, command_line
+from training.fit.recipe import Recipe
+from training.runs import (
+    TOKENIZER_FILES,
+    command_line,
+    forget_calibration,
+    writable,
+    write_facts,
+    written,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -33,17 +39,24 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
     """Write the run in ``out``; ``recipe`` is the one that it was trained with.
 
     Raises:
-        TrainingError: the folder holds no int8 file of ``emotion-train export``.
+        TrainingError: the folder holds no whole int8 file of ``emotion-train export``, or is ``out`` itself.
     """
-    import onnx
     import torch
     from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
     file = folder / INT8_ONNX_FILE
     if not file.is_file():
         raise TrainingError(f"{file} is missing: name a folder that emotion-train export made")
-    weights = _floats(onnx.load(file).graph)
+    if out.resolve() == folder.resolve():
+        raise TrainingError(f"{out} is the folder that is read: name another --out")
+    ModelFolder.open(folder)
+    try:
+        weights = _floats(_graph(file))
+    except (KeyError, IndexError) as error:
+        raise TrainingError(f"{file} holds no {error}: it is no int8 file of emotion-train export") from error
     network = DistilBertForSequenceClassification(DistilBertConfig.from_pretrained(folder))
+    if missing := sorted(set(network.state_dict()) - set(weights)):
+        raise TrainingError(f"{file} holds no {missing[0]}: it is no int8 file of emotion-train export")
     last = {part: torch.from_numpy(weights.pop(f"classifier.{part}")) for part in ("weight", "bias")}
     labels = int(network.config.num_labels)
     network.load_state_dict(
@@ -53,15 +66,27 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
     places = beside(labels, len(last["bias"]))
     widen(network, {name: (last["weight"][place], last["bias"][place]) for name, place in places.items()})
     narrow_for_saving(network)
-    network.save_pretrained(out)
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(folder / name, out / name)
+    writable(out)
+    with written(out):
+        forget_calibration(out)
+        network.save_pretrained(out)
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(folder / name, out / name)
     run = {
         "command": command_line(),
         "recipe": recipe.as_dict(),
         "train_rows": {source: {} for source in recipe.sources},
     }
-    (out / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    write_facts(out, run)
+
+
+def _graph(file: Path) -> Any:
+    import onnx
+
+    try:
+        return onnx.load(file).graph
+    except Exception as error:  # protobuf's own
+        raise TrainingError(f"{file} cannot be read: copy the folder again") from error
 
 
 def _floats(graph: Any) -> dict[str, Floats]:

@@ -24,8 +24,8 @@ from stream.errors import BrokerError, SettingsError, StalledError, TopicError
 from stream.events import CountDelta, EmotionEvent
 from stream.settings import Settings
 from tests.conftest import MakeSettings, Topics
+from tests.deployed import asked, served
 from tests.records import Record, produce, read_committed_all, read_committed_until
-from tests.test_deploy import asked, served
 
 
 def message(text: str, **fields: object) -> bytes:

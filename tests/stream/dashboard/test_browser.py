@@ -20,6 +20,7 @@ from stream.dashboard.history import History
 from stream.dashboard.parts import Reach, health
 from stream.events import ALL_CHANNELS
 from tests.brokers import free_port
+from tests.deployed import asked, served
 from tests.stream.dashboard.conftest import Stage, eventually
 from tests.stream.dashboard.scene import (
     AUTHOR,
@@ -31,7 +32,6 @@ from tests.stream.dashboard.scene import (
     of_event,
     whole,
 )
-from tests.test_deploy import asked, served
 from tests.test_image import health_check
 
 Visit = Callable[..., Any]

@@ -87,6 +87,15 @@ def test_whom_to_forget_must_be_said() -> None:
     assert "give either AUTHOR or --pseudonym" in done.stderr
 
 
+@pytest.mark.parametrize("given", [["--from=lost"], ["--from=/lost", "--bootstrap-servers=127.0.0.1:1"]])
+def test_recorded_events_that_are_no_file_are_named(given: list[str], tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    done = CliRunner().invoke(root, ["backtest", f"--rules={rules}", *given])
+    assert done.exit_code == 2
+    assert "lost: no such file" in done.stderr
+
+
 def test_two_rule_files_are_tried_side_by_side(tmp_path: Path) -> None:
     events = tmp_path / "events.jsonl"
     events.write_text("".join(one.model_dump_json() + "\n" for one in recorded()))
@@ -189,8 +198,17 @@ def test_receivers_that_a_monitor_would_not_start_with_fail_its_check(
     assert said in done.stderr
 
 
-def test_a_state_dir_that_cannot_be_written_to_is_named(topics: Topics) -> None:
-    done = run(asyncio.run(topics()), "monitor", "--state-dir=/proc")
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--state-dir=/proc", "/proc cannot hold the state (No such file or directory): set state_dir"),
+        ("--rules-file=/nowhere", "/nowhere"),
+        ("--webhook-url=ftp://a.example", "ftp"),
+        ("--http-host=0.0.0.0", "EMOTION_HTTP_TOKEN"),
+    ],
+)
+def test_what_a_monitor_cannot_start_with_is_said_before_it_waits_for_brokers(option: str, said: str) -> None:
+    waits = ["--bootstrap-servers=127.0.0.1:1", "--start-timeout-s=170", "--http-port=0"]
+    done = CliRunner().invoke(root, ["monitor", *waits, option])
     assert done.exit_code == 2
-    assert "/proc cannot hold the state" in done.stderr
-    assert "set state_dir" in done.stderr
+    assert said in done.stderr

