@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import signal
 import sys
 
 import structlog
@@ -13,6 +12,7 @@ from stream.annotate.app import Annotator
 from stream.annotate.models import ready_model, ready_shadow
 from stream.kafka import connection
 from stream.lastresort import LastResort, stop_limit_s
+from stream.reloading import on_reload
 from stream.settings import Settings
 from stream.stopping import on_stop
 
@@ -24,11 +24,13 @@ garbage: with the interpreter's 700 the looking is a tenth of all processor time
 """
 
 
-def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, annotator: Annotator) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        loop.remove_reader(sys.stdin.fileno())
-        _log.warning("whoever watched over this worker has gone: it ends too")
-        annotator.stop()
+def _hear_parent(loop: asyncio.AbstractEventLoop, annotator: Annotator) -> None:
+    if os.read(sys.stdin.fileno(), 4096):
+        annotator.reload_model()
+        return
+    loop.remove_reader(sys.stdin.fileno())
+    _log.warning("whoever watched over this worker has gone: it ends too")
+    annotator.stop()
 
 
 def _described(model: Model) -> dict[str, object]:
@@ -46,8 +48,9 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
     """The process: load and warm the model, label until SIGTERM or SIGINT, then drain.
 
     Either of them while the model is loaded ends it as soon as that is done: nothing is in work yet.
-    SIGHUP loads the model anew and exchanges it while messages flow. ``supervised``: the end of standard
-    input is the end of whoever watches over it, and stops it too.
+    SIGHUP loads the model anew and exchanges it while messages flow; until there is one, it waits.
+    ``supervised``: anything on standard input asks for the same, and its end is the end of whoever watches
+    over it, and stops it too.
     """
     gc.set_threshold(_GARBAGE_THRESHOLD)
     connection(settings)  # a cluster that is not named is better said before the model is loaded
@@ -62,7 +65,6 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
             annotator.stop()
 
     on_stop(stop)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model to exchange
     _log.info("loading model", model=str(settings.model))
     model = await asyncio.to_thread(ready_model, settings)
     _log.info("model loaded", **_described(model))
@@ -75,7 +77,7 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
     annotator = Annotator(settings, model, shadow=shadow, last_resort=last_resort)
     del model, shadow  # what is exchanged is to be forgotten
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, annotator.reload_model)
+    on_reload(annotator.reload_model)
     if supervised:
-        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, loop, annotator)
+        loop.add_reader(sys.stdin.fileno(), _hear_parent, loop, annotator)
     await annotator.run()

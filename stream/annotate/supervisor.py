@@ -4,11 +4,13 @@
     emotion-stream annotate --devices cuda:0,cuda:1
 
     parent ─► worker 0 … N-1     SIGTERM, SIGINT: all drain, then the parent ends
-       ▲          │              SIGHUP: passed on (``stream.annotate.models``)
+       ▲          │              SIGHUP: all load their model anew (``stream.annotate.models``)
        └── ends ──┘              started again with growing pauses, unless it would only end again
 
 A worker is the same command with its share of the machine. It ends with its parent, also where that was
-killed: its standard input is a pipe that only the parent holds open.
+killed: its standard input is a pipe that only the parent holds open. What the parent writes into it asks for
+the model to be loaded anew: a worker that is just being started hears that once it can, where a signal would
+end it.
 """
 
 import asyncio
@@ -27,6 +29,7 @@ from stream.annotate.shares import Share
 from stream.deadline import Deadline
 from stream.errors import RecordError, SettingsError, StreamError, TopicError
 from stream.lastresort import stop_limit_s
+from stream.reloading import on_reload
 from stream.settings import Settings
 from stream.sources import variable_name
 from stream.stopping import on_stop
@@ -85,6 +88,13 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signum)
 
+    def reload(self) -> None:
+        """Have it load its model anew, if it runs."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            assert process.stdin is not None
+            process.stdin.write(b"reload\n")
+
     async def _run_once(self, stopping: asyncio.Event) -> int:
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -132,7 +142,7 @@ class Supervisor:
     def reload(self) -> None:
         """Let all workers load their model anew."""
         for worker in self.workers:
-            worker.signal(signal.SIGHUP)
+            worker.reload()
 
     async def run(self) -> int:
         """Until all have ended; the exit code: that of the first worker that failed, in the order of time.
@@ -173,7 +183,7 @@ async def supervise(settings: Settings, shares: Sequence[Share], command: Sequen
     """The parent as a process: until all workers have ended; returns the exit code."""
     supervisor = Supervisor(settings, shares, command)
     on_stop(supervisor.stop)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, supervisor.reload)
+    on_reload(supervisor.reload)
     return await supervisor.run()
 
 

@@ -12,6 +12,7 @@ from stream import sources
 from stream.commands.missing import check_access, missing
 from stream.commands.options import SettingsCommand, settings_options
 from stream.inputs import Inputs
+from stream.reloading import hold_reload
 from stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def annotate(settings: Settings, check: bool, worker: int | None) -> None:
 
     if check:
         asyncio.run(_check(settings))
-    elif worker is None and is_shared(settings):
+        return
+    hold_reload()
+    if worker is None and is_shared(settings):
         sys.exit(asyncio.run(_supervise(settings)))
     else:
         from stream.annotate.process import run
