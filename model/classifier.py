@@ -13,15 +13,20 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from model.contract import Emotion, Encoded, Logits, ModelInfo
 from model.decide import DecisionRule
 from model.errors import ModelError
-from model.folder import INT8_ONNX_FILE, WEIGHTS, ModelFolder
+from model.folder import CONFIG_FILE, INT8_ONNX_FILE, WEIGHTS, ModelFolder
 from model.memory import REMEMBER, Memory, MemoryUse
+from model.outputs import beside
 from model.runtimes import Runtime
 from model.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from model.runtimes.cpu import CpuRuntime
+    from model.runtimes.pytorch import TorchRuntime
 
 PRECISIONS: Final = ("auto", "int8", "bf16", "fp16", "fp32")
 
@@ -160,7 +165,21 @@ def _runtime(folder: ModelFolder, device: str, precision: str, threads: int) -> 
         device = "cuda" if precision != "int8" and _gpu_can_be_used(folder) else "cpu"
     if precision == "auto":
         precision = _best_precision(folder, device)
-    return _onnx(folder, device, threads) if precision == "int8" else _torch(folder, device, precision)
+    runtime = _onnx(folder, device, threads) if precision == "int8" else _torch(folder, device, precision)
+    _check_outputs(folder, runtime.outputs)
+    return runtime
+
+
+def _check_outputs(folder: ModelFolder, outputs: int) -> None:
+    """Refuse a network of other labels than its folder names: it would fail on the first text."""
+    labels = len(folder.columns)
+    try:
+        beside(labels, outputs)
+    except ModelError as error:
+        raise ModelError(
+            f"{folder.path / CONFIG_FILE} names {labels} labels and its network has {outputs} outputs, so "
+            "they are not of one model: copy the whole folder again"
+        ) from error
 
 
 def _gpu_can_be_used(folder: ModelFolder) -> bool:
@@ -189,7 +208,7 @@ def _best_precision(folder: ModelFolder, device: str) -> str:
     return "int8" if folder.int8_onnx is not None else "fp32"
 
 
-def _onnx(folder: ModelFolder, device: str, threads: int) -> Runtime:
+def _onnx(folder: ModelFolder, device: str, threads: int) -> "CpuRuntime":
     if device != "cpu":
         raise ModelError(f"precision int8 runs on the CPU only, not on {device}: use device cpu, or bf16")
     if folder.int8_onnx is None:
@@ -205,7 +224,7 @@ def _onnx(folder: ModelFolder, device: str, threads: int) -> Runtime:
     )
 
 
-def _torch(folder: ModelFolder, device: str, precision: str) -> Runtime:
+def _torch(folder: ModelFolder, device: str, precision: str) -> "TorchRuntime":
     if folder.safetensors is None:
         raise ModelError(folder.without_safetensors())
     from model.runtimes.pytorch import TorchRuntime

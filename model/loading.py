@@ -1,4 +1,4 @@
-"""The one function by which the stream gets a model: from the shipped weights, a folder, or a fake."""
+"""The one door by which the stream gets a model: from the shipped weights, a folder, or a fake."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +8,10 @@ from urllib.parse import parse_qs
 from model.contract import Model
 from model.errors import ModelError
 from model.fake import FakeClassifier, NullClassifier
-from model.folder import SHIPPED, WEIGHTS
+from model.folder import SHIPPED, WEIGHTS, ModelFolder
 from model.runtimes.threads import usable_cores
 
-__all__ = ["BUILT_IN", "FAKE_OPTIONS", "folder_of", "load", "usable_cores"]
+__all__ = ["BUILT_IN", "FAKE_OPTIONS", "check", "folder_of", "load", "usable_cores"]
 
 FAKE_OPTIONS: Final = ("delay_ms", "fail_on")
 BUILT_IN: Final = frozenset({"fake", "null", *SHIPPED})
@@ -50,6 +50,22 @@ def load(
     size = REMEMBER if remember is None else remember
     folder = SHIPPED.get(spec or "", spec)
     return EmotionClassifier.load(folder, device=device, precision=precision, threads=threads, remember=size)
+
+
+def check(spec: str | None = None) -> None:
+    """Refuse what ``load`` would refuse for the files alone, in the same words and without a runtime.
+
+    Reads the small files and hashes the others piece by piece, which takes next to no memory.
+
+    Raises ``ModelError`` with one line that says what to do.
+    """
+    name, _, options = (spec or "").partition("?")
+    if name == "fake":
+        _fake(parse_qs(options, keep_blank_values=True))
+    elif name != "null":
+        folder = ModelFolder.open(folder_of(spec))
+        if folder.safetensors is None and folder.int8_onnx is None:
+            raise ModelError(folder.without_safetensors())
 
 
 def folder_of(spec: str | None) -> Path:

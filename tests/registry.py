@@ -23,6 +23,7 @@ class RegistryServer:
     """Keeps schemas. ``incompatible``: it refuses; ``login``: it asks who it is.
 
     ``away``: the status of each answer, where that is no registry's; ``refused``: that of a schema's, by id.
+    ``told``: status and text of the answer to a method and path, instead of what a registry says.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class RegistryServer:
         self.incompatible = False
         self.login: tuple[str, str] | None = None
         self.refused: dict[int, int] = {}
+        self.told: dict[str, tuple[int, str]] = {}
         self.asked: list[str] = []
         self._schemas: list[dict[str, Any]] = []
         self._subjects: dict[str, list[int]] = {}
@@ -50,6 +52,11 @@ class RegistryServer:
         self.asked.append(request.path_qs)
         if self.away:
             return web.Response(status=self.away, text="<html>gateway</html>", content_type="text/html")
+        if told := self.told.get(f"{request.method} {request.path}"):
+            return web.Response(status=told[0], text=told[1], headers={"Location": "/elsewhere"})
+        return await self._routed(request)
+
+    async def _routed(self, request: web.Request) -> web.Response:
         if self.login and request.headers.get("Authorization") != _basic(*self.login):
             return _answer({"error_code": 401, "message": "Unauthorized"}, 401)
         match request.path.strip("/").split("/"):

@@ -16,9 +16,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model import manifest
 from model.calibration import FILE_NAME as CALIBRATION_FILE
+from model.folder import SAFETENSORS_FILE
 from training.data.rows import Resplit
 from training.errors import TrainingError
 
+CHECKPOINT: Final = "checkpoint.pt"
+"""What the next epoch depends on, until the run is finished; see ``training.fit.checkpoint``."""
 LOG_FILE: Final = "log.csv"
 """The learning curve, a row an epoch."""
 RUN_FILE: Final = "run.json"
@@ -132,6 +135,16 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             return folder
+
+
+def require_empty(folder: Path) -> None:
+    """Refuse a folder that holds a run, finished or not, or another model: training would write over it."""
+    for name in (RUN_FILE, CHECKPOINT, LOG_FILE, SAFETENSORS_FILE):
+        if (folder / name).is_file():
+            raise TrainingError(
+                f"{folder} holds a run or a model already ({name}): --resume goes on with a run that is not "
+                "finished, another --out leaves this one as it is, --overwrite begins anew in its place"
+            )
 
 
 def forget_calibration(folder: Path) -> None:

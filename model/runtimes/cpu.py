@@ -41,7 +41,7 @@ OUTPUT: Final = "logits"
 
 
 class CpuRuntime:
-    """An ONNX file in an onnxruntime session on the CPU.
+    """An ONNX file in an onnxruntime session on the CPU. ``outputs`` is how many logits a window has.
 
     ``threads`` is how many batches of a forward pass run at a time, each on a thread of its own; 0 is one a
     core that the process may use. Threads that share a product wait for each other some hundred times a
@@ -57,13 +57,13 @@ class CpuRuntime:
         self._pad_token_id = pad_token_id
         self._session = _open(file)
         _check(file, self._session, revision)
+        self.outputs = self._counted_outputs(file)
         self._threads = threads or usable_cores()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="onnxruntime")
 
     def forward(self, windows: Sequence[Sequence[int]]) -> Logits:
         """Logits, shape (windows, labels), in the order given; chunked by length."""
-        labels = self._session.get_outputs()[0].shape[1]
-        logits = np.empty((len(windows), labels), dtype=np.float32)
+        logits = np.empty((len(windows), self.outputs), dtype=np.float32)
         lengths = [len(window) for window in windows]
         share = even_share(sum(lengths), self._threads, MAX_BATCH_TOKENS)
         batches = cheapest(lengths, share, BATCH_COST_TOKENS)
@@ -71,6 +71,24 @@ class CpuRuntime:
         for rows, part in zip(batches, parts(partial(self._run, windows), batches), strict=True):
             logits[rows] = part
         return logits
+
+    def _counted_outputs(self, file: Path) -> int:
+        """Logits of a window: what the file says, or a pass of two tokens where it leaves that open.
+
+        Raises ``ModelError`` where that is no row a window.
+        """
+        shape = self._session.get_outputs()[0].shape
+        if len(shape) != 2 or not isinstance(shape[1], int):
+            try:
+                shape = self._run([[self._pad_token_id] * 2], [0]).shape
+            except Exception as error:  # onnxruntime's own, as in ``_open``
+                first_line = str(error).strip().partition("\n")[0]
+                raise ModelError(f"{file} cannot be run, export it again ({first_line})") from error
+        if len(shape) != 2:
+            raise ModelError(
+                f"{file} gives logits of {len(shape)} dimensions: export one row of them a window"
+            )
+        return int(shape[1])
 
     def _run(self, windows: Sequence[Sequence[int]], rows: Sequence[int]) -> Logits:
         """Logits of one padded batch; several run at a time."""

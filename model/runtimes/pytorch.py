@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from model.contract import Logits
 from model.errors import MissingExtraError, ModelError
-from model.folder import SAFETENSORS_FILE
+from model.folder import CONFIG_FILE, SAFETENSORS_FILE
 from model.outputs import SIZES
 from model.runtimes.beside import rows_beside, widen
 
@@ -56,6 +56,7 @@ def precision_of(device: str) -> str:
 class TorchRuntime:
     """A Hugging Face sequence classifier in torch, on ``device`` ("cuda", "cuda:1", "cpu").
 
+    ``outputs`` is how many logits a window has: those of its labels, and those beside them.
     ``layout`` says how windows of different lengths are laid out: "packed" end to end, without padding (on a
     GPU in CUDA graphs), "padded" to rectangles, "auto" packed where network and device can do it.
     """
@@ -74,14 +75,14 @@ class TorchRuntime:
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
         network = load_network(folder)
         rows = rows_beside(folder / SAFETENSORS_FILE)
-        outputs = int(network.config.num_labels) + sum(SIZES[name] for name in rows)
+        self.outputs = int(network.config.num_labels) + sum(SIZES[name] for name in rows)
         try:
             packed = None if layout == "padded" else _packed(network, place, dtype)
             if packed is None and layout == "packed":
                 raise ModelError(
                     f"{folder} cannot be packed on {device} in {precision}: use the padded layout"
                 )
-            self._runner = packed or _padded(network, place, dtype, pad_token_id, outputs)
+            self._runner = packed or _padded(network, place, dtype, pad_token_id, self.outputs)
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{device} has too little free memory for {folder}: run fewer workers on it, or name another"
@@ -161,12 +162,19 @@ def load_network(folder: Path) -> Any:
                 trust_remote_code=False,
                 dtype="float32",
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told below, where its own error names none of them
             )
     except Exception as error:  # safetensors, transformers and torch each raise their own
         first_line = str(error).strip().splitlines()[0]
         raise ModelError(f"{folder} cannot be loaded, copy it again ({first_line})") from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{folder} lacks weights ({missing[0]}): name a fine-tuned classifier")
+    if mismatched := sorted(report["mismatched_keys"]):
+        name, found, expected = mismatched[0]
+        raise ModelError(
+            f"{folder / SAFETENSORS_FILE}: {name} has the shape {tuple(found)}, and {tuple(expected)} by "
+            f"{CONFIG_FILE}, so they are not of one model: copy the whole folder again"
+        )
     widen(network, rows_beside(folder / SAFETENSORS_FILE))
     return network.eval()
 

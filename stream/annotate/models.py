@@ -8,7 +8,6 @@ SIGHUP, or the link that ``model`` names points elsewhere (``emotion-stream mode
 import asyncio
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
@@ -16,7 +15,7 @@ from model.contract import Model
 from model.errors import ModelError
 from stream.annotate import inference
 from stream.annotate.worker import Worker
-from stream.classifier import BUILT_IN, load_classifier
+from stream.classifier import load_classifier, model_folder
 from stream.errors import StreamError
 from stream.metrics import Metrics
 from stream.settings import Settings
@@ -32,7 +31,7 @@ def ready_model(settings: Settings) -> Model:
     Raises:
         ModelError, ModelBrokenError: it cannot be used; one line that says why.
     """
-    folder = model_folder(settings)
+    folder = model_folder(settings.model)
     # Resolved once, so that a link that is turned meanwhile does not mix the files of two folders.
     model = load_classifier(
         settings if folder is None else settings.model_copy(update={"model": str(folder)})
@@ -53,14 +52,6 @@ def ready_shadow(settings: Settings) -> Model | None:
     return ready_model(settings.model_copy(update={"model": settings.shadow, "threads": 1}))
 
 
-def model_folder(settings: Settings) -> Path | None:
-    """The folder that ``model`` names, behind all links; None for the shipped weights and for fakes."""
-    spec = settings.model
-    if spec is None or spec.partition("?")[0] in BUILT_IN:
-        return None
-    return Path(spec).resolve()
-
-
 class Models:
     """Holds the model in force; ``follow`` exchanges it."""
 
@@ -68,7 +59,7 @@ class Models:
         self.current = model
         self._settings = settings
         self._metrics = metrics
-        self._folder = model_folder(settings)
+        self._folder = model_folder(settings.model)
         self._asked = asyncio.Event()
         self._show()
 
@@ -82,7 +73,7 @@ class Models:
         try:
             while True:
                 await self._until_asked()
-                self._folder = model_folder(self._settings)
+                self._folder = model_folder(self._settings.model)
                 model = await self._loaded(thread)
                 if model is not None:
                     self.current = model
@@ -93,7 +84,7 @@ class Models:
             thread.stop()
 
     async def _until_asked(self) -> None:
-        while not self._asked.is_set() and self._folder == model_folder(self._settings):
+        while not self._asked.is_set() and self._folder == model_folder(self._settings.model):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), _LOOK_S)
         self._asked.clear()

@@ -58,9 +58,6 @@ async def _supervise(settings: Settings) -> int:
 
     planning = asyncio.create_task(_planned_shares(settings))
     on_stop(planning.cancel)
-    _log.info(
-        "looking at the cluster before workers are started", bootstrap_servers=settings.bootstrap_servers
-    )
     try:
         shares = await planning
     except asyncio.CancelledError:
@@ -70,10 +67,14 @@ async def _supervise(settings: Settings) -> int:
 
 
 async def _planned_shares(settings: Settings) -> "tuple[Share, ...]":
-    """Each worker's share of the machine, once the cluster has what they need."""
+    """Each worker's share of the machine, once the cluster has what they need.
+
+    What is wrong with settings or models is said first: a person who waits for brokers may as well mend it.
+    """
     from model.loading import usable_cores
     from stream.annotate.cluster import check_cluster
     from stream.annotate.shares import doubts, shares_of
+    from stream.classifier import check_models
     from stream.kafka import connection
     from stream.starting import answered
 
@@ -81,6 +82,10 @@ async def _planned_shares(settings: Settings) -> "tuple[Share, ...]":
     cores = usable_cores()
     shares = shares_of(settings, cores)
     inputs = Inputs.of(settings)
+    await asyncio.to_thread(check_models, settings)
+    _log.info(
+        "looking at the cluster before workers are started", bootstrap_servers=settings.bootstrap_servers
+    )
     # A stop cancels us.
     counts = await answered(settings, asyncio.Event(), lambda: check_cluster(settings)) or {}
     partitions = sum(count for name, count in counts.items() if name in inputs)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from model.contract import ModelInfo
-from stream.classifier import BUILT_IN
+from stream.classifier import BUILT_IN, model_folder
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import SettingsError
 from stream.settings import Settings
@@ -44,10 +44,10 @@ def use(settings: Settings, folder: Path) -> None:
 @settings_options(*_SETTINGS)
 def show(settings: Settings) -> None:
     """Say which model the settings name, by its name, revision (as in the events) and languages."""
-    from stream.annotate.models import model_folder, ready_model
+    from stream.annotate.models import ready_model
 
     click.echo(_shown(ready_model(settings).info))
-    click.echo(f"folder   {model_folder(settings) or 'shipped with the program'}")
+    click.echo(f"folder   {model_folder(settings.model) or 'shipped with the program'}")
 
 
 def turn(link: Path, folder: Path) -> None:

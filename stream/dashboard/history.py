@@ -19,7 +19,7 @@ from model.labels import LABELS
 from stream.events import ALL_CHANNELS
 from stream.monitor.channel_rules import stability_index
 from stream.monitor.events import WindowCounter
-from stream.monitor.fold import counted
+from stream.monitor.fold import bound_shards, counted
 from stream.monitor.windows import FIVE_MINUTES_S, HOUR_S
 
 OTHER: Final = "unknown"
@@ -189,6 +189,7 @@ class History:
         last = shards.get(row.shard)
         if last is None or last.messages <= row.messages:
             shards[row.shard] = row
+        bound_shards(shards)
         return sum_of(shards)
 
     def _newest(self, window_s: int, now: float) -> int | None:

@@ -13,7 +13,7 @@ from math import inf, sqrt
 from typing import Final, Literal
 
 from stream.monitor.events import Alert, Review, Verdict, WindowCounter
-from stream.monitor.fold import counted
+from stream.monitor.fold import bound_shards, counted
 
 State = Literal["firing", "held", "acknowledged", "confirmed", "dismissed", "resolved"]
 
@@ -160,6 +160,7 @@ class Board:
         known = shards.get(counter.shard)
         if known is None or known.messages <= counter.messages:
             shards[counter.shard] = counter
+            bound_shards(shards)
         self._heard[channel, window_s, start] = None
         self._heard.move_to_end((channel, window_s, start))
         if len(windows) > MAX_WINDOWS:

@@ -7,7 +7,7 @@ been counted already and changes nothing. So the counts are exact on a stream th
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from model.labels import LABELS
 from stream.codec import utc
@@ -17,6 +17,10 @@ from stream.monitor.sizes import LABEL_CHARS, MOST_LABELS, MOST_RANGES, MOST_SOU
 
 SourceRange = tuple[str, int, int]
 """(input partition as ``input_partition`` names it, first offset, last offset)"""
+
+MOST_SHARDS: Final = 8
+"""Shards of a published window that are kept: it has another one each time that partitions are added to the
+counts while it is open, and foreign records can make up any number of them."""
 
 
 def counted(*counts: int) -> int:
@@ -135,6 +139,16 @@ def sources(windows: Iterable[Window]) -> tuple[SourceRange, ...]:
         for name, offset in window.applied.items():
             last[name] = max(offset, last.get(name, offset))
     return tuple((name, first[name], last[name]) for name in sorted(last)[:MOST_RANGES])
+
+
+def bound_shards(shards: dict[int | None, Any]) -> None:
+    """Drop a published window's shards beyond ``MOST_SHARDS``, the highest numbers first.
+
+    Partitions count from 0, so that the highest numbers are the doubtful ones; and what stays is the same in
+    whatever order the records come.
+    """
+    while len(shards) > MOST_SHARDS:
+        del shards[max(shards, key=lambda shard: -1 if shard is None else shard)]
 
 
 def counter_record(

@@ -160,15 +160,21 @@ class SchemaRegistry:
         Raises:
             RegistryUnavailableError: it does not answer as a registry.
         """
-        await self._request("/schemas/types", {}, None)
+        try:
+            await self._request("/schemas/types", {}, None)
+        except _UnknownSchemaError:
+            raise RegistryUnavailableError(
+                "no schema registry (registry_url): it answered a question for no schema as if for one",
+                lasts=True,
+            ) from None
 
     async def register(self, subject: str, kind: str, schema: str) -> int:
         """The id of a schema under a subject, which is registered unless it is there.
 
         Raises:
             RegistryUnavailableError: the registry does not answer as one at the moment.
-            RegistryRefusedError: it refuses the login, has a certificate that is not believed, or is no
-                registry at all.
+            RegistryRefusedError: it refuses the login, has a certificate that is not believed, takes no
+                schemas under new subjects, or is no registry at all.
             SettingsError: it takes no such schema under the subject.
         """
         body = {"schema": schema} if kind == "AVRO" else {"schema": schema, "schemaType": kind}
@@ -177,15 +183,18 @@ class SchemaRegistry:
                 answer = await self._request(f"/subjects/{subject}", {}, body)
             except _UnknownSchemaError:
                 answer = await self._request(f"/subjects/{subject}/versions", {}, body)
+        except _UnknownSchemaError:
+            raise RegistryRefusedError(
+                f"the schema registry takes no schema under the subject {subject} (it answered 404): let it "
+                "take new ones, register it yourself, or set output_schema to none"
+            ) from None
         except RegistryUnavailableError as error:
             if not error.lasts:
                 raise
             raise RegistryRefusedError(str(error)) from error
         number = answer.get("id") if isinstance(answer, dict) else None
-        if not isinstance(number, int) or not 0 <= number <= _LARGEST_ID:
-            raise RegistryUnavailableError(
-                "no schema registry (registry_url): it answered without a schema's id"
-            )
+        if type(number) is not int or not 0 <= number <= _LARGEST_ID:  # true is an int, too
+            raise RegistryRefusedError("no schema registry (registry_url): it answered without a schema's id")
         return number
 
     def _is_stale(self, number: int) -> bool:
@@ -239,23 +248,25 @@ class SchemaRegistry:
 
     async def _add_references(self, answer: Mapping[str, Any], kind: str, found: dict[str, str]) -> None:
         """Depth first, so that each schema stands after those that it needs."""
-        for reference in answer.get("references") or ():
-            name = str(reference["name"])
+        for name, path in _references(answer.get("references") or ()):
             if name in found:
                 continue
             if len(found) > _MOST_REFERENCES:
                 raise UnusableSchemaError("it refers to too many others")
-            path = f"/subjects/{reference['subject']}/versions/{reference['version']}"
             referred = await self._get(path, {"format": "serialized"} if kind == "PROTOBUF" else {})
             await self._add_references(referred, kind, found)
             found[name] = str(referred.get("schema"))
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> Any:
+    async def _get(self, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
+        """One schema, as the registry tells of it."""
         try:
-            return await self._request(path, query, None)
+            answer = await self._request(path, query, None)
         except _RefusedError:
             await self.check()
             raise _UnknownSchemaError from None
+        if not isinstance(answer, dict):
+            raise RegistryUnavailableError("no schema registry (registry_url): it answered without a schema")
+        return answer
 
     async def _request(self, path: str, query: Mapping[str, str], body: Any) -> Any:
         problems = list[RegistryUnavailableError]()
@@ -287,7 +298,7 @@ class SchemaRegistry:
             raise RegistryUnavailableError(f"{_host(url)}: {type(error).__name__}", lasts=lasts) from None
         if status == 200 and isinstance(content, dict | list):
             return content
-        if status == 404 and isinstance(content, dict) and content.get("error_code") in _NOT_FOUND_CODES:
+        if status == 404 and _error_code(content) in _NOT_FOUND_CODES:
             raise _UnknownSchemaError
         if status in (409, 422) and body is not None:
             told = content.get("message") if isinstance(content, dict) else status
@@ -295,8 +306,10 @@ class SchemaRegistry:
                 f"the schema registry refuses the schema of labelled events (output_schema): {told}"
             )
         hint = {200: " with no JSON", 401: _LOGIN, 403: _LOGIN}.get(status, "")
+        if 300 <= status < 400:  # not followed: the login is for this address alone
+            hint = ", which leads elsewhere: name the registry's own address"
         kind = _RefusedError if status in _REFUSED else RegistryUnavailableError
-        lasts = 400 <= status < 500 and status not in _AWAY
+        lasts = status < 500 and status not in _AWAY
         raise kind(f"{_host(url)} answered {status}{hint}", lasts=lasts)
 
 
@@ -305,6 +318,20 @@ def _json_of(content: bytes) -> Any:
         return orjson.loads(content)
     except ValueError:
         return None
+
+
+def _error_code(content: Any) -> int | None:
+    """The registry's own code for what went wrong, beside the status."""
+    code = content.get("error_code") if isinstance(content, dict) else None
+    return code if isinstance(code, int) else None
+
+
+def _references(told: Any) -> list[tuple[str, str]]:
+    """Name and path of each schema that another one needs."""
+    try:
+        return [(str(one["name"]), f"/subjects/{one['subject']}/versions/{one['version']}") for one in told]
+    except (TypeError, KeyError):
+        raise UnusableSchemaError("what it refers to is not told as a registry does") from None
 
 
 def _host(url: str) -> str:

@@ -164,3 +164,35 @@ def test_a_tokenizer_of_another_model_is_refused(make_folder: FolderMaker) -> No
     path = make_folder(config={"vocab_size": 50})
     with pytest.raises(ModelError, match="its network 50, so they are not of one model: copy the whole"):
         EmotionClassifier.load(path, device="cpu")
+
+
+def five_labels() -> dict[str, object]:
+    """The configuration of a network that has two labels less than the tiny one."""
+    return {
+        "id2label": dict(enumerate(EMOTIONS[:5])),
+        "label2id": {name: n for n, name in enumerate(EMOTIONS[:5])},
+    }
+
+
+def test_a_network_of_other_labels_than_its_folder_names_is_refused(make_folder: FolderMaker) -> None:
+    path = make_folder(config=five_labels())
+    says = (
+        r"config\.json names 5 labels and its network has 7 outputs, so they are not of one model: copy the"
+    )
+    with pytest.raises(ModelError, match=says):
+        EmotionClassifier.load(path, device="cpu")
+
+
+def test_weights_of_other_labels_than_their_folder_names_are_refused(make_folder: FolderMaker) -> None:
+    path = make_folder(config=five_labels())
+    says = r"model\.safetensors: classifier\.bias has the shape \(7,\), and \(5,\) by config\.json"
+    with pytest.raises(ModelError, match=says) as caught:
+        EmotionClassifier.load(path, device="cpu", precision="fp32")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_count_of_labels_beside_their_names_is_believed_by_nobody(make_folder: FolderMaker) -> None:
+    """``transformers`` would build seven outputs of it, of which two have no name."""
+    path = make_folder(config={**five_labels(), "num_labels": 7})
+    with pytest.raises(ModelError, match=r"config\.json names 5 labels and its network has 7 outputs"):
+        EmotionClassifier.load(path, device="cpu", precision="fp32")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
@@ -149,6 +150,38 @@ def test_a_truncated_onnx_file_is_refused_in_one_line(make_folder: FolderMaker) 
     ) as caught:
         CpuRuntime(file, pad_token_id=0, precision="int8")
     assert "\n" not in str(caught.value)
+
+
+def rewritten(source: Path, file: Path, node: onnx.NodeProto, *given: onnx.TensorProto) -> Path:
+    """The ONNX file with one node more, before its output, whose shape is left open."""
+    graph = onnx.load(source)
+    graph.graph.node[-1].output[0] = "inner"
+    graph.graph.node.append(node)
+    graph.graph.initializer.extend(given)
+    graph.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(graph, file)
+    return file
+
+
+def test_outputs_that_an_onnx_file_leaves_open_are_counted_when_it_is_opened(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    chosen = onnx.numpy_helper.from_array(np.array([True] * 5 + [False] * 2), "chosen")
+    node = onnx.helper.make_node("Compress", ["inner", "chosen"], ["logits"], axis=1)
+    file = rewritten(tiny_folder / "model.onnx", tmp_path / "open.onnx", node, chosen)
+    runtime = CpuRuntime(file, pad_token_id=0, precision="fp32")
+    assert runtime.outputs == 5
+    assert runtime.forward([(2, 9, 3), (2, 3)]).shape == (2, 5)
+    with pytest.raises(ModelError, match=r"open\.onnx cannot be run, export it again"):
+        CpuRuntime(file, pad_token_id=10**6, precision="fp32")
+
+
+def test_an_onnx_file_that_gives_no_row_a_window_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    axes = onnx.numpy_helper.from_array(np.array([1]), "axes")
+    node = onnx.helper.make_node("Unsqueeze", ["inner", "axes"], ["logits"])
+    file = rewritten(tiny_folder / "model.onnx", tmp_path / "deep.onnx", node, axes)
+    with pytest.raises(ModelError, match=r"deep\.onnx gives logits of 3 dimensions: export one row"):
+        CpuRuntime(file, pad_token_id=0, precision="fp32")
 
 
 def test_an_onnx_file_made_from_other_weights_is_refused(tiny_folder: Path) -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from model.fake import FakeClassifier
+from model.folder import WEIGHTS
 from stream.admin import create_topics, partition_counts
 from stream.annotate.app import Annotator
 from stream.errors import BrokerError
@@ -65,6 +66,37 @@ async def test_the_parent_of_several_workers_waits_for_brokers_too(tmp_path: Pat
         assert await asyncio.to_thread(parent.terminate) == 0
     finally:
         parent.process.kill()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"model": "gone"}, "gone is no folder: name a Hugging Face model folder"),
+        ({"model": "torn"}, "config.json"),
+        ({"model": "bare"}, "model.safetensors is missing"),
+        ({"model": "fake?delay=1"}, "fake model: unknown option 'delay'"),
+        ({"model": "fake", "shadow": "gone"}, "gone is no folder"),
+    ],
+)
+async def test_the_parent_of_several_workers_names_a_broken_model_before_it_waits(
+    tmp_path: Path, given: dict[str, str], says: str
+) -> None:
+    for name, config in (("torn", '{"id2label": '), ("bare", (WEIGHTS / "config.json").read_text())):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(config)
+    said = []
+    for workers in (1, 2):
+        settings = Settings(bootstrap_servers=NOWHERE, workers=workers, start_timeout_s=600, **given)
+        program = AnnotatorProcess(settings, Address(NOWHERE), tmp_path / "program.log")
+        try:
+            assert await asyncio.to_thread(program.wait, 30) == 1
+        finally:
+            program.process.kill()
+        said.append(program.tail(1))
+        assert not program.says("waiting for a broker")
+    alone, parent = said
+    assert says in alone
+    assert parent == alone
 
 
 @asynccontextmanager

@@ -11,8 +11,8 @@ import pytest
 from training.cli import main
 from training.data.rows import Resplit, load_emotion
 from training.evaluate.scores import evaluate
-from training.fit.checkpoint import CHECKPOINT
 from training.fit.loop import Fit
+from training.runs import CHECKPOINT, LOG_FILE, RUN_FILE
 
 COMMANDS = ("fit", "evaluate", "compare", "audit", "calibrate", "airline", "agree", "causal", "export")
 
@@ -53,6 +53,7 @@ def test_help_names_every_command_and_does_not_load_torch() -> None:
         (("fit", "--recipe", "debug", "--seed", "-1"), "Invalid value for '--seed'"),
         (("fit", "--recipe", "debug", "--seed", str(2**63)), "Invalid value for '--seed'"),
         (("fit", "--recipe", "debug", "--base", "/nowhere", "--out", "/nowhere"), "is the base itself"),
+        (("fit", "--resume", "--overwrite"), "--resume goes on and --overwrite begins anew"),
         (("causal", "--epochs", "0"), "Invalid value for '--epochs'"),
         (("calibrate", "/nowhere"), "holds no model"),
         (("calibrate", "/dev/null"), "holds no model"),
@@ -62,8 +63,13 @@ def test_help_names_every_command_and_does_not_load_torch() -> None:
     ],
 )
 def test_a_wrong_request_is_one_line_and_status_two(
-    arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # without the runs that lie where the tests are started
     assert _call(monkeypatch, *arguments) == 2
     shown = capsys.readouterr().err.replace("\n", " ")
     assert says in shown
@@ -114,6 +120,27 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(
     assert "cannot be written to (Not a directory)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("left", [RUN_FILE, CHECKPOINT, LOG_FILE, "model.safetensors"])
+def test_an_earlier_run_is_not_written_over_unless_that_is_meant(
+    left: str,
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / left).write_bytes(b"of an earlier run")
+    fit = ("fit", "--recipe", "debug", "--epochs", "1", "--out", str(tmp_path), "--data", str(data_folder))
+    assert _call(monkeypatch, *fit) == 2
+    assert capsys.readouterr().err == (
+        f"emotion-train: {tmp_path} holds a run or a model already ({left}): --resume goes on with a run "
+        "that is not finished, another --out leaves this one as it is, --overwrite begins anew in its place\n"
+    )
+    assert [file.name for file in tmp_path.iterdir()] == [left]
+    assert (tmp_path / left).read_bytes() == b"of an earlier run"
+    assert _call(monkeypatch, *fit, "--overwrite") == 0
+    assert "best epoch 1" in capsys.readouterr().out
+
+
 def test_a_run_that_is_broken_off_says_how_to_go_on(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +151,9 @@ def test_a_run_that_is_broken_off_says_how_to_go_on(
     monkeypatch.setattr(Fit, "_begin", break_off)
     run = ("fit", "--recipe", "debug", "--out", str(tmp_path), "--data", str(data_folder))
     assert _call(monkeypatch, *run) == 130
-    assert "the same command with --resume" in capsys.readouterr().err
+    assert "the same command with --resume goes on" in capsys.readouterr().err
+    assert _call(monkeypatch, *run, "--overwrite") == 130
+    assert "the same command with --resume instead of --overwrite goes on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from tests.training.runs import taught
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits, soft_labels
-from training.fit.checkpoint import CHECKPOINT
 from training.fit.device import Device
 from training.fit.loop import Fit
 from training.fit.recipe import Recipe
@@ -27,7 +26,7 @@ from training.fit.runlog import RunLog
 from training.fit.sources import training_data
 from training.fit.targets import SoftTargets
 from training.fit.validation import validation_score
-from training.runs import RUN_FILE
+from training.runs import CHECKPOINT, RUN_FILE
 
 CPU = Device("cpu", bf16=False)
 
@@ -92,7 +91,7 @@ def test_a_checkpoint_that_is_cut_says_how_to_go_on(
     data_folder: Path, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / CHECKPOINT).write_bytes(content)
-    with pytest.raises(TrainingError, match=rf"{CHECKPOINT} cannot be read: leave --resume out"):
+    with pytest.raises(TrainingError, match=rf"{CHECKPOINT} cannot be read: --overwrite instead"):
         _fit(DEBUG, data_folder, tmp_path).run(resume=True)
 
 
@@ -100,9 +99,24 @@ def test_a_finished_run_is_not_begun_anew_by_resuming_it(
     data_folder: Path, debug_run: Path, tmp_path: Path
 ) -> None:
     run = shutil.copytree(debug_run, tmp_path / "run")
-    with pytest.raises(TrainingError, match="is finished: leave --resume out"):
+    with pytest.raises(TrainingError, match="is finished: --overwrite instead"):
         _fit(DEBUG, data_folder, run).run(resume=True)
     assert (run / RUN_FILE).is_file()
+
+
+def test_the_checkpoint_of_an_earlier_run_is_not_resumed_as_that_of_one_begun_anew(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    class BrokenError(RuntimeError):
+        pass
+
+    def break_off(done: int, steps: int, loss: float) -> None:
+        raise BrokenError
+
+    _fit(DEBUG, data_folder, tmp_path)._checkpoint(1)
+    with pytest.raises(BrokenError):
+        _fit(DEBUG, data_folder, tmp_path, progress=break_off).run()
+    assert not (tmp_path / CHECKPOINT).exists()
 
 
 def test_what_was_said_of_earlier_weights_does_not_outlive_them(

@@ -42,17 +42,21 @@ def fit(
         float | None, typer.Option(help="Weight of R-Drop's divergence between two passes; 0 is off.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew in an --out that holds a run or a model already.")
+    ] = False,
 ) -> None:
     """Train a model and write it, its log and its recipe to a folder."""
     from training.data.rows import Resplit
     from training.evaluate.predict import soft_labels
-    from training.fit.checkpoint import CHECKPOINT
     from training.fit.device import Device
     from training.fit.loop import Fit
     from training.fit.recipes import recipe_named
     from training.fit.sources import training_data
-    from training.runs import require_split, writable
+    from training.runs import CHECKPOINT, require_empty, require_split, writable
 
+    if resume and overwrite:
+        raise TrainingError("--resume goes on and --overwrite begins anew: give one of them")
     chosen = recipe_named(recipe)
     given: dict[str, Any] = {
         "base": base,
@@ -68,6 +72,8 @@ def fit(
         raise TrainingError(f"{folder} is the base itself: name another --out")
     resplit = None if split is None else Resplit(_percentages(split), seed)
     require_split(resplit, (Path(chosen.base), *(teacher or ())))
+    if not resume and not overwrite:
+        require_empty(folder)
     hardware = Device.named(device, precision)
     rows = training_data(chosen, data, resplit=resplit)
     writable(folder)
@@ -97,7 +103,11 @@ def fit(
             result = run.run(resume=resume)
         except KeyboardInterrupt:
             if (folder / CHECKPOINT).is_file():
-                err.print(f"{folder} is not finished: the same command with --resume goes on with it", **LINE)
+                instead = " instead of --overwrite" if overwrite else ""
+                err.print(
+                    f"{folder} is not finished: the same command with --resume{instead} goes on with it",
+                    **LINE,
+                )
             raise
     for entry in run.log.history:
         out.print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), **LINE)

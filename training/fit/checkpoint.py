@@ -1,12 +1,10 @@
 """``checkpoint.pt``: what the next epoch depends on, in the folder of a run that is not finished."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from training.errors import TrainingError
-from training.runs import written
-
-CHECKPOINT: Final = "checkpoint.pt"
+from training.runs import CHECKPOINT, written
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -30,5 +28,5 @@ def load_checkpoint(folder: Path, device: str) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(file, weights_only=True, map_location=device)
     except Exception as error:  # torch, zipfile and pickle each raise their own for a file that is cut
-        raise TrainingError(f"{file} cannot be read: leave --resume out to begin anew") from error
+        raise TrainingError(f"{file} cannot be read: --overwrite instead of --resume begins anew") from error
     return state

@@ -31,7 +31,7 @@ from training.data.augment import augment
 from training.data.rows import Resplit, Row, label_counts
 from training.errors import TrainingError
 from training.fit.batches import encode, training_batches
-from training.fit.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from training.fit.checkpoint import load_checkpoint, save_checkpoint
 from training.fit.device import Device
 from training.fit.graphs import GraphedStep, Step
 from training.fit.losses import Wanted, class_weights, loss
@@ -42,7 +42,15 @@ from training.fit.runlog import RunLog
 from training.fit.targets import SoftTargets, Targets, targets
 from training.fit.validation import forward, predict, validation_score
 from training.metrics import Floats
-from training.runs import RUN_FILE, command_line, forget_calibration, writable, write_facts, written
+from training.runs import (
+    CHECKPOINT,
+    RUN_FILE,
+    command_line,
+    forget_calibration,
+    writable,
+    write_facts,
+    written,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -166,12 +174,17 @@ class Fit:
         return FitResult(self.out, self.log.best_score, self.log.best_epoch, self.log.seconds)
 
     def _begin(self, resume: bool) -> int:
-        """The number of epochs that are done already. What a finished run said of itself goes with it."""
+        """The number of epochs that are done already.
+
+        Where none are, what an earlier run said of itself goes, and its checkpoint, which nobody is to take
+        for this one's.
+        """
         if resume and (self.out / CHECKPOINT).is_file():
             return self._restore()
         if resume and (self.out / RUN_FILE).is_file():
-            raise TrainingError(f"{self.out} is finished: leave --resume out to train it anew")
-        (self.out / RUN_FILE).unlink(missing_ok=True)
+            raise TrainingError(f"{self.out} is finished: --overwrite instead of --resume trains it anew")
+        for left in (RUN_FILE, CHECKPOINT):
+            (self.out / left).unlink(missing_ok=True)
         return 0
 
     def _drawn(self, epoch: int) -> list[int]:
@@ -291,7 +304,8 @@ class Fit:
         for other, made_of in self._made_of.items():
             if begun.get(other) != made_of:
                 raise TrainingError(
-                    f"{self.out} was begun with {other}: leave --resume out, or use another --out"
+                    f"{self.out} was begun with {other}: name another --out, or begin anew with --overwrite "
+                    "instead of --resume"
                 )
         self.model.load_state_dict(state["model"])
         if self.average is not None:

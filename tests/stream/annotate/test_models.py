@@ -201,6 +201,18 @@ def test_model_use_tries_the_folder_and_turns_the_link(tmp_path: Path) -> None:
     assert "is not the file that was exported" in refused.output
 
 
+def test_model_use_refuses_a_network_of_other_labels_than_its_folder_names(tmp_path: Path) -> None:
+    folder, link = folder_of(tmp_path / "new", "new"), tmp_path / "current"
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["id2label"]["6"], config["id2label"]["5"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    manifest.write(folder)
+    refused = run("model", "use", folder, "--model", link)
+    assert refused.exit_code == 1
+    assert "config.json names 5 labels and its network has " in refused.output
+    assert not link.is_symlink()
+
+
 @pytest.mark.parametrize("model", [None, "folder"])
 def test_model_use_needs_a_link(model: str | None, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()

@@ -18,6 +18,7 @@ from stream.dashboard.history import ORDER, History
 from stream.dashboard.parts import LINES, Reach, channels, detail, health, log, mix, queue, recent, state_of
 from stream.dashboard.queue import Item, Queue, grouped, urgency
 from stream.events import ALL_CHANNELS, EmotionEvent
+from stream.monitor import fold as folds
 from stream.monitor.board import standing
 from stream.monitor.events import Alert, Review, WindowCounter
 from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, review
@@ -154,6 +155,19 @@ def test_a_window_is_the_sum_of_its_shards_whichever_comes_first() -> None:
         [(_, row)] = history_of(*order, counter(ALL_CHANNELS, NOON, 60, {"joy": 8})).windows("c", 60, LATER)
         assert (row.messages, row.counts[ORDER.index("joy")], row.unknown) == (8, 7, 2)
         assert row.confidence == pytest.approx(8 * 0.88)
+
+
+def test_foreign_shards_without_number_neither_fill_a_window_nor_hide_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(folds, "MOST_SHARDS", 3)
+    own = [counter("c", NOON, 60, {"joy": n}, shard=n) for n in (1, 2)]
+    foreign = [counter("c", NOON, 60, {"fear": 1}, shard=2**53 - 1 - n) for n in range(50)]
+    for order in ([*own, *foreign], [*foreign, *own], [*foreign[::-1], *own, *foreign]):
+        history = history_of(*order, counter(ALL_CHANNELS, NOON, 60, {"joy": 3}))
+        [(_, row)] = history.windows("c", 60, LATER)
+        assert (row.messages, row.counts[ORDER.index("joy")]) == (4, 3)
+        assert [len(shards) for shards in history._shards.values()] == [3]
 
 
 def test_sums_of_foreign_counts_still_fit_json() -> None:

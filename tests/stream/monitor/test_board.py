@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.events import MOST_COUNTED
 from stream.monitor import board as boards
 from stream.monitor.board import MAX_WINDOWS, Board, Precision, wilson
 from stream.monitor.events import Review, Verdict
-from stream.monitor.fold import Tally, counter_record
+from stream.monitor.fold import MOST_SHARDS, Tally, counter_record
 from tests.stream.monitor.factories import NOON
 from tests.stream.monitor.test_delivery import alert
 
@@ -55,6 +56,19 @@ def test_a_window_counted_in_two_partitions_is_their_sum_without_what_version_0_
         (found,) = board.counters("support", 60)
         assert (found.messages, found.labels, found.opted_out) == (6, {"joy": 4, "anger": 2}, 3)
         assert (found.unknown, found.mean_confidence) == (5, pytest.approx(0.5))
+
+
+def test_of_foreign_shards_a_window_keeps_few_and_its_own() -> None:
+    own = [counter_record("support", NOON, 60, Tally({"joy": 3}), shard=n) for n in (0, 5)]
+    foreign = [
+        counter_record("support", NOON, 60, Tally({"fear": 1}), shard=MOST_COUNTED - n) for n in range(50)
+    ]
+    for order in ([*own, *foreign], [*foreign, *own]):
+        board = Board()
+        for record in order:
+            board.take_counter(record)
+        (found,) = board.counters("support", 60)
+        assert found.labels == {"joy": 6, "fear": MOST_SHARDS - 2}
 
 
 def test_only_the_newest_windows_are_kept() -> None:
