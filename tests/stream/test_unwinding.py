@@ -57,6 +57,23 @@ def test_a_demo_that_is_ended_at_its_start_leaves_no_program_and_no_folder(
     assert list(tmp_path.glob("emotion-stream-*")) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="it looks for programs in /proc")
+def test_measured_engines_end_with_the_command_that_measures_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with commands.start("bench", "model", "--engine", "int8", "--rounds", "1000") as process:
+        deadline = time.monotonic() + DEADLINE_S
+        while not any(b"stream.bench.engines" in program for program in programs_with(tmp_path)):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == -signal.SIGTERM
+    assert programs_with(tmp_path) == []
+
+
 def producing(number: signal.Signals, settings: Settings) -> subprocess.Popen[str]:
     """A ``produce`` that waits for lines, started where ``number`` is ignored."""
     before = signal.signal(number, signal.SIG_IGN)  # what children begin with
