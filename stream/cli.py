@@ -3,7 +3,7 @@
 A command's module is imported when the command is called, so that help answers at once and no command
 pays for another's libraries. Exit codes: 0 done, 1 refused or failed, 2 wrong usage or setting, 3 broker,
 4 topics, 5 stalled, 6 a model that fails on every text, 7 a record that stands in the way,
-130 interrupted; the error classes carry them.
+130 interrupted; the error classes carry them. What SIGTERM or SIGHUP has ended is ended by that signal.
 """
 
 import importlib
@@ -16,6 +16,7 @@ from typing import IO, Any, Final, NamedTuple, NoReturn
 import click
 
 from stream.errors import StreamError
+from stream.unwinding import end_as_told
 
 PROGRAM: Final = "emotion-stream"
 INTERRUPTED: Final = 130
@@ -146,8 +147,11 @@ def main() -> None:
     try:
         root(prog_name=PROGRAM)
     except KeyboardInterrupt:  # between start and the first command
+        end_as_told()
         sys.exit(INTERRUPTED)
     except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            end_as_told()
         if (worker := sys.modules.get("stream.annotate.worker")) and isinstance(ending.code, int):
             worker.leave(ending.code)
         raise

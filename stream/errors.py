@@ -7,6 +7,7 @@
     ├── StalledError         lag, but no progress for ``stall_timeout_s``                  exit code 5
     ├── RecordError          a record that cannot be read or written stands in the way     exit code 7
     ├── InputFileError       a file of messages cannot be read                             exit code 2
+    ├── OutputError          what a command prints cannot be written                       exit code 1
     └── MessageError         one message cannot be labelled: it goes to the dead letters
 
 A message for a person ends with the next step and names the setting to change. A ``MessageError`` never
@@ -56,6 +57,10 @@ class InputFileError(StreamError):
     """A file of messages is not what its format says, as a whole; a wrong line is a ``MessageError``."""
 
     exit_code = 2
+
+
+class OutputError(StreamError):
+    """What a command prints cannot be written: a full disk, a terminal that has gone."""
 
 
 class Cause(StrEnum):

@@ -69,9 +69,11 @@ def latency(
     from stream.bench.curve import Report
     from stream.bench.latency import Plan, measure
     from stream.scratch import scratch_cluster
+    from stream.unwinding import unwind_on_signals
 
     texts = texts_of(file, settings, MOST_TEXTS)
     settings = settings.model_copy(update={"remember_texts": 0})
+    unwind_on_signals()
     with (
         scratch_cluster(settings, "bench") as (in_force, broker),
         Console(stderr=True).status("starting") as status,

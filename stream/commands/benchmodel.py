@@ -43,6 +43,7 @@ def model(
     from stream.bench.engines import DEFAULT, TITLES, engine
     from stream.bench.report import Report
     from stream.bench.rounds import measure
+    from stream.unwinding import unwind_on_signals
 
     for key in keys:
         if key not in TITLES:
@@ -53,6 +54,7 @@ def model(
         for key in dict.fromkeys(keys or DEFAULT)
     ]
     console = Console(highlight=False)
+    unwind_on_signals()
     with Console(stderr=True).status("starting") as status:
         measured = measure(engines, texts, rounds, tell=status.update)
     report = Report(measured, len(texts), mean_tokens(texts, settings), rounds)

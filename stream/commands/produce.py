@@ -31,6 +31,7 @@ from stream.events import Message
 from stream.mapping import MessageMapping
 from stream.reading import Format, Line, RefusedLine, format_of, opened, read_lines
 from stream.settings import Settings
+from stream.unwinding import unwind_on_signals
 
 _Lines = Iterator[Line | RefusedLine]
 
@@ -66,6 +67,7 @@ def produce(settings: Settings, file: Path, file_format: Format | None, key: str
     chosen = file_format or format_of(file)
     mapping = _mapping(settings, chosen)
     tally = Tally()
+    unwind_on_signals()
     with opened(file) as source, _progress(source) as progress:
         lines = progress(read_lines(source, chosen, max_bytes=settings.max_message_bytes, mapping=mapping))
         try:
@@ -130,7 +132,7 @@ async def _send_all(
                     if pace is not None and (wait_s := pace.wait_s(time.monotonic())):
                         await asyncio.sleep(wait_s)
                     await delivery.send(line, _key(line.message, key, settings.author_case))
-            except asyncio.CancelledError:  # Ctrl-C: what was handed over still leaves, and is counted
+            except asyncio.CancelledError:  # told to end: what was handed over still leaves, and is counted
                 await delivery.settle()
                 raise
             await delivery.settle()

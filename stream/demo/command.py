@@ -55,6 +55,7 @@ def demo(
 
     from stream.demo import feed, session, view
     from stream.scratch import scratch_cluster
+    from stream.unwinding import unwind_on_signals
 
     records = feed.take(feed.messages_of(input_file) if input_file else feed.own_messages(), messages)
     console = Console()
@@ -73,6 +74,7 @@ def demo(
 
     told: list[view.Scene] = []
     settings = settings.model_copy(update={"include_text": True})
+    unwind_on_signals()
     with scratch_cluster(settings, "demo") as (in_force, broker):
         plan = session.Plan(in_force, records, rate, broker, monitor, dashboard, started_at)
         scene = asyncio.run(session.run(plan, screen, linger))

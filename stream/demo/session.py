@@ -215,20 +215,26 @@ async def _counted(scene: Scene, monitor: Beside) -> None:
 
 @contextlib.contextmanager
 def _stop_on_signals(stop: asyncio.Event) -> Iterator[asyncio.Event]:
-    """The event, which Ctrl-C and SIGTERM set; a second Ctrl-C ends the demo the hard way."""
+    """The event, which Ctrl-C and SIGTERM set; a second one ends the demo without what is still to come."""
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def as_before(number: signal.Signals) -> None:
+        # The loop would leave SIGTERM its default, which ends us without the programs beside us.
+        if loop.remove_signal_handler(number):
+            signal.signal(number, before[number])
 
     def on_signal(number: signal.Signals) -> None:
         stop.set()
-        loop.remove_signal_handler(number)
+        as_before(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in before:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield stop
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        for number in before:
+            as_before(number)
 
 
 async def _settled(tally: Tally) -> None:

@@ -54,14 +54,17 @@ def write(name: str, content: str) -> None:
 
 
 def start(
-    *arguments: Any, settings: Settings | None = None, stdin: int = subprocess.DEVNULL
+    *arguments: Any,
+    settings: Settings | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start a command as a program of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "stream.cli", *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment(settings) if settings else {}),
         stdin=stdin,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -97,7 +97,10 @@ async def test_a_line_from_a_pipe_leaves_at_once_while_the_pipe_stays_open(topic
     assert await texts_in(settings) == ["first", "second"]
 
 
-async def test_an_interrupt_says_what_was_sent(topics: Topics) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+async def test_an_interrupt_says_what_was_sent(
+    topics: Topics, number: signal.Signals, exit_code: int
+) -> None:
     settings = await topics()
     with start("produce", "-", "--format", "text", settings=settings, stdin=PIPE) as process:
         assert process.stdin is not None
@@ -105,9 +108,9 @@ async def test_an_interrupt_says_what_was_sent(topics: Topics) -> None:
         process.stdin.flush()
         while len(await texts_in(settings)) < 2:
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=20)
-        assert process.returncode == 130
+        assert process.returncode == exit_code
     assert stdout.startswith("sent 2 messages")
     assert stderr == ""
 

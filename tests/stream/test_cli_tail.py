@@ -3,7 +3,9 @@
 import asyncio
 import json
 import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -21,6 +23,7 @@ from tests.conftest import Topics
 from tests.records import CODECS, Record, produce
 from tests.stream.commands import run_beside, start
 
+FULL_DISK = Path("/dev/full")
 SOURCE = {"topic": "messages", "partition": 1, "offset": 7}
 WHEN = datetime(2024, 5, 1, 10, 20, 30, tzinfo=UTC)
 EVENT: dict[str, Any] = {
@@ -241,3 +244,20 @@ def test_what_the_monitor_publishes_is_one_line_for_people() -> None:
 def test_an_event_with_fields_missing_still_gives_a_line(name: str) -> None:
     assert isinstance(line_for(name, {}), str)
     assert isinstance(line_for(name, {"source": {}, "windows": [{}], "distress": {}}), str)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[int]:
+    if not FULL_DISK.exists():
+        pytest.skip(f"there is no {FULL_DISK} to write to")
+    with FULL_DISK.open("wb") as full:
+        yield full.fileno()
+
+
+async def test_a_full_disk_is_not_taken_for_a_broken_cluster(topics: Topics, full_disk: int) -> None:
+    settings = await topics()
+    await dead_letters(settings, b"one")
+    with start("tail", "dlq", "--from-beginning", settings=settings, stdout=full_disk) as process:
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert stderr == "error: the output cannot be written (No space left on device)\n"
