@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -32,8 +33,9 @@ def unwind_on_signals() -> None:
 def end_as_told() -> None:
     """End by the signal that was heard, so that whoever sent it sees that; returns where there was none."""
     for number in _came:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for output in filter(None, (sys.stdout, sys.stderr)):
+            with suppress(OSError):  # the terminal may have gone, or whoever read a pipe
+                output.flush()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
