@@ -8,7 +8,9 @@ leave. Programs that run on have handlers of their own instead (``stream.stoppin
 import os
 import signal
 import sys
+import threading
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -22,8 +24,11 @@ _came: dict[int, float] = {}
 def unwind_on_signals() -> None:
     """From now on SIGTERM and SIGHUP are a Ctrl-C. One that is ignored, as under nohup, stays so.
 
-    For when there is something to put away: while modules are imported, an interrupt may be swallowed.
+    For when there is something to put away: while modules are imported, an interrupt may be swallowed. Only
+    the main thread can hear signals; a command that is called in another leaves them to its caller.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
@@ -32,8 +37,9 @@ def unwind_on_signals() -> None:
 def end_as_told() -> None:
     """End by the signal that was heard, so that whoever sent it sees that; returns where there was none."""
     for number in _came:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for output in filter(None, (sys.stdout, sys.stderr)):
+            with suppress(OSError):  # the terminal may have gone, or whoever read a pipe
+                output.flush()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

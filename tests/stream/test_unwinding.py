@@ -20,9 +20,9 @@ DEADLINE_S = 30.0
 
 
 @contextmanager
-def starting_demo(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def starting_demo(tmp_path: Path, *before: str) -> Iterator[subprocess.Popen[bytes]]:
     """A demo that has started its monitor, and still loads its model. Its temporary files are in a folder."""
-    command = [sys.executable, "-m", "stream.cli", "demo", "--no-dashboard"]
+    command = [*before, sys.executable, "-m", "stream.cli", "demo", "--no-dashboard"]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + DEADLINE_S
@@ -54,6 +54,13 @@ def test_a_demo_that_is_ended_at_its_start_leaves_no_program_and_no_folder(
         process.send_signal(number)
         assert process.wait(DEADLINE_S) == -number
     assert programs_with(tmp_path) == []
+    assert list(tmp_path.glob("emotion-stream-*")) == []
+
+
+def test_it_ends_by_the_signal_also_where_it_was_started_without_an_output(tmp_path: Path) -> None:
+    with starting_demo(tmp_path, "/bin/sh", "-c", 'exec "$@" >&-', "sh") as process:
+        process.terminate()
+        assert process.wait(DEADLINE_S) == -signal.SIGTERM
     assert list(tmp_path.glob("emotion-stream-*")) == []
 
 
