@@ -9,7 +9,12 @@ Importing this package imports no runtime and no tokenizer: whoever needs only t
 them. ``EmotionClassifier`` is imported on first use, a runtime when a model is loaded.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Official builds of onnxruntime send events about their use to their maker (its Privacy.md). Who labels
+# messages here has not agreed to that; it can be told only before that package is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from model.calibration import Calibration
 from model.contract import Distress, DistressLevel, Emotion, Encoded, Logits, Model, ModelInfo
