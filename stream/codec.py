@@ -286,7 +286,7 @@ class CloudEventHeaders:
         self, event_id: str, time: bytes, passed: Iterable[tuple[str, bytes]] = ()
     ) -> list[tuple[str, bytes]]:
         """Headers of one record. ``time`` is RFC 3339; ``passed`` are headers of the message to carry on."""
-        return [*self._constant, ("ce_id", event_id.encode()), ("ce_time", time), *passed]
+        return self._with_id(event_id.encode(), time, passed)
 
     def record(self, key: bytes | None, value: bytes, envelope: Envelope) -> Record:
         """A record with these headers, which knows its size."""
@@ -295,5 +295,9 @@ class CloudEventHeaders:
         size = self._least_bytes + content_bytes(key, value) + len(written) + len(time)
         if passed:
             size += header_bytes(passed)
-        headers = [*self._constant, ("ce_id", written), ("ce_time", time), *passed]
-        return Record(key, value, headers, timestamp_ms, offset, size)
+        return Record(key, value, self._with_id(written, time, passed), timestamp_ms, offset, size)
+
+    def _with_id(
+        self, event_id: bytes, time: bytes, passed: Iterable[tuple[str, bytes]]
+    ) -> list[tuple[str, bytes]]:
+        return [*self._constant, ("ce_id", event_id), ("ce_time", time), *passed]

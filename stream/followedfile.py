@@ -4,10 +4,11 @@ What has a name in it (a rule, a phrase list) goes only from a file that says th
 (``stream.listfile``): one that was cut short would else pass for one that was meant.
 """
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -26,6 +27,21 @@ class Content(Generic[Held]):
     held: Held
     names: frozenset[str]
     whole: bool
+
+
+def read_toml(path: Path, what: str, setting: str) -> tuple[str, dict[str, Any]]:
+    """The text of a file and the tables in it. ``what`` names what it holds, ``setting`` what names the file.
+
+    Raises:
+        SettingsError: it cannot be read, or is no TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise SettingsError(f"{what} cannot be read ({error}): see {setting}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
 
 
 class FollowedFile(Generic[Held]):

@@ -13,14 +13,13 @@ as a word.
 """
 
 import re
-import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from stream.errors import SettingsError
-from stream.followedfile import Content, FollowedFile
+from stream.followedfile import Content, FollowedFile, read_toml
 from stream.listfile import says_whole
 
 _MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.category(chr(code))[0] == "M")
@@ -85,13 +84,7 @@ class PhrasesFile(FollowedFile[PhraseLists]):
 
 def _parsed(path: Path) -> Content[PhraseLists]:
     """Lists from a TOML file. One that was cut short is told by its end line (``stream.listfile``)."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise SettingsError(f"phrase lists cannot be read ({error}): see phrases_file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    text, content = read_toml(path, "phrase lists", "phrases_file")
     lists = content.get("lists")
     if not isinstance(lists, dict) or not lists:
         raise SettingsError(f'{path} has no phrase lists: write [lists] and name = ["a phrase", ...]')

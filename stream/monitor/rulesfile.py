@@ -1,6 +1,5 @@
 """The rules file: TOML to validated rules, with errors of one line, and read again when it changes."""
 
-import tomllib
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from stream.errors import SettingsError
-from stream.followedfile import Content, FollowedFile
+from stream.followedfile import Content, FollowedFile, read_toml
 from stream.listfile import end_line, says_whole
 from stream.monitor.rules import RuleSet, rule_set
 
@@ -25,13 +24,7 @@ def load_rules(path: Path, *, base_s: int = 60) -> RuleSet:
 
 
 def _parsed(path: Path, base_s: int) -> Content[RuleSet]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        tables = tomllib.loads(text)
-    except OSError as error:
-        raise SettingsError(f"the rules cannot be read ({error}): see rules_file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    text, tables = read_toml(path, "the rules", "rules_file")
     try:
         rules = rule_set(tables)
     except ValidationError as error:
