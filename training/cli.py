@@ -16,7 +16,7 @@ from model.errors import ModelError
 from training.commands.fit import fit
 from training.commands.measuring import agree, airline, audit, calibrate, compare, evaluate
 from training.commands.options import LINE, err
-from training.commands.teachers import base, causal, probe
+from training.commands.teachers import base, causal, crossfit, probe
 from training.commands.weights import average, export, refit, reopen
 from training.errors import TrainingError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     help=__doc__.split("\n\n")[0].replace("``", ""), no_args_is_help=True, pretty_exceptions_enable=False
 )
 _COMMANDS = (
-    *(fit, base, probe, average, refit, reopen, audit),
+    *(fit, base, probe, crossfit, average, refit, reopen, audit),
     *(calibrate, evaluate, compare, airline, agree, causal, export),
 )
 for command in _COMMANDS:

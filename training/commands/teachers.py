@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from training.commands.options import LINE, MOST_SEED, Data, DeviceName, out, shown_progress, whole_numbers
+from training.commands.options import (
+    LINE,
+    MOST_SEED,
+    Data,
+    DeviceName,
+    err,
+    out,
+    shown_progress,
+    whole_numbers,
+)
 
 
 def base(
@@ -58,6 +67,37 @@ def probe(
     fitted = fit_probe(rows, base, SentenceEncoder(base, hardware.name, bf16=hardware.bf16))
     fitted.save(folder)
     out.print(f"{folder}: from {len(rows):,} rows", **LINE)
+
+
+def crossfit(
+    folder: Annotated[
+        Path, typer.Option("--out", help="Where the readings go; ``fit --teacher`` reads them.")
+    ] = Path("runs/crossfit"),
+    base: Annotated[
+        list[str] | None,
+        typer.Option(help="mpnet (English alone), or a folder that emotion-train base made (repeatable)."),
+    ] = None,
+    data: Data = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Say of BRIGHTER's texts what regressions that have not learnt from them see: a teacher."""
+    from training.bases.sentences import SentenceEncoder
+    from training.fit.crossfit import SOURCES, cross_fit
+    from training.fit.device import Device
+    from training.fit.recipes import MULTILINGUAL_TEACHER
+    from training.fit.sources import training_data
+    from training.runs import writable
+
+    hardware = Device.named(device)
+    writable(folder)
+    encoders = {
+        name: SentenceEncoder(name, hardware.name, bf16=hardware.bf16) for name in base or ("runs/e5-12",)
+    }
+    sources: dict[Any, int | None] = dict.fromkeys(SOURCES)
+    rows = training_data(replace(MULTILINGUAL_TEACHER, sources=sources), data).train
+    read = cross_fit(rows, encoders, lambda language: err.print(f"crossfit: {language}", **LINE))
+    read.save(folder)
+    out.print(f"{folder}: of {len(rows):,} rows", **LINE)
 
 
 def causal(

@@ -11,6 +11,7 @@ hub.
     support/banking77_{train,test}.jsonl           {"text": ..., "label": "card_arrival"}
 """
 
+import hashlib
 import json
 import random
 from collections import defaultdict
@@ -261,6 +262,11 @@ def _read_goemotions(folder: Path, split: str) -> list[tuple[str, str]]:
 
 def _read_lines(file: Path) -> list[str]:
     return lines_of(file, "name a folder with --data or EMOTION_DATA, or neither for the hub")
+
+
+def text_key(text: str) -> str:
+    """By what a text is known in files that hold none: 16 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def lines_of(file: Path, otherwise: str) -> list[str]:

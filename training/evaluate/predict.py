@@ -2,7 +2,6 @@
 runs.
 """
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from model.folder import CONFIG_FILE, SAFETENSORS_FILE, revision_of
 from model.labels import LABEL2ID, LABELS, NEUTRAL
 from model.outputs import SIZES
 from training.bases.sentences import SentenceEncoder
-from training.data.rows import Row
+from training.data.rows import Row, text_key
 from training.errors import TrainingError
+from training.fit.crossfit import CROSSFIT_FILE, CrossFit
 from training.fit.device import Device
 from training.fit.probe import PROBE_FILE, Probe
 from training.fit.targets import SoftTargets
@@ -75,10 +75,11 @@ def soft_labels(
     Each teacher reads the texts with its own tokenizer, and only rows of the sources and languages that it
     was trained on; a row that none of them knows keeps its own label. What a teacher said of a text stays in
     its folder, so that other runs need not ask again. Which label stands first is left to those teachers that
-    learnt nothing else, where there are some, and distress to the probes. (Hinton et al., "Distilling the
+    learnt nothing else, where there are some, distress to the probes, and all but distress to cross-fitted
+    readings: of these texts the other teachers may know the labels by heart. (Hinton et al., "Distilling the
     Knowledge in a Neural Network", 2015.)
     """
-    ranked, shares, present = (_Mean((len(rows), labels)) for _ in range(3))
+    ranked, shares, present, fitted_shares, fitted = (_Mean((len(rows), labels)) for _ in range(5))
     distress, probed = (_Mean((len(rows),)) for _ in range(2))
     for folder in teachers:
         taught = _taught(folder)
@@ -91,17 +92,19 @@ def soft_labels(
                 f"teacher {folder} has {outputs.shape[1] - taught.beside} labels, {labels} are needed"
             )
         if taught.ranks:
-            (shares if taught.presence else ranked).add(known, softmax(outputs[:, :labels]))
+            alike = fitted_shares if taught.cross_fitted else shares if taught.presence else ranked
+            alike.add(known, softmax(outputs[:, :labels]))
         if taught.presence:
-            present.add(known, _presences(outputs, labels, taught))
+            (fitted if taught.cross_fitted else present).add(known, _presences(outputs, labels, taught))
         if taught.distress:
             (probed if taught.probe else distress).add(known, logistic(outputs[:, -1]))
     mean = np.where(ranked.known[:, None], ranked.value(), shares.value())
+    mean = np.where(fitted_shares.known[:, None], fitted_shares.value(), mean)
     for i in np.flatnonzero(np.isnan(mean[:, 0])).tolist():
         mean[i] = 0.0
         mean[i, [LABEL2ID[label] for label in rows[i].labels]] = 1 / len(rows[i].labels)
     said = np.where(probed.known, probed.value(), distress.value())
-    return SoftTargets(mean, present.value(), said)
+    return SoftTargets(mean, np.where(np.isnan(fitted.value()), present.value(), fitted.value()), said)
 
 
 def _presences(outputs: Floats, labels: int, taught: "_Taught") -> Floats:
@@ -135,8 +138,8 @@ class _Mean:
 @dataclass(frozen=True, slots=True)
 class _Taught:
     """What a teacher is asked of (all languages where none is named), whether its softmax, its sigmoids and
-    its distress output mean something, and whether it is a probe. ``unmet``: labels that no row taught
-    it to tell from others, as BRIGHTER's do not teach love; what it says of them is noise.
+    its distress output mean something, and whether it is a probe or a ``CrossFit``. ``unmet``: labels that no
+    row taught it to tell from others, as BRIGHTER's do not teach love; what it says of them is noise.
     """
 
     sources: frozenset[str]
@@ -146,6 +149,7 @@ class _Taught:
     presence_output: bool
     distress: bool
     probe: bool
+    cross_fitted: bool
     unmet: frozenset[str]
 
     @property
@@ -161,8 +165,11 @@ def _taught(teacher: Path) -> _Taught:
     run = run_of(teacher)
     recipe, sources = run.recipe, frozenset(run.train_rows)
     ranks = not sources <= frozenset(recipe.unranked)
-    is_probe = (teacher / PROBE_FILE).is_file()  # which says NaN itself of what it does not know
-    met = set(LABELS) if is_probe else {label for counts in run.train_rows.values() for label in counts}
+    is_probe = (teacher / PROBE_FILE).is_file()
+    is_cross_fitted = (teacher / CROSSFIT_FILE).is_file()
+    met = {label for counts in run.train_rows.values() for label in counts}
+    if is_probe or is_cross_fitted or not met:  # they say NaN of what they do not know; or nobody counted
+        met = set(LABELS)
     if recipe.presence_output or not ranks:  # no output for it, or none but neutral texts told it
         met.discard(NEUTRAL)
     return _Taught(
@@ -173,16 +180,19 @@ def _taught(teacher: Path) -> _Taught:
         presence_output=recipe.presence_output,
         distress=bool(recipe.distress),
         probe=is_probe,
+        cross_fitted=is_cross_fitted,
         unmet=frozenset(LABELS) - met,
     )
 
 
 def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision: str) -> Floats:
     """Outputs of each text (``row_outputs``); only texts that the teacher was never asked of are read."""
+    if (folder / CROSSFIT_FILE).is_file():
+        return CrossFit.open(folder).of(texts)
     is_probe = (folder / PROBE_FILE).is_file()
     weights = revision_of(folder / (PROBE_FILE if is_probe else SAFETENSORS_FILE))
     file = folder / f"soft-{weights}-{precision}.npz"
-    keys = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
+    keys = [text_key(text) for text in texts]
     known = _kept(file)
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if new:
