@@ -16,7 +16,7 @@ from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import soft_labels
-from training.fit.crossfit import CROSSFIT_FILE, CrossFit, cross_fit, first_shares
+from training.fit.crossfit import CROSSFIT_FILE, CrossFit, cross_fit, first_labels
 
 PRESENCE = slice(len(LABELS), None)
 ANGER, JOY = EMOTIONS.index("anger"), EMOTIONS.index("joy")
@@ -80,25 +80,28 @@ def test_languages_are_read_apart(encoder: SentenceEncoder) -> None:
 
 def test_an_english_encoder_is_asked_of_english_alone(encoder: SentenceEncoder) -> None:
     english = [replace(row, language="en") for row in rows()]
-    with_it, without = (cross_fit(english, encoders) for encoders in ({"mpnet": encoder}, {}))
-    assert not np.allclose(with_it.outputs, without.outputs, equal_nan=True)
-    swedish = [cross_fit(rows(), encoders).outputs for encoders in ({"mpnet": encoder}, {})]
-    assert np.array_equal(*swedish, equal_nan=True)
+    for texts, same in ((english, False), (rows(), True)):
+        with_it, without = (cross_fit(texts, encoders) for encoders in ({"mpnet": encoder}, {}))
+        assert np.array_equal(with_it.outputs, without.outputs, equal_nan=True) is same
 
 
-@given(arrays(np.float64, (3, len(LABELS)), elements=st.floats(-20, 20)))
-def test_shares_are_those_of_a_softmax_whatever_is_carried(present: np.ndarray) -> None:
-    shares = first_shares(present)
-    assert (shares >= 0).all()
-    neutral = 1 / (1 + np.exp(-present[:, LABELS.index("neutral")]))
-    assert shares[:, LABELS.index("neutral")] == pytest.approx(neutral)
-    assert (shares.sum(axis=1) <= 1 + 1e-9).all()
+@given(arrays(np.float64, (3, len(LABELS)), elements=st.floats(-6, 6)))
+def test_the_likeliest_label_stands_first_as_surely_as_it_is_there(present: np.ndarray) -> None:
+    first = first_labels(present)
+    assert (first >= 0).all()
+    assert first.sum(axis=1) == pytest.approx(1, abs=1e-9)
+    there = 1 / (1 + np.exp(-present))
+    likeliest = there.max(axis=1)
+    assert there[np.arange(3), first.argmax(axis=1)] == pytest.approx(likeliest)
+    sure = likeliest > 0.5
+    assert first.max(axis=1)[sure] == pytest.approx(likeliest[sure])
 
 
-def test_two_emotions_that_are_sure_have_half_each() -> None:
-    sure = {label: 30.0 if label in ("anger", "fear") else -30.0 for label in LABELS}
-    shares = first_shares(np.array([[sure[label] for label in LABELS]]))[0]
-    assert shares[[LABELS.index("anger"), LABELS.index("fear")]] == pytest.approx(0.5)
+def test_two_feelings_outweigh_a_neutral_that_is_less_likely_than_either() -> None:
+    odds = {"anger": 0.5, "fear": 0.4, "neutral": 0.2}
+    first = first_labels(np.array([[odds.get(label, -9.0) for label in LABELS]]))[0]
+    assert LABELS[int(first.argmax())] == "anger"
+    assert first[LABELS.index("fear")] > first[LABELS.index("neutral")]
 
 
 def test_of_its_own_texts_no_other_teacher_is_heard(read: CrossFit, debug_run: Path, tmp_path: Path) -> None:
@@ -111,6 +114,7 @@ def test_of_its_own_texts_no_other_teacher_is_heard(read: CrossFit, debug_run: P
     elsewhere = replace(MISMARKED, source="goemotions")
     soft = soft_labels([network, folder], [MISMARKED, elsewhere], len(LABELS))
     assert soft.shares.argmax(axis=1).tolist() == [ANGER, JOY]
+    assert soft.alone.tolist() == [True, False]
     assert soft.present[0, ANGER] > 0.5 > soft.present[0, JOY]
     assert soft.present[1, JOY] > 0.5 > soft.present[1, ANGER]
     # What the readings do not say, the network may.

@@ -161,12 +161,28 @@ def test_a_run_is_not_resumed_with_other_teachers(data_folder: Path, tmp_path: P
     rows = training_data(recipe, data_folder).train
 
     def said(share: float) -> SoftTargets:
-        shape = (len(rows), len(LABELS))
-        return SoftTargets(np.full(shape, share), np.full(shape, np.nan), np.full(len(rows), np.nan))
+        return _said_alike(len(rows), share)
 
     _fit(recipe, data_folder, tmp_path, teacher=said(0.1))._checkpoint(1)
     with pytest.raises(TrainingError, match="other teachers"):
         _fit(recipe, data_folder, tmp_path, teacher=said(0.2)).run(resume=True)
+
+
+def test_where_the_teachers_alone_rank_the_labels_a_row_does_not(data_folder: Path, tmp_path: Path) -> None:
+    recipe = replace(DEBUG, distil=0.5, presence=1.0)
+    rows = training_data(recipe, data_folder).train
+    said = _said_alike(len(rows), 0.1)
+    said.alone[0] = True
+    wanted = _fit(recipe, data_folder, tmp_path, teacher=said)._wanted(torch.tensor([0, 1]))
+    assert wanted.shares[0].tolist() == pytest.approx([0.1] * len(LABELS))
+    assert wanted.shares[1].max() == 1
+
+
+def _said_alike(rows: int, share: float) -> SoftTargets:
+    """Teachers that say the same of every row's labels, and nothing else."""
+    shape = (rows, len(LABELS))
+    silent, alone = np.full(shape, np.nan), np.zeros(rows, dtype=bool)
+    return SoftTargets(np.full(shape, share), silent, np.full(rows, np.nan), alone)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -104,7 +104,8 @@ def soft_labels(
         mean[i] = 0.0
         mean[i, [LABEL2ID[label] for label in rows[i].labels]] = 1 / len(rows[i].labels)
     said = np.where(probed.known, probed.value(), distress.value())
-    return SoftTargets(mean, np.where(np.isnan(fitted.value()), present.value(), fitted.value()), said)
+    there = np.where(np.isnan(fitted.value()), present.value(), fitted.value())
+    return SoftTargets(mean, there, said, alone=fitted_shares.known)
 
 
 def _presences(outputs: Floats, labels: int, taught: "_Taught") -> Floats:

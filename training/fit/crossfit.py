@@ -14,7 +14,6 @@ have it: a teacher that is asked of these texts alone.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any, Final
 from zipfile import BadZipFile
@@ -22,7 +21,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from model.decide import logistic
-from model.labels import EMOTIONS, LABELS, NEUTRAL
+from model.labels import EMOTIONS, LABELS
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row, text_key
 from training.errors import TrainingError
@@ -103,28 +102,32 @@ def cross_fit(
         reading = [encoders[base] for base in encoders if language in (languages_of(base) or (language,))]
         inputs = [_ngrams(texts), *(encoder.embed(texts) for encoder in reading)]
         present = _presence(inputs, targets([rows[i] for i in places], LABELS))
-        outputs[places, : len(LABELS)] = np.log(np.maximum(first_shares(present), LEAST_SHARE))
+        outputs[places, : len(LABELS)] = np.log(np.maximum(first_labels(present), LEAST_SHARE))
         outputs[places, len(LABELS) :] = present[:, : len(EMOTIONS)]
         if told is not None:
             told(language)
     return CrossFit(tuple(text_key(row.text) for row in rows), outputs)
 
 
-def first_shares(present: Floats) -> Floats:
-    """What a softmax should be, (N, 7), where each of a text's emotions has an equal share: the mean over the
-    emotions that it may carry, from log-odds of six and of neutral, (N, 7), as if independent of each other.
+def first_labels(present: Floats) -> Floats:
+    """How likely each label is the first of a text's that is come to, (N, 7), going through them from the
+    likeliest one on: from log-odds of the emotions and of neutral, (N, 7), as if independent of each other.
+
+    So the likeliest label is as likely as people are to mark it, whatever else the text carries. Equal shares
+    for all that a text carries would make a network the less sure of a label the more of them are right, and
+    of two feelings neither would outweigh a neutral that is less likely than both.
     """
     likely = np.nan_to_num(logistic(present))
-    emotions, neutral = likely[:, : len(EMOTIONS)], likely[:, LABELS.index(NEUTRAL)]
-    shares = np.zeros_like(emotions)
-    for carried in product((0, 1), repeat=len(EMOTIONS)):
-        if any(carried):
-            there = np.array(carried)
-            shares += np.prod(np.where(there, emotions, 1 - emotions), axis=1)[:, None] * (
-                there / there.sum()
-            )
-    shares *= ((1 - neutral) / np.maximum(shares.sum(axis=1), LEAST_SHARE))[:, None]
-    return np.insert(shares, LABELS.index(NEUTRAL), neutral, axis=1)
+    order = np.argsort(-likely, axis=1)
+    falling = np.take_along_axis(likely, order, axis=1)
+    before = np.cumprod(np.insert(1 - falling[:, :-1], 0, 1, axis=1), axis=1)
+    later = np.maximum((falling * before)[:, 1:], LEAST_SHARE)
+    later *= (1 - falling[:, :1]) / later.sum(axis=1, keepdims=True)
+    later = np.minimum(later, falling[:, :1])  # where nothing is likely, the rest is not what stands first
+    first: Floats = np.empty_like(likely)
+    np.put_along_axis(first, order, np.insert(later, 0, falling[:, 0], axis=1), axis=1)
+    first /= first.sum(axis=1, keepdims=True)
+    return first
 
 
 def _presence(inputs: Sequence[Any], own: Targets) -> Floats:

@@ -126,7 +126,12 @@ class Fit:
             [recipe.labels.index(row.label) for row in self.train], device=device.name
         )
         own = targets(self.train, recipe.labels, recipe.unranked)
-        parts = (own.shares, own.present, own.known, own.distress, own.grade_weight)
+        shares = (
+            np.where(teacher.alone[:, None], teacher.shares, own.shares)
+            if teacher and recipe.distil
+            else own.shares
+        )
+        parts = (shares, own.present, own.known, own.distress, own.grade_weight)
         self._own = tuple(self._placed(part) for part in parts)
         said = _said(teacher, own, recipe) if teacher and recipe.distil else ()
         self._soft = tuple(self._placed(part) for part in said)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from model.labels import NEUTRAL
 from training.data.rows import Row
@@ -46,11 +47,13 @@ class SoftTargets:
     - ``shares``: of the softmax, shape (N, K).
     - ``present``: of the sigmoids, shape (N, K); NaN where no teacher was asked that has learnt them.
     - ``distress``: from 0 to 1, shape (N,); NaN where no teacher was asked that has the output.
+    - ``alone``: whether the softmax is for them alone to say, shape (N,), not for the rows' own labels.
     """
 
     shares: Floats
     present: Floats
     distress: Floats
+    alone: npt.NDArray[np.bool_]
 
 
 def targets(rows: Sequence[Row], labels: Sequence[str], unranked: Collection[str] = ()) -> Targets:
