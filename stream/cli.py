@@ -16,6 +16,7 @@ from typing import IO, Any, Final, NamedTuple, NoReturn
 import click
 
 from stream.errors import StreamError
+from stream.standardstreams import open_closed_streams
 from stream.unwinding import end_as_told
 
 PROGRAM: Final = "emotion-stream"
@@ -144,6 +145,7 @@ def root(traceback: bool) -> None:
 
 def main() -> None:
     """Run the command line; ends the process with the command's exit code."""
+    open_closed_streams()
     try:
         root(prog_name=PROGRAM)
     except KeyboardInterrupt:  # between start and the first command

@@ -6,6 +6,10 @@ the record's JSON. Dead letters show why they failed; what people wrote is shown
 
 import asyncio
 import base64
+import errno
+import os
+import select
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
@@ -97,7 +101,19 @@ async def _chunks(consumer: AIOKafkaConsumer, *, to_end: bool) -> AsyncGenerator
     else:
         while True:
             batches = await consumer.getmany(timeout_ms=500)
+            if _nobody_reads():
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
             yield _in_order([record for batch in batches.values() for record in batch])
+
+
+def _nobody_reads() -> bool:
+    """Whether the output is a pipe whose reader has gone; else the next record would tell, if one came."""
+    asked = select.poll()
+    try:
+        asked.register(sys.stdout, 0)
+    except OSError:  # it is no file
+        return False
+    return bool(asked.poll(0))
 
 
 def _registry(settings: Settings, topic: str) -> "AbstractAsyncContextManager[SchemaRegistry | None]":

@@ -51,6 +51,23 @@ def test_help_lists_every_command_without_loading_any() -> None:
     assert not loaded & {"aiokafka", "asyncio", "numpy", "pydantic", "rich", "stream.settings"}
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&-", "2>&- <&-"])
+def test_what_is_started_with_a_stream_closed_does_its_work(closed: str) -> None:
+    program = [sys.executable, "-m", "stream.cli", "classify", "--model", "fake", "so much joy"]
+    shell = ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *program]
+    ended = subprocess.run(shell, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    assert json.loads(ended.stdout)["label"] == "joy"
+
+
+def test_no_connection_gets_the_number_of_a_stream_that_was_closed() -> None:
+    script = "from stream.standardstreams import open_closed_streams\nopen_closed_streams()\n"
+    script += "import os, socket, sys\nprint('lost', file=sys.stderr)\nos.write(2, b'lost')\n"
+    script += "print(socket.socket().fileno())"
+    shell = ["/bin/sh", "-c", 'exec "$@" 2>&- <&-', "sh", sys.executable, "-c", script]
+    ended = subprocess.run(shell, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    assert int(ended.stdout) > 2
+
+
 @pytest.mark.parametrize("name", list(cli.COMMANDS))
 def test_every_command_loads_under_its_name_and_helps(name: str) -> None:
     result = run(name, "--help")

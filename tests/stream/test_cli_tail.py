@@ -130,6 +130,18 @@ async def test_it_ends_quietly_when_its_reader_has_gone(topics: Topics) -> None:
         assert process.stderr.read() == ""
 
 
+async def test_it_ends_on_a_quiet_topic_too_when_its_reader_has_gone(topics: Topics) -> None:
+    settings = await topics(partitions=1)
+    await produce(settings.bootstrap_servers or "", settings.topics.counts, [b'{"n":0}'])
+    with start("tail", "counts", "--from-beginning", settings=settings) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == '{"n":0}\n'
+        process.stdout.close()
+        assert process.wait(20) == 1
+        assert process.stderr.read() == ""
+
+
 async def test_batches_of_every_codec_are_shown(topics: Topics) -> None:
     settings = await topics(partitions=1)
     for codec in CODECS:
