@@ -8,6 +8,7 @@
 torch and transformers are imported by the commands that need them, so ``--help`` answers at once.
 """
 
+import signal
 import sys
 
 import typer
@@ -33,6 +34,9 @@ for command in _COMMANDS:
 
 def main() -> None:
     """The entry point: a wrong request is one line and exit status 2, never a stack trace."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup one is ignored
+            signal.signal(number, signal.default_int_handler)
     try:
         app()
     except (TrainingError, ModelError) as error:

@@ -1,7 +1,7 @@
 """The folder of a run: what stands in it beside the model, by name, and the command that made it.
 
-``run.json`` is written by ``fit``, ``reopen``, ``average``, ``refit`` and ``probe``, each of which knows
-another part of it, and outlives versions: what a reader may find missing is None or empty here.
+``run.json`` is written by ``fit``, ``reopen``, ``average``, ``refit``, ``probe`` and ``crossfit``, each of
+which knows another part of it, and outlives versions: what a reader may find missing is None or empty here.
 """
 
 import json

@@ -1,6 +1,7 @@
 """The command line: quick help, one-line errors, and commands that reach what they name."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,13 @@ def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """The exit status of ``emotion-train`` with these arguments, in this process."""
     monkeypatch.setattr("sys.argv", ["emotion-train", *arguments])
     monkeypatch.delenv("EMOTION_DATA", raising=False)
-    with pytest.raises(SystemExit) as left:
-        main()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as left:
+            main()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return int(left.value.code or 0)
 
 
@@ -141,12 +147,18 @@ def test_an_earlier_run_is_not_written_over_unless_that_is_meant(
     assert "best epoch 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_broken_off_says_how_to_go_on(
-    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals,
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def break_off(self: Fit, resume: bool) -> int:
         (self.out / CHECKPOINT).touch()
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
+        return 0
 
     monkeypatch.setattr(Fit, "_begin", break_off)
     run = ("fit", "--recipe", "debug", "--out", str(tmp_path), "--data", str(data_folder))
