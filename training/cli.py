@@ -8,6 +8,7 @@
 torch and transformers are imported by the commands that need them, so ``--help`` answers at once.
 """
 
+import os
 import signal
 import sys
 
@@ -34,6 +35,8 @@ for command in _COMMANDS:
 
 def main() -> None:
     """The entry point: a wrong request is one line and exit status 2, never a stack trace."""
+    # transformers shows a table of weights that it does not know, which are ours beside the labels.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # under nohup one is ignored
             signal.signal(number, signal.default_int_handler)

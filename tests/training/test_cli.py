@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+from model.folder import SAFETENSORS_FILE
 from training.cli import main
 from training.data.rows import Resplit, load_emotion
 from training.evaluate.scores import evaluate
@@ -166,6 +169,28 @@ def test_a_run_that_is_broken_off_says_how_to_go_on(
     assert "the same command with --resume goes on" in capsys.readouterr().err
     assert _call(monkeypatch, *run, "--overwrite") == 130
     assert "the same command with --resume instead of --overwrite goes on" in capsys.readouterr().err
+
+
+def test_no_table_is_shown_of_weights_that_transformers_does_not_know(
+    debug_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRANSFORMERS_VERBOSITY", raising=False)
+    run = shutil.copytree(debug_run, tmp_path / "run")
+    weights = load_file(run / SAFETENSORS_FILE)
+    save_file(weights | {"presence.bias": torch.zeros(6)}, run / SAFETENSORS_FILE, {"format": "pt"})
+    script = f"""
+import sys
+from training.cli import main
+sys.argv[1:] = ["--help"]
+try:
+    main()
+except SystemExit:
+    pass
+from transformers import AutoModelForSequenceClassification
+AutoModelForSequenceClassification.from_pretrained({str(run)!r})
+"""
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "UNEXPECTED" not in shown.stdout + shown.stderr
 
 
 @pytest.mark.parametrize(

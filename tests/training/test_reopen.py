@@ -58,6 +58,13 @@ def test_a_run_that_is_read_back_from_the_int8_file_gives_its_logits(for_cpus: P
     assert json.loads((tmp_path / "run" / RUN_FILE).read_text())["recipe"]["name"] == DEBUG.name
 
 
+def test_the_pre_trained_base_is_the_one_that_the_card_states(for_cpus: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(for_cpus, tmp_path / "weights")
+    (folder / "README.md").write_text("---\nlicense: mit\nbase_model: of/others\n---\n", encoding="utf-8")
+    reopen(folder, tmp_path / "run", DEBUG)
+    assert json.loads((tmp_path / "run" / RUN_FILE).read_text())["recipe"]["base"] == "of/others"
+
+
 def test_a_folder_without_an_int8_file_is_refused_in_one_line(debug_run: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"model\.int8\.onnx is missing"):
         reopen(debug_run, tmp_path / "run", DEBUG)

@@ -11,6 +11,8 @@ from training.fit.recipe import Recipe
 
 SLIGHT: Final = Augmentation(typos=0.06, emoji=0.04, handle=0.02, shout=0.02, elongate=0.03)
 """For rows that come in forms of their own already."""
+POLISHED: Final = Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03)
+"""Closer to the texts' own forms."""
 
 # The report's own setup: full fine-tuning on six labels, class-weighted, stopped early.
 REPORT: Final = Recipe(name="report", base=DISTILBERT, class_weights="balanced")
@@ -61,7 +63,7 @@ POLISH: Final = replace(
     learning_rate=1e-4,
     frozen_embeddings=False,
     distil=0.6,
-    augmentation=Augmentation(punctuation=0.3, emoji=0.05, typos=0.08, handle=0.02, shout=0.0, elongate=0.03),
+    augmentation=POLISHED,
 )
 
 # A third stage for a run of ``polish``: several feelings a text and an output for distress, towards what runs
@@ -159,8 +161,9 @@ ENGLISH_STUDENT_3: Final = replace(
     base="runs/english-reopened",
     sources=ENGLISH_STUDENT_2.sources
     | {"goemotions": 16_000, "xed": 4_000, "banking77": 300, "written": 1_000},
-    epochs=4,
-    patience=4,
+    epochs=3,
+    patience=3,
+    augmentation=replace(POLISHED, typos=0.2),
 )
 
 # Two shorter epochs after ``english-student`` at a rate that falls to zero, a quarter of an hour on two cores

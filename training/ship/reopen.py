@@ -28,11 +28,16 @@ from training.runs import (
     write_facts,
     written,
 )
+from training.ship.export import CARD_FILE
 
 Floats = npt.NDArray[np.float32]
 
 _PRODUCT: Final = re.compile(r"layer\.(\d+)/(attention/\w+_lin|ffn/lin\d)/MatMul(?:/(\d+))?$")
 """The name of a quantised product: block, layer, and part where its inputs are quantised in parts."""
+
+
+_BASE: Final = re.compile(r"^base_model: (\S+)$", re.MULTILINE)
+"""Where a card says from which pre-trained base the weights come."""
 
 
 def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
@@ -74,10 +79,17 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
             shutil.copyfile(folder / name, out / name)
     run = {
         "command": command_line(),
-        "recipe": recipe.as_dict(),
+        "recipe": recipe.as_dict() | {"base": _stated_base(folder) or recipe.base},
         "train_rows": {source: {} for source in recipe.sources},
     }
     write_facts(out, run)
+
+
+def _stated_base(folder: Path) -> str | None:
+    """The pre-trained base by its name on the hub, as the folder's card has it."""
+    card = folder / CARD_FILE
+    stated = _BASE.search(card.read_text(encoding="utf-8")) if card.is_file() else None
+    return stated[1] if stated else None
 
 
 def _graph(file: Path) -> Any:
