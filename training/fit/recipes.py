@@ -278,7 +278,7 @@ MULTILINGUAL_STUDENT: Final = replace(
     distress=2.0,
 )
 
-# The same on two cores of a CPU, in half an hour, as ``english-student-3``.
+# As ``english-student-3``, in forty minutes.
 MULTILINGUAL_STUDENT_2: Final = replace(
     MULTILINGUAL_STUDENT,
     name="multilingual-student-2",
