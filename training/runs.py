@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final, TypeVar
+from zipfile import BadZipFile
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model import manifest
@@ -112,6 +115,18 @@ def read_facts(file: Path, kind: type[Facts], remedy: str) -> Facts:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise TrainingError(f"{file}: {f'{place}: ' if place else ''}{first['msg']}; {remedy}") from error
+
+
+def read_arrays(file: Path, remedy: str, *names: str) -> tuple[npt.NDArray[Any], ...]:
+    """Arrays of a file of ``numpy.savez``, in the order of their names.
+
+    Raises ``TrainingError``, which names the file and ``remedy``, where one is missing, or the file is cut.
+    """
+    try:
+        with file.open("rb") as content, np.load(content) as saved:
+            return tuple(saved[name] for name in names)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise TrainingError(f"{file} cannot be read: {remedy}") from error
 
 
 @contextmanager

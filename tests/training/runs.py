@@ -1,6 +1,5 @@
 """Runs as if trained by other recipes."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from model.folder import SAFETENSORS_FILE, revision_of
-from training.data.rows import Row
+from training.data.rows import Row, text_key
 
 
 def taught(run: Path, folder: Path, row: Row, outputs: list[float], **recipe: object) -> Path:
@@ -17,7 +16,6 @@ def taught(run: Path, folder: Path, row: Row, outputs: list[float], **recipe: ob
     facts = json.loads((folder / "run.json").read_text())
     facts["recipe"] |= recipe
     (folder / "run.json").write_text(json.dumps(facts))
-    key = hashlib.sha256(row.text.encode()).hexdigest()[:16]
     revision = revision_of(folder / SAFETENSORS_FILE)
-    np.savez(folder / f"soft-{revision}-fp32.npz", keys=[key], outputs=np.array([outputs]))
+    np.savez(folder / f"soft-{revision}-fp32.npz", keys=[text_key(row.text)], outputs=np.array([outputs]))
     return folder

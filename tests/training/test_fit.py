@@ -26,7 +26,7 @@ from training.fit.runlog import RunLog
 from training.fit.sources import training_data
 from training.fit.targets import SoftTargets
 from training.fit.validation import validation_score
-from training.runs import CHECKPOINT, RUN_FILE
+from training.runs import CHECKPOINT, RUN_FILE, run_of, write_facts
 
 CPU = Device("cpu", bf16=False)
 
@@ -323,6 +323,16 @@ def test_a_teacher_says_nothing_of_a_label_that_it_never_met(debug_run: Path, tm
     file.write_text(json.dumps(run))
     said = soft_labels([marks], [row], 7)
     assert np.flatnonzero(~np.isnan(said.present[0])).tolist() == [0, 1]
+
+
+def test_a_teacher_that_was_reopened_says_what_it_learnt_though_nobody_counted_its_rows(
+    debug_run: Path, tmp_path: Path
+) -> None:
+    row = Row("never read", "love", "emotion")
+    marks = taught(debug_run, tmp_path / "marks", row, [9.0, -9, 2, -9, -9, -9, -9], presence=1.0)
+    write_facts(marks, run_of(marks).changed(train_rows={"emotion": {}}))
+    said = soft_labels([marks], [row], 7)
+    assert (said.present[0] > 0.5).tolist() == [True, False, True, False, False, False, False]
 
 
 def test_a_recipe_of_one_language_takes_no_other(data_folder: Path) -> None:

@@ -1,8 +1,9 @@
 """What a training begins from or learns from: bases, a probe, a small decoder."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,10 @@ from training.commands.options import (
     shown_progress,
     whole_numbers,
 )
+
+if TYPE_CHECKING:
+    from training.data.rows import Row
+    from training.fit.recipe import Source
 
 
 def base(
@@ -55,15 +60,11 @@ def probe(
     from training.bases.sentences import SentenceEncoder
     from training.fit.device import Device
     from training.fit.probe import fit_probe, languages_of, sources_of
-    from training.fit.recipes import MULTILINGUAL_TEACHER
-    from training.fit.sources import training_data
     from training.runs import writable
 
     hardware = Device.named(device)
     writable(folder)
-    sources: dict[Any, int | None] = dict.fromkeys(sources_of(base))
-    taught = replace(MULTILINGUAL_TEACHER, sources=sources, languages=languages_of(base))
-    rows = training_data(taught, data).train
+    rows = _rows_of(sources_of(base), data, languages_of(base))
     fitted = fit_probe(rows, base, SentenceEncoder(base, hardware.name, bf16=hardware.bf16))
     fitted.save(folder)
     out.print(f"{folder}: from {len(rows):,} rows", **LINE)
@@ -84,8 +85,6 @@ def crossfit(
     from training.bases.sentences import SentenceEncoder
     from training.fit.crossfit import SOURCES, cross_fit
     from training.fit.device import Device
-    from training.fit.recipes import MULTILINGUAL_TEACHER
-    from training.fit.sources import training_data
     from training.runs import writable
 
     hardware = Device.named(device)
@@ -93,8 +92,7 @@ def crossfit(
     encoders = {
         name: SentenceEncoder(name, hardware.name, bf16=hardware.bf16) for name in base or ("runs/e5-12",)
     }
-    sources: dict[Any, int | None] = dict.fromkeys(SOURCES)
-    rows = training_data(replace(MULTILINGUAL_TEACHER, sources=sources), data).train
+    rows = _rows_of(SOURCES, data)
     read = cross_fit(rows, encoders, lambda language: err.print(f"crossfit: {language}", **LINE))
     read.save(folder)
     out.print(f"{folder}: of {len(rows):,} rows", **LINE)
@@ -127,3 +125,14 @@ def causal(
             progress=progress,
         )
     out.print(f"{folder}: perplexity {perplexity:.1f} in the last epoch", **LINE)
+
+
+def _rows_of(
+    sources: "Iterable[Source]", data: Path | None, languages: tuple[str, ...] = ()
+) -> "tuple[Row, ...]":
+    """All training rows of these sources, in these languages; in all where none is named."""
+    from training.fit.recipes import MULTILINGUAL_TEACHER
+    from training.fit.sources import training_data
+
+    taught = replace(MULTILINGUAL_TEACHER, sources=dict.fromkeys(sources), languages=languages)
+    return training_data(taught, data).train

@@ -5,7 +5,6 @@ runs.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ from training.fit.probe import PROBE_FILE, Probe
 from training.fit.targets import SoftTargets
 from training.fit.validation import presence_logits
 from training.metrics import Floats, softmax
-from training.runs import run_of
+from training.runs import read_arrays, run_of
 
 
 def require_model(folder: Path) -> None:
@@ -214,7 +213,7 @@ def _teacher_outputs(folder: Path, texts: Sequence[str], device: str, precision:
 def _kept(file: Path) -> dict[str, Floats]:
     """What a teacher said before, by text; nothing where there is no such file, or it is cut."""
     try:
-        with file.open("rb") as content, np.load(content) as kept:
-            return dict(zip(kept["keys"].tolist(), kept["outputs"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        keys, outputs = read_arrays(file, "the teacher is asked again", "keys", "outputs")
+    except TrainingError:
         return {}
+    return dict(zip(keys.tolist(), outputs, strict=True))

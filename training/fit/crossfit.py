@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from training.fit.probe import languages_of
 from training.fit.recipe import Source
 from training.fit.targets import Targets, targets
 from training.metrics import Floats, Indices
-from training.runs import command_line, write_facts
+from training.runs import command_line, read_arrays, write_facts
 
 CROSSFIT_FILE: Final = "crossfit.npz"
 SOURCES: Final[tuple[Source, ...]] = ("brighter", "brighter_en")
@@ -79,12 +78,9 @@ class CrossFit:
     @classmethod
     def open(cls, folder: Path) -> "CrossFit":
         """The readings in a folder. Raises ``TrainingError`` where their file is cut."""
-        file = folder / CROSSFIT_FILE
-        try:
-            with file.open("rb") as content, np.load(content) as saved:
-                return cls(tuple(saved["keys"].tolist()), saved["outputs"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise TrainingError(f"{file} cannot be read: emotion-train crossfit makes it anew") from error
+        remedy = "emotion-train crossfit makes it anew"
+        keys, outputs = read_arrays(folder / CROSSFIT_FILE, remedy, "keys", "outputs")
+        return cls(tuple(keys.tolist()), outputs)
 
 
 def cross_fit(
@@ -99,7 +95,9 @@ def cross_fit(
     for language in sorted({row.language for row in rows}):
         places = np.array([i for i, row in enumerate(rows) if row.language == language])
         texts = [rows[i].text for i in places]
-        reading = [encoders[base] for base in encoders if language in (languages_of(base) or (language,))]
+        reading = [
+            encoder for base, encoder in encoders.items() if language in (languages_of(base) or (language,))
+        ]
         inputs = [_ngrams(texts), *(encoder.embed(texts) for encoder in reading)]
         present = _presence(inputs, targets([rows[i] for i in places], LABELS))
         outputs[places, : len(LABELS)] = np.log(np.maximum(first_labels(present), LEAST_SHARE))

@@ -126,14 +126,11 @@ class Fit:
             [recipe.labels.index(row.label) for row in self.train], device=device.name
         )
         own = targets(self.train, recipe.labels, recipe.unranked)
-        shares = (
-            np.where(teacher.alone[:, None], teacher.shares, own.shares)
-            if teacher and recipe.distil
-            else own.shares
-        )
+        heard = teacher if recipe.distil else None
+        shares = np.where(heard.alone[:, None], heard.shares, own.shares) if heard else own.shares
         parts = (shares, own.present, own.known, own.distress, own.grade_weight)
         self._own = tuple(self._placed(part) for part in parts)
-        said = _said(teacher, own, recipe) if teacher and recipe.distil else ()
+        said = _said(heard, own, recipe) if heard else ()
         self._soft = tuple(self._placed(part) for part in said)
         self._take_step: Step = self._train_step
         if self._graphs_on:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,12 +19,11 @@ from model.labels import EMOTIONS, LABELS
 from training.bases.base import MPNET
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
-from training.errors import TrainingError
 from training.fit.recipe import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
 from training.metrics import Floats
-from training.runs import command_line, write_facts
+from training.runs import command_line, read_arrays, write_facts
 
 PROBE_FILE: Final = "probe.npz"
 Output = Literal["presence", "distress"]
@@ -79,12 +77,9 @@ class Probe:
     @classmethod
     def open(cls, folder: Path) -> "Probe":
         """The probe in a folder. Raises ``TrainingError`` where its file is cut."""
-        file = folder / PROBE_FILE
-        try:
-            with file.open("rb") as content, np.load(content) as saved:
-                return cls(str(saved["base"]), saved["weights"], saved["biases"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise TrainingError(f"{file} cannot be read: emotion-train probe makes it anew") from error
+        remedy = "emotion-train probe makes it anew"
+        base, weights, biases = read_arrays(folder / PROBE_FILE, remedy, "base", "weights", "biases")
+        return cls(str(base), weights, biases)
 
 
 def sources_of(base: str) -> dict[Source, Output]:
