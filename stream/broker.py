@@ -26,6 +26,7 @@ from typing import IO, Final, Self
 
 from stream.admin import connected
 from stream.errors import BrokerError
+from stream.guarded import guarded
 from stream.settings import KafkaSettings
 
 START_TIMEOUT_S: Final = 20.0
@@ -34,23 +35,6 @@ _NO_BROKER: Final = (
     "no embedded broker exists for this platform: name a Kafka cluster with --bootstrap-servers"
 )
 _ADDRESS: Final = re.compile(r"^\s*kafka\s+(\S+:\d+)\s*$", re.MULTILINE)
-
-# The shell holds the read end of a pipe whose write end only we hold. When we end, in whatever way
-# (SIGKILL included), the pipe closes, and the shell stops the broker and deletes its scratch directory.
-# prctl(PR_SET_PDEATHSIG) would be shorter, but follows the thread that started the broker, not the process,
-# and exists on Linux only.
-_GUARD: Final = """
-scratch=$1; shift
-exec 3<&0
-"$@" 3<&- &
-broker=$!
-{ read -r _ <&3; kill -TERM "$broker"; kill -CONT "$broker"; } 2>/dev/null &
-reader=$!
-wait "$broker"; status=$?
-kill "$reader" 2>/dev/null
-[ -n "$scratch" ] && rm -rf -- "$scratch"
-exit "$status"
-"""
 
 
 class EmbeddedBroker:
@@ -126,9 +110,10 @@ class EmbeddedBroker:
         self.stop()
 
     def _launch(self, binary: Path, data_dir: Path, output: IO[str]) -> subprocess.Popen[bytes]:
-        serve = [str(binary), "start", "--only", "kafka", "--kafka-port", str(self._port)]
+        serve = (str(binary), "start", "--only", "kafka", "--kafka-port", str(self._port))
+        scratch = None if self._given_dir else data_dir
         return subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "broker-guard", self._scratch, *serve, "--data-dir", str(data_dir)],
+            guarded(*serve, "--data-dir", str(data_dir), scratch=scratch),
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -3,15 +3,17 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from pydantic import SecretStr
 
+from stream.guarded import guarded
 from stream.settings import Settings
 from stream.sources import ENV_PREFIX, variable_name
 
@@ -22,9 +24,9 @@ START_TIMEOUT_S: Final = 20.0
 class Beside:
     """A running command of ours."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log_file: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: IO[str]) -> None:
         self._process = process
-        self._log_file = log_file
+        self._log = log
 
     @property
     def problem(self) -> str | None:
@@ -32,7 +34,7 @@ class Beside:
         code = self._process.returncode
         if code is None:
             return None
-        lines = self._log_file.read_text(errors="replace").strip().splitlines()
+        lines = self._said().strip().splitlines()
         return f"it ended with exit code {code}: {lines[-1] if lines else 'it said nothing'}"
 
     async def address(self) -> str | None:
@@ -40,8 +42,7 @@ class Beside:
         with suppress(TimeoutError):
             async with asyncio.timeout(START_TIMEOUT_S):
                 while self._process.returncode is None:
-                    lines = self._log_file.read_text(errors="replace").splitlines(keepends=True)
-                    for line in lines:
+                    for line in self._said().splitlines(keepends=True):
                         if line.startswith("http://") and line.endswith("\n"):
                             return line.strip()
                     await asyncio.sleep(0.1)
@@ -49,35 +50,41 @@ class Beside:
 
     async def stop(self) -> None:
         """End it, with time to write what it has to."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         try:
             await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
+
+    def _said(self) -> str:
+        self._log.seek(0)
+        return self._log.read()
 
 
 @asynccontextmanager
 async def beside(command: str, settings: Settings, folder: Path) -> AsyncIterator[Beside]:
-    """A command of ours with these settings while the block runs; its log goes into ``folder``."""
+    """A command of ours with these settings while the block runs; its log goes into ``folder``, a temporary
+    one, which is deleted once it has ended.
+    """
     log_file = folder / f"{command}.log"
-    with log_file.open("wb") as log:
+    with log_file.open("wb") as output, log_file.open(errors="replace") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "stream.cli", command),
+            *guarded(sys.executable, "-m", "stream.cli", command, scratch=folder),
             env=_without_settings(os.environ) | environment_of(settings),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdin=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,  # where no settings file lies: all that counts is in the variables
             # Ctrl-C is for whoever started it: it must outlive what there is still to do.
             start_new_session=True,
         )
-    running = Beside(process, log_file)
-    try:
-        yield running
-    finally:
-        await running.stop()
+        running = Beside(process, log)
+        try:
+            yield running
+        finally:
+            await running.stop()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

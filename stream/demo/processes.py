@@ -35,10 +35,10 @@ async def dashboard_of(settings: Settings) -> AsyncIterator[tuple[Beside, str | 
 
     It takes the port of the settings, or any free one where that is taken.
     """
-    with tempfile.TemporaryDirectory(prefix="emotion-stream-dashboard-") as folder:
-        for port in (settings.dashboard_port, 0):
-            ours = {"dashboard_port": port, "dashboard_host": "127.0.0.1", "http_port": None}
-            chosen = settings.model_copy(update=ours)
+    for port in (settings.dashboard_port, 0):
+        ours = {"dashboard_port": port, "dashboard_host": "127.0.0.1", "http_port": None}
+        chosen = settings.model_copy(update=ours)
+        with tempfile.TemporaryDirectory(prefix="emotion-stream-dashboard-") as folder:
             async with beside("dashboard", chosen, Path(folder)) as dashboard:
                 address = await dashboard.address()
                 if address is not None or port == 0:
