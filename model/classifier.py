@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 from model.contract import Emotion, Encoded, Logits, ModelInfo
 from model.decide import DecisionRule
 from model.errors import ModelError
-from model.folder import CONFIG_FILE, INT8_ONNX_FILE, WEIGHTS, ModelFolder
+from model.folder import CONFIG_FILE, WEIGHTS, ModelFolder
 from model.memory import REMEMBER, Memory, MemoryUse
 from model.outputs import beside
 from model.runtimes import Runtime
@@ -211,12 +211,11 @@ def _best_precision(folder: ModelFolder, device: str) -> str:
 def _onnx(folder: ModelFolder, device: str, threads: int) -> "CpuRuntime":
     if device != "cpu":
         raise ModelError(f"precision int8 runs on the CPU only, not on {device}: use device cpu, or bf16")
-    if folder.int8_onnx is None:
-        raise ModelError(f"{folder.path / INT8_ONNX_FILE} is missing: emotion-train export makes it")
+    weights = folder.weights("int8")
     from model.runtimes.cpu import CpuRuntime
 
     return CpuRuntime(
-        folder.int8_onnx,
+        weights,
         pad_token_id=folder.pad_token_id,
         precision="int8",
         threads=threads,
@@ -225,8 +224,7 @@ def _onnx(folder: ModelFolder, device: str, threads: int) -> "CpuRuntime":
 
 
 def _torch(folder: ModelFolder, device: str, precision: str) -> "TorchRuntime":
-    if folder.safetensors is None:
-        raise ModelError(folder.without_safetensors())
+    folder.weights(precision)
     from model.runtimes.pytorch import TorchRuntime
 
     return TorchRuntime(folder.path, device=device, precision=precision, pad_token_id=folder.pad_token_id)

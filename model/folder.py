@@ -108,7 +108,7 @@ class ModelFolder:
         same. Raises ``ModelError`` where the folder holds no weights.
         """
         if not set(self.digests) & set(manifest.WEIGHT_FILES):
-            raise ModelError(self.without_safetensors())
+            raise ModelError(self._without_safetensors())
         return manifest.revision(self.digests if self.stated is None else self.stated)
 
     @property
@@ -121,7 +121,20 @@ class ModelFolder:
         digest = self.digests.get(SAFETENSORS_FILE)
         return self.calibration.revision if digest is None else digest[:12]
 
-    def without_safetensors(self) -> str:
+    def weights(self, precision: str = "auto") -> Path:
+        """The file that a runtime of this precision opens; "auto" takes what is there, int8 before others.
+
+        Raises ``ModelError`` where it is missing.
+        """
+        int8, others = self.int8_onnx, self.safetensors
+        found = {"auto": int8 or others, "int8": int8}.get(precision, others)
+        if found is None and precision == "int8":
+            raise ModelError(f"{self.path / INT8_ONNX_FILE} is missing: emotion-train export makes it")
+        if found is None:
+            raise ModelError(self._without_safetensors())
+        return found
+
+    def _without_safetensors(self) -> str:
         """Why torch cannot load this folder, in one line."""
         if pickles := [name for name in PICKLES if self._existing(name)]:
             return (

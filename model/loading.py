@@ -52,7 +52,7 @@ def load(
     return EmotionClassifier.load(folder, device=device, precision=precision, threads=threads, remember=size)
 
 
-def check(spec: str | None = None) -> None:
+def check(spec: str | None = None, *, precision: str = "auto") -> None:
     """Refuse what ``load`` would refuse for the files alone, in the same words and without a runtime.
 
     Reads the small files and hashes the others piece by piece, which takes next to no memory.
@@ -63,9 +63,7 @@ def check(spec: str | None = None) -> None:
     if name == "fake":
         _fake(parse_qs(options, keep_blank_values=True))
     elif name != "null":
-        folder = ModelFolder.open(folder_of(spec))
-        if folder.safetensors is None and folder.int8_onnx is None:
-            raise ModelError(folder.without_safetensors())
+        ModelFolder.open(folder_of(spec)).weights(precision)
 
 
 def folder_of(spec: str | None) -> Path:

@@ -39,4 +39,4 @@ def check_models(settings: AnnotateSettings) -> None:
     """
     for spec in (settings.model, settings.shadow or "null"):
         folder = model_folder(spec)
-        check(spec if folder is None else str(folder))
+        check(spec if folder is None else str(folder), precision=settings.precision)

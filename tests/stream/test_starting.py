@@ -74,6 +74,7 @@ async def test_the_parent_of_several_workers_waits_for_brokers_too(tmp_path: Pat
         ({"model": "gone"}, "gone is no folder: name a Hugging Face model folder"),
         ({"model": "torn"}, "config.json"),
         ({"model": "bare"}, "model.safetensors is missing"),
+        ({"model": "bare", "precision": "int8"}, "model.int8.onnx is missing"),
         ({"model": "fake?delay=1"}, "fake model: unknown option 'delay'"),
         ({"model": "fake", "shadow": "gone"}, "gone is no folder"),
     ],
