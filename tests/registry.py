@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import unquote
 
 from aiohttp import web
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -59,7 +60,7 @@ class RegistryServer:
     async def _routed(self, request: web.Request) -> web.Response:
         if self.login and request.headers.get("Authorization") != _basic(*self.login):
             return _answer({"error_code": 401, "message": "Unauthorized"}, 401)
-        match request.path.strip("/").split("/"):
+        match [unquote(part) for part in request.rel_url.raw_path.strip("/").split("/")]:
             case ["schemas", "types"]:
                 return _answer(["JSON", "PROTOBUF", "AVRO"])
             case ["schemas", "ids", number] if status := self.refused.get(int(number)):

@@ -14,6 +14,7 @@ from pathlib import Path
 from ssl import SSLContext, SSLError, create_default_context
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -329,7 +330,11 @@ def _error_code(content: Any) -> int | None:
 def _references(told: Any) -> list[tuple[str, str]]:
     """Name and path of each schema that another one needs."""
     try:
-        return [(str(one["name"]), f"/subjects/{one['subject']}/versions/{one['version']}") for one in told]
+        # Protobuf's serializer names a subject as its file is imported: with the folder.
+        return [
+            (str(one["name"]), f"/subjects/{quote(str(one['subject']), safe='')}/versions/{one['version']}")
+            for one in told
+        ]
     except (TypeError, KeyError):
         raise UnusableSchemaError("what it refers to is not told as a registry does") from None
 

@@ -67,6 +67,16 @@ async def test_avro_schemas_may_name_others(server: RegistryServer) -> None:
     assert await read(server, written.avro(number, {"user": {"id": 7}}, inline)) == {"user": {"id": 7}}
 
 
+@pytest.mark.parametrize("subject", ["desk/v1/user.proto", "user?version=2#é", ":.desk:user", "50% off"])
+async def test_a_schema_that_it_names_may_have_any_subject(server: RegistryServer, subject: str) -> None:
+    server.add(subject, json.dumps(written.AVRO["fields"][1]["type"]))  # type: ignore[index]
+    schema = {"type": "record", "name": "T", "fields": [{"name": "user", "type": "User"}]}
+    reference = {"name": "User", "subject": subject, "version": 1}
+    number = server.add("t", json.dumps(schema), references=[reference])
+    inline = {**schema, "fields": [written.AVRO["fields"][1]]}  # type: ignore[index]
+    assert await read(server, written.avro(number, {"user": {"id": 7}}, inline)) == {"user": {"id": 7}}
+
+
 @pytest.mark.parametrize(
     ("path", "type_name", "content"),
     [
