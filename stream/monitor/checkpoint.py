@@ -15,7 +15,7 @@ from faust.types import TP
 
 from stream.codec import CloudEventHeaders, to_json
 from stream.monitor.changelogs import changelog_of
-from stream.monitor.counting import CountChanges
+from stream.monitor.count_changes import CountChanges
 from stream.monitor.events import Alert, WindowCounter
 from stream.monitor.owned import OwnedPartitions
 from stream.monitor.partitions import Partitions

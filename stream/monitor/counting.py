@@ -9,15 +9,16 @@ are part of the checkpoint, so that after a crash the same deltas lead to the sa
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
 from stream.monitor.channel_rules import ChannelState, is_silent, judge, learn
 from stream.monitor.channel_states import StateKey, forgotten
+from stream.monitor.count_changes import Checkpoint, CountChanges, WindowKey
 from stream.monitor.events import Alert, WindowCounter
 from stream.monitor.fold import (
     SourceRange,
@@ -34,9 +35,6 @@ from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
 from stream.monitor.watermark import SourceClock, watermark, without_forgotten
 from stream.monitor.windows import HOUR_S, is_expired, is_late, window_lengths, window_start
-
-WindowKey = tuple[str, int]
-"""(channel, start of the base window)"""
 
 NEW_STATES: Final = 4_096
 """After so many, or an hour of event time, it is seen which states can be forgotten."""
@@ -60,59 +58,6 @@ class CountPolicy:
     @property
     def lengths_s(self) -> tuple[int, ...]:
         return window_lengths(self.base_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """How far a partition has come. All effects of the records up to ``offset`` are stored with it.
-
-    ``watermark`` is how far event time has come; ``sources`` are the clocks that it is made of, by input
-    partition; ``judged_until`` holds, by window length, the end of the newest window judged; ``late`` counts
-    the late messages, ``early`` those ahead of their own publication. ``topic`` is Kafka's id of the counts
-    topic: offsets of one that was made anew are others.
-    """
-
-    offset: int = -1
-    watermark: int = 0
-    judged_until: dict[str, int] = field(default_factory=dict)
-    late: int = 0
-    early: int = 0
-    sources: dict[str, SourceClock] = field(default_factory=dict)
-    topic: str | None = None
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Checkpoint":
-        clocks = {name: SourceClock.from_json(clock) for name, clock in value.get("sources", {}).items()}
-        late = value.get("late", 0)
-        if isinstance(late, dict):  # version 0.1 kept them by channel
-            late = counted(*late.values())
-        return cls(**{**value, "sources": clocks, "late": late})
-
-    def on_topic(self, topic: str | None) -> "Checkpoint":
-        """The checkpoint for reading a topic with this id: an offset of another one means nothing."""
-        if topic is not None and self.topic not in (None, topic):
-            return replace(self, offset=-1, topic=topic)
-        return replace(self, topic=topic or self.topic)
-
-
-@dataclass(slots=True)
-class CountChanges:
-    """What a checkpoint has to publish (counters, alerts) and to store (all that follows).
-
-    A state of None is deleted.
-    """
-
-    counters: list[WindowCounter]
-    alerts: list[Alert]
-    states: dict[StateKey, ChannelState | None]
-    windows: dict[WindowKey, Window]
-    expired: list[WindowKey]
-    checkpoint: Checkpoint
-    moved: bool
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to write; ``moved`` says it of the checkpoint."""
-        return bool(self.moved or self.windows or self.expired or self.states or self.alerts)
 
 
 class CountPartition:

@@ -19,7 +19,7 @@ from stream.events import ModelRef
 from stream.monitor.author_rules import AuthorState
 from stream.monitor.channel_rules import ChannelState
 from stream.monitor.channel_states import StateKey
-from stream.monitor.counting import Checkpoint, CountChanges, WindowKey
+from stream.monitor.count_changes import Checkpoint, CountChanges, WindowKey
 from stream.monitor.fold import Window
 from stream.monitor.signalling import Clock, SignalChanges
 from stream.monitor.state import PartitionState

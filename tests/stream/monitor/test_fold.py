@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from stream.codec import to_json
 from stream.events import MOST_COUNTED, CountDelta, OffsetRange
-from stream.monitor.counting import Checkpoint, CountPartition, CountPolicy
+from stream.monitor.count_changes import Checkpoint
+from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.fold import Window, fold
 from stream.monitor.rules import RuleSet
 from stream.monitor.store import count_records

@@ -17,7 +17,8 @@ from stream.monitor import fold
 from stream.monitor.app import running
 from stream.monitor.author_rules import EVIDENCE_MESSAGES
 from stream.monitor.channel_rules import ChannelState, HourCount
-from stream.monitor.counting import Checkpoint, CountPartition, CountPolicy
+from stream.monitor.count_changes import Checkpoint
+from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.events import Alert
 from stream.monitor.fold import Tally, Window, input_partition
 from stream.monitor.rulesfile import SHIPPED_RULES, load_rules

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.monitor.counting import MAX_AHEAD_S, Checkpoint, CountPartition, CountPolicy
+from stream.monitor.count_changes import Checkpoint
+from stream.monitor.counting import MAX_AHEAD_S, CountPartition, CountPolicy
 from stream.monitor.rules import RuleSet
 from stream.monitor.signalling import CLOCK_STEP_S, Clock, SignalPartition
 from stream.monitor.watermark import RECENT, SourceClock, watermark
