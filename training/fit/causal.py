@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from model.tokenizer import Tokenizer
 from training.data.rows import Row
 from training.errors import TrainingError
-from training.fit.batches import Batch, encode, training_batches
+from training.fit.batches import Batch, encode
+from training.fit.descent import descend
 from training.fit.device import Device
 from training.fit.loop import Progress
 
@@ -58,7 +59,6 @@ def train_causal(
     if not rows:
         raise TrainingError("there are no texts to train a decoder on")
     torch.manual_seed(seed)
-    rng = random.Random(seed)
     hf_tokenizer = _tokenizer([row.text for row in rows], settings)
     tokenizer = Tokenizer(
         hf_tokenizer.backend_tokenizer,
@@ -67,29 +67,21 @@ def train_causal(
     )
     ids = encode(tokenizer, rows)
     model = _decoder(settings, hf_tokenizer).to(device.name)
-    steps_an_epoch = math.ceil(len(ids) / settings.batch_size)
-    steps = steps_an_epoch * settings.epochs
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / 100, (steps - step) / steps)
+    mean_loss = descend(
+        list(model.parameters()),
+        lambda batch: _next_token_loss(model, batch, device),
+        ids,
+        pad_id=hf_tokenizer.pad_token_id,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        factor=lambda step, steps: min((step + 1) / 100, (steps - step) / steps),
+        rng=random.Random(seed),
+        progress=progress,
     )
-    total, step = 0.0, 0
-    for _ in range(settings.epochs):
-        total = 0.0
-        for batch in training_batches(ids, settings.batch_size, rng, hf_tokenizer.pad_token_id):
-            loss = _next_token_loss(model, batch, device)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            schedule.step()
-            step += 1
-            total += float(loss.detach())
-            if progress is not None:
-                progress(step, steps, float(loss.detach()))
     model.save_pretrained(out)
     hf_tokenizer.save_pretrained(out)
-    return math.exp(total / steps_an_epoch)
+    return math.exp(mean_loss)
 
 
 def _next_token_loss(model: Any, batch: Batch, device: Device) -> "Tensor":

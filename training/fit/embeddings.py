@@ -8,7 +8,6 @@ mean over its tokens. (Reimers and Gurevych, "Making Monolingual Sentence Embedd
 Knowledge Distillation", EMNLP 2020.) No label is read.
 """
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from model.tokenizer import Tokenizer
 from training.bases.base import load_base
 from training.bases.sentences import MAX_TOKENS
 from training.data.rows import Row
-from training.fit.batches import Batch, encode, training_batches
+from training.fit.batches import Batch, encode
+from training.fit.descent import descend
 from training.fit.device import Device
 from training.fit.loop import Progress
 from training.fit.optimizer import rate_factor
@@ -38,7 +38,6 @@ class Lessons:
     batch_size: int = 64
     learning_rate: float = 5e-4
     warmup: float = 0.05
-    max_grad_norm: float = 1.0
 
 
 def learn_embeddings(
@@ -58,7 +57,6 @@ def learn_embeddings(
     import torch
 
     torch.manual_seed(seed)
-    rng = random.Random(seed)
     model, hf_tokenizer = load_base(
         str(folder), LABELS, dropout=0.0, attention_dropout=0.0, attention="eager"
     )
@@ -71,30 +69,26 @@ def learn_embeddings(
     mapped = torch.nn.Linear(model.config.hidden_size, wanted.shape[1]).to(device.name)
     standard = torch.from_numpy((wanted - wanted.mean(axis=0)) / wanted.std(axis=0)).float().to(device.name)
     parameters = [part for part in (*body.parameters(), *mapped.parameters()) if part.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=lessons.learning_rate, fused=True)
-    steps_an_epoch = math.ceil(len(ids) / lessons.batch_size)
-    steps = steps_an_epoch * lessons.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate_factor(step, steps, lessons.warmup)
+
+    def distance(batch: Batch) -> "Tensor":
+        given = mapped(_first_tokens(body, batch, device))
+        return torch.nn.functional.mse_loss(given, standard[list(batch.rows)])
+
+    error = descend(
+        parameters,
+        distance,
+        ids,
+        pad_id=hf_tokenizer.pad_token_id,
+        epochs=lessons.epochs,
+        batch_size=lessons.batch_size,
+        learning_rate=lessons.learning_rate,
+        factor=lambda step, steps: rate_factor(step, steps, lessons.warmup),
+        rng=random.Random(seed),
+        progress=progress,
     )
-    total, step = 0.0, 0
-    for _ in range(lessons.epochs):
-        total = 0.0
-        for batch in training_batches(ids, lessons.batch_size, rng, hf_tokenizer.pad_token_id):
-            given = mapped(_first_tokens(body, batch, device))
-            loss = torch.nn.functional.mse_loss(given, standard[list(batch.rows)])
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            torch.nn.utils.clip_grad_norm_(parameters, lessons.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            step += 1
-            total += float(loss.detach())
-            if progress is not None:
-                progress(step, steps, float(loss.detach()))
     model.to("cpu").save_pretrained(folder)
     hf_tokenizer.save_pretrained(folder)
-    return total / steps_an_epoch
+    return error
 
 
 def _first_tokens(body: Any, batch: Batch, device: Device) -> "Tensor":
