@@ -181,9 +181,9 @@ class SchemaRegistry:
         body = {"schema": schema} if kind == "AVRO" else {"schema": schema, "schemaType": kind}
         try:
             try:
-                answer = await self._request(f"/subjects/{subject}", {}, body)
+                answer = await self._request(_path_of(subject), {}, body)
             except _UnknownSchemaError:
-                answer = await self._request(f"/subjects/{subject}/versions", {}, body)
+                answer = await self._request(f"{_path_of(subject)}/versions", {}, body)
         except _UnknownSchemaError:
             raise RegistryRefusedError(
                 f"the schema registry takes no schema under the subject {subject} (it answered 404): let it "
@@ -330,13 +330,16 @@ def _error_code(content: Any) -> int | None:
 def _references(told: Any) -> list[tuple[str, str]]:
     """Name and path of each schema that another one needs."""
     try:
-        # Protobuf's serializer names a subject as its file is imported: with the folder.
         return [
-            (str(one["name"]), f"/subjects/{quote(str(one['subject']), safe='')}/versions/{one['version']}")
-            for one in told
+            (str(one["name"]), f"{_path_of(str(one['subject']))}/versions/{one['version']}") for one in told
         ]
     except (TypeError, KeyError):
         raise UnusableSchemaError("what it refers to is not told as a registry does") from None
+
+
+def _path_of(subject: str) -> str:
+    """Protobuf's serializer names a subject as its file is imported: with the folder."""
+    return f"/subjects/{quote(subject, safe='')}"
 
 
 def _host(url: str) -> str:
