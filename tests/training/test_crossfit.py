@@ -96,6 +96,7 @@ def test_the_likeliest_label_stands_first_as_surely_as_it_is_there(present: np.n
     leading = first >= first.max(axis=1, keepdims=True) - 1e-12
     assert np.where(leading, there, 0).max(axis=1) == pytest.approx(likeliest)
     sure = likeliest > 0.5
+    assert there[np.arange(3), first.argmax(axis=1)][sure] == pytest.approx(likeliest[sure])
     assert first.max(axis=1)[sure] == pytest.approx(likeliest[sure])
 
 

@@ -111,9 +111,10 @@ def first_labels(present: Floats) -> Floats:
     """How likely each label is the first of a text's that is come to, (N, 7), going through them from the
     likeliest one on: from log-odds of the emotions and of neutral, (N, 7), as if independent of each other.
 
-    So the likeliest label is as likely as people are to mark it, whatever else the text carries. Equal shares
-    for all that a text carries would make a network the less sure of a label the more of them are right, and
-    of two feelings neither would outweigh a neutral that is less likely than both.
+    So the likeliest label is as likely as people are to mark it, whatever else the text carries; where it is
+    so unlikely that another would outgrow it by what is left to share, both have the lead. Equal shares for
+    all that a text carries would make a network the less sure of a label the more of them are right, and of
+    two feelings neither would outweigh a neutral that is less likely than both.
     """
     likely = np.nan_to_num(logistic(present))
     order = np.argsort(-likely, axis=1)
