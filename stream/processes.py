@@ -24,14 +24,14 @@ START_TIMEOUT_S: Final = 20.0
 class Beside:
     """A running command of ours."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: IO[str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: IO[str]) -> None:
         self._process = process
         self._log = log
 
     @property
     def problem(self) -> str | None:
         """Why it has ended, in one line; None while it runs."""
-        code = self._process.returncode
+        code = self._process.poll()
         if code is None:
             return None
         lines = self._said().strip().splitlines()
@@ -41,7 +41,7 @@ class Beside:
         """The address that it says it serves, once it has; None where it ends or stays silent."""
         with suppress(TimeoutError):
             async with asyncio.timeout(START_TIMEOUT_S):
-                while self._process.returncode is None:
+                while self._process.poll() is None:
                     for line in self._said().splitlines(keepends=True):
                         if line.startswith("http://") and line.endswith("\n"):
                             return line.strip()
@@ -53,11 +53,10 @@ class Beside:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+            await asyncio.to_thread(self._process.wait, STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
     def _said(self) -> str:
         self._log.seek(0)
@@ -71,21 +70,27 @@ async def beside(command: str, settings: Settings, folder: Path) -> AsyncIterato
     """
     log_file = folder / f"{command}.log"
     with log_file.open("wb") as output, log_file.open(errors="replace") as log:
-        process = await asyncio.create_subprocess_exec(
-            *guarded(sys.executable, "-m", "stream.cli", command, scratch=folder),
-            env=_without_settings(os.environ) | environment_of(settings),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,  # where no settings file lies: all that counts is in the variables
-            # Ctrl-C is for whoever started it: it must outlive what there is still to do.
-            start_new_session=True,
-        )
-        running = Beside(process, log)
+        running = Beside(_launched(command, settings, folder, output), log)
         try:
             yield running
         finally:
             await running.stop()
+
+
+def _launched(command: str, settings: Settings, folder: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """The guarded process. Not by asyncio, which kills the guard where we are cancelled meanwhile: whom it
+    guards would go on.
+    """
+    return subprocess.Popen(
+        guarded(sys.executable, "-m", "stream.cli", command, scratch=folder),
+        env=_without_settings(os.environ) | environment_of(settings),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        cwd=folder,  # where no settings file lies: all that counts is in the variables
+        # Ctrl-C is for whoever started it: it must outlive what there is still to do.
+        start_new_session=True,
+    )
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

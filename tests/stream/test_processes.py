@@ -1,5 +1,6 @@
 """Commands of ours beside a person's: they say why they ended, and never outlive whoever started them."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -34,6 +35,22 @@ def test_one_ends_with_whoever_started_it_also_where_that_was_killed(tmp_path: P
         until(lambda: any(log.stat().st_size for log in tmp_path.glob("*/dashboard.log")))
         parent.send_signal(signal.SIGKILL)
     until(lambda: not list(tmp_path.iterdir()))  # which is deleted once the dashboard has ended
+
+
+async def test_one_whose_start_is_broken_off_has_ended_too(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+
+    async def started() -> None:
+        async with beside("dashboard", Settings(bootstrap_servers=NOBODY, dashboard_port=0), folder):
+            await asyncio.sleep(60)
+
+    starting = asyncio.create_task(started())
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting], timeout=30)
+    assert starting.cancelled()
+    assert not folder.exists()
 
 
 async def test_one_that_ends_by_itself_says_why(tmp_path: Path) -> None:
