@@ -33,6 +33,16 @@ def starting_demo(tmp_path: Path, *before: str) -> Iterator[subprocess.Popen[byt
         yield process
 
 
+def is_left_by_all(tmp_path: Path) -> bool:
+    """Whether nothing is left, or not for long: what was just being started ends with its standard input."""
+    deadline = time.monotonic() + DEADLINE_S
+    while programs_with(tmp_path) or list(tmp_path.glob("emotion-stream-*")):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def programs_with(tmp_path: Path) -> list[bytes]:
     """What runs with temporary files in ``tmp_path``."""
     mark, found = f"TMPDIR={tmp_path}\0".encode(), []
@@ -53,8 +63,7 @@ def test_a_demo_that_is_ended_at_its_start_leaves_no_program_and_no_folder(
     with starting_demo(tmp_path) as process:
         process.send_signal(number)
         assert process.wait(DEADLINE_S) == -number
-    assert programs_with(tmp_path) == []
-    assert list(tmp_path.glob("emotion-stream-*")) == []
+    assert is_left_by_all(tmp_path)
 
 
 def test_it_ends_by_the_signal_also_where_it_was_started_without_an_output(tmp_path: Path) -> None:
@@ -78,7 +87,7 @@ def test_measured_engines_end_with_the_command_that_measures_them(
         process.terminate()
         process.communicate(timeout=DEADLINE_S)
         assert process.returncode == -signal.SIGTERM
-    assert programs_with(tmp_path) == []
+    assert is_left_by_all(tmp_path)
 
 
 def producing(number: signal.Signals, settings: Settings) -> subprocess.Popen[str]:
