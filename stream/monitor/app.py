@@ -73,13 +73,15 @@ async def topics_ready(settings: Settings) -> dict[str, int]:
 
 @asynccontextmanager
 async def running(settings: Settings, partitions: dict[str, int] | None = None) -> AsyncIterator[Running]:
-    """A monitor that runs, and is stopped at the end; ``partitions`` as ``topics_ready`` has found them.
+    """A monitor that runs, and is stopped at the end; ``partitions`` as ``topics_ready`` has found them, after
+    ``refuse_unusable``.
 
     Raises:
         SettingsError, BrokerError, TopicError: it could not be started.
     """
-    refuse_unusable(settings)
-    partitions = partitions or await topics_ready(settings)
+    if partitions is None:
+        refuse_unusable(settings)
+        partitions = await topics_ready(settings)
     rules = RulesFile(settings.rules_file, base_s=settings.count_window_s)
     monitor = Monitor(settings, partitions, rules)
     receivers = _receivers(settings, monitor)

@@ -14,6 +14,7 @@ from model.labels import LABELS
 from stream.events import ALL_CHANNELS
 from stream.monitor.events import Severity
 from stream.monitor.lifecycle import Policy, QuietHours
+from stream.monitor.sizes import MOST_RECIPIENTS, MOST_RULES_OF_AUTHORS, RECIPIENT_CHARS
 from stream.monitor.windows import HOUR_S
 
 Level = Annotated[float, Field(gt=0.0)]
@@ -61,7 +62,9 @@ class BaseRule(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
     enabled: bool = True
     severity: Severity = "warning"
-    recipients: tuple[str, ...] = Field((), description="People or teams who review it.")
+    recipients: Annotated[
+        tuple[Annotated[str, Field(max_length=RECIPIENT_CHARS)], ...], Field(max_length=MOST_RECIPIENTS)
+    ] = Field((), description="People or teams who review it.")
     enter: Level
     leave: Level
     cooldown_s: Seconds = DAY_S
@@ -199,6 +202,15 @@ class RuleSet(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two rules are named {twice[0]}; names must differ")
+        return self
+
+    @model_validator(mode="after")
+    def _fit_into_a_record(self) -> "RuleSet":
+        if (count := len(self.of_authors)) > MOST_RULES_OF_AUTHORS:
+            raise ValueError(
+                f"{count} rules of the kinds author and phrase are enabled; what all of them know of one "
+                f"author is a record, which has room for {MOST_RULES_OF_AUTHORS}"
+            )
         return self
 
     @property

@@ -30,7 +30,7 @@ from stream.monitor.author_rules import (
 from stream.monitor.events import Alert
 from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import AuthorRule, PhraseRule, RuleSet
-from stream.monitor.sizes import EVIDENCE_TEXTS_BYTES
+from stream.monitor.sizes import EVIDENCE_IDS_BYTES, EVIDENCE_TEXTS_BYTES, last_of
 
 AuthorOrPhraseRule = AuthorRule | PhraseRule
 
@@ -237,7 +237,6 @@ def observe(
     at = max(at, state.at)
     state = remember(state, signal, at)
     alerts: list[Alert] = []
-    text_bytes = min(TEXT_BYTES, EVIDENCE_TEXTS_BYTES // (EVIDENCE_MESSAGES * max(1, len(rules))))
     for rule in rules:
         if not applies(rule, signal.channel):
             continue
@@ -247,7 +246,7 @@ def observe(
             before.life, rule.policy, measured.reading, at, partial(alert_id, rule, name, signal.id)
         )
         if life.firing or change is not None:
-            measured = _with_evidence(rule, state, measured, at, text_bytes)
+            measured = _with_evidence(rule, state, measured, at, len(rules))
         fired = measured if change is Change.FIRED or before.measured is None else before.measured
         after = replace(after, life=life, measured=fired if life.firing else None)
         state = replace(state, rules={**state.rules, rule.name: after})
@@ -284,19 +283,20 @@ def elapse(
 
 
 def _with_evidence(
-    rule: AuthorOrPhraseRule, state: AuthorState, measured: Measurement, at: float, text_bytes: int
+    rule: AuthorOrPhraseRule, state: AuthorState, measured: Measurement, at: float, in_force: int
 ) -> Measurement:
     """The measurement with the messages that it rests on, their span and their confidence.
 
-    ``text_bytes`` is what each text may take in JSON.
+    ``in_force`` rules share the room that a record has for texts and ids.
     """
     shown = behind(rule, state, measured.messages)
+    text_bytes = min(TEXT_BYTES, EVIDENCE_TEXTS_BYTES // (EVIDENCE_MESSAGES * in_force))
     return replace(
         measured,
         start=shown[0].at if shown else at,
         end=at,
         confidence=fmean(seen.confidence for seen in shown) if shown else None,
-        message_ids=tuple(seen.id for seen in shown),
+        message_ids=last_of(tuple(seen.id for seen in shown), EVIDENCE_IDS_BYTES // in_force),
         texts=tuple(cut(seen.text, text_bytes) for seen in shown if seen.text is not None),
     )
 

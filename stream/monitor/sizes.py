@@ -11,14 +11,18 @@ or where it is kept:
     what a rule knows      hours, ``baseline_days`` of them     a year of them (``stream.monitor.rules``)
     checkpoint             input partitions                     ``MOST_SOURCES``
     an author's state      input partitions                     ``MOST_SOURCES_OF_AUTHOR``
-                           texts, for each rule that fires      ``EVIDENCE_TEXTS_BYTES`` for all of them
+                           rules about authors                  ``MOST_RULES_OF_AUTHORS``
+                           texts behind those that fire         ``EVIDENCE_TEXTS_BYTES`` for all of them
+                           ids behind them                      ``EVIDENCE_IDS_BYTES`` for all of them
     alert                  input partitions behind it           ``MOST_RANGES``
+                           recipients                           ``MOST_RECIPIENTS``
 
-What is left is what somebody writes into a rule: dozens of rules about authors, or hundreds of recipients.
-A topic that has no room for that ends the monitor, with what to raise (``stream.refusals``).
+A topic with less room than that ends the monitor, with what to raise (``stream.refusals``).
 """
 
 from typing import Final
+
+import orjson
 
 from stream.events import CountDelta, DistressSignal, ModelRef, OffsetRange, Source
 
@@ -40,6 +44,13 @@ MOST_RANGES: Final = 1_000
 """Ranges of messages that an alert names."""
 EVIDENCE_TEXTS_BYTES: Final = 800_000
 """Texts behind all alerts about one author that fire, in JSON."""
+EVIDENCE_IDS_BYTES: Final = 400_000
+"""Ids of the messages behind them, in JSON: one of an id's characters may be six bytes there."""
+MOST_RULES_OF_AUTHORS: Final = 50
+"""Rules about authors in force: each keeps a state of every author."""
+MOST_RECIPIENTS: Final = 100
+RECIPIENT_CHARS: Final = 320
+"""As many as a mail address can have (RFC 3696, erratum 1690: 254; its parts 64 and 255)."""
 PHRASES_CHARS: Final = 2_000
 """Names of the phrase lists that matched a message, as they are remembered."""
 
@@ -67,6 +78,15 @@ def _names_of(part: Source | OffsetRange | ModelRef | None) -> list[tuple[str, i
             return [(part.name, ID_CHARS), (part.revision, ID_CHARS)]
         case _:
             return [(part.topic, TOPIC_CHARS), (part.epoch or "", EPOCH_CHARS)]
+
+
+def last_of(names: tuple[str, ...], json_bytes: int) -> tuple[str, ...]:
+    """The last names, as many as have so many bytes together, each written in JSON."""
+    for number, name in enumerate(reversed(names)):
+        json_bytes -= len(orjson.dumps(name))
+        if json_bytes < 0:
+            return names[len(names) - number :]
+    return names
 
 
 def first_of(names: tuple[str, ...], chars: int) -> tuple[str, ...]:

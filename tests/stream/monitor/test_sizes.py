@@ -23,7 +23,17 @@ from stream.monitor.events import Alert
 from stream.monitor.fold import Tally, Window, input_partition
 from stream.monitor.rulesfile import SHIPPED_RULES, load_rules
 from stream.monitor.signalling import SignalPartition
-from stream.monitor.sizes import MOST_LABELS, MOST_RANGES, MOST_SOURCES, NAME_CHARS, has_room_for
+from stream.monitor.sizes import (
+    ID_CHARS,
+    MOST_LABELS,
+    MOST_RANGES,
+    MOST_RECIPIENTS,
+    MOST_RULES_OF_AUTHORS,
+    MOST_SOURCES,
+    NAME_CHARS,
+    RECIPIENT_CHARS,
+    has_room_for,
+)
 from stream.monitor.store import count_records, signal_records
 from stream.monitor.watermark import RECENT, SourceClock
 from stream.records import Record, size_bytes
@@ -130,6 +140,7 @@ def busy_author(in_force: Any, count: int) -> tuple[SignalPartition, list[Alert]
         )
         one = one.model_copy(
             update={
+                "id": f"{n}{LONG}"[:ID_CHARS],
                 "conversation": LONG,
                 "source": one.source.model_copy(update={"topic": f"day-{n:0240}", "epoch": "e" * 22}),
                 "model": ModelRef(name="m" * 100, revision="r" * 64),
@@ -140,11 +151,30 @@ def busy_author(in_force: Any, count: int) -> tuple[SignalPartition, list[Alert]
 
 
 def test_what_is_known_of_an_author_stays_within_a_record_with_dozens_of_rules_and_years_of_topics() -> None:
-    tables = [author_rule(name=f"rule-{n}", measure=("sustained", "escalation")[n % 2]) for n in range(30)]
+    recipients = ["\x01" * RECIPIENT_CHARS] * MOST_RECIPIENTS
+    measures = {"escalation": {}, "sustained": {"min_messages": EVIDENCE_MESSAGES, "above_baseline": 0.0}}
+    tables = [
+        author_rule(name=f"rule-{n}", measure=measure, recipients=recipients, **measures[measure])
+        for n in range(MOST_RULES_OF_AUTHORS)
+        for measure in (("escalation", "sustained")[n % 2],)
+    ]
     partition, alerts = busy_author(rules(*tables), 700)
-    assert len({alert.rule for alert in alerts}) == 30
+    assert len({alert.rule for alert in alerts}) == MOST_RULES_OF_AUTHORS
     assert published(alerts) < KAFKA_MAX_MESSAGE_BYTES
     assert largest(signal_records(partition.take_changes(), 0)) < CHANGELOG_BYTES
+
+
+def test_more_rules_about_authors_are_refused_unless_they_are_turned_off() -> None:
+    tables = [author_rule(name=f"rule-{n}") for n in range(MOST_RULES_OF_AUTHORS + 1)]
+    with pytest.raises(ValueError, match="51 rules of the kinds author and phrase are enabled"):
+        rules(*tables)
+    rules(*tables[1:], tables[0] | {"enabled": False})
+
+
+@pytest.mark.parametrize("recipients", [["x" * 321], ["x"] * 101])
+def test_so_are_more_and_longer_recipients_than_an_alert_has_room_for(recipients: list[str]) -> None:
+    with pytest.raises(ValueError, match="recipients"):
+        rules(author_rule(recipients=recipients))
 
 
 def test_with_few_rules_an_alert_has_the_texts_as_they_are_remembered() -> None:
