@@ -73,8 +73,8 @@ async def topics_ready(settings: Settings) -> dict[str, int]:
 
 @asynccontextmanager
 async def running(settings: Settings, partitions: dict[str, int] | None = None) -> AsyncIterator[Running]:
-    """A monitor that runs, and is stopped at the end; ``partitions`` as ``topics_ready`` has found them, after
-    ``refuse_unusable``.
+    """A monitor that runs, and is stopped at the end. ``partitions`` are as ``topics_ready`` has found them,
+    after ``refuse_unusable``.
 
     Raises:
         SettingsError, BrokerError, TopicError: it could not be started.

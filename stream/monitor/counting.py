@@ -28,12 +28,13 @@ from stream.monitor.fold import (
     counter_record,
     fold,
     input_partition,
+    merged,
     sources,
     total,
 )
 from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
-from stream.monitor.watermark import SourceClock, watermark, without_forgotten
+from stream.monitor.watermark import Arrivals, SourceClock, watermark, without_forgotten
 from stream.monitor.windows import HOUR_S, is_expired, is_late, window_lengths, window_start
 
 NEW_STATES: Final = 4_096
@@ -80,15 +81,17 @@ class CountPartition:
         self._partition = partition
         self._policy = policy
         self._windows: defaultdict[str, dict[int, Window]] = defaultdict(dict)
-        for (channel, start_s), window in (windows or {}).items():
-            self._windows[channel][start_s] = window
+        self._arrivals = Arrivals.going_on(self.checkpoint.sources)
         self._states = states or {}
+        self._firing = {key for key, state in self._states.items() if state.measured is not None}
         self._looked_at, self._looked_over = -HOUR_S, 0
         self._leaving: list[tuple[StateKey, ChannelState]] = []
         self._taken = self.checkpoint
         self._changed_windows: set[WindowKey] = set()
         self._changed_states: set[StateKey] = set()
         self._alerts: list[Alert] = []
+        self._outgrown: list[WindowKey] = []
+        self._take_over(windows or {})
 
     @property
     def late_messages(self) -> int:
@@ -115,7 +118,17 @@ class CountPartition:
         self._move(delta, published_at)
         if self.checkpoint.watermark == before:
             return []
-        return self._judge(self.checkpoint.watermark - self._policy.judge_delay_s)
+        until = self.checkpoint.watermark - self._policy.judge_delay_s
+        return self._told(self._judge(until) + self._elapse(until))
+
+    def _take_over(self, windows: dict[WindowKey, Window]) -> None:
+        """Windows that are stored. Those shorter than base windows are now become parts of these."""
+        for (channel, stored_s), window in windows.items():
+            own, start_s = self._windows[channel], window_start(stored_s, self._policy.base_s)
+            own[start_s] = merged(own[start_s], window) if start_s in own else window
+            if start_s != stored_s:
+                self._outgrown.append((channel, stored_s))
+                self._changed_windows.add((channel, start_s))
 
     def _move(self, delta: CountDelta, published_at: float | None) -> None:
         """Move the watermark as far as the delta can."""
@@ -123,7 +136,9 @@ class CountPartition:
             return
         name = input_partition(delta.source)
         clock = self.checkpoint.sources.get(name, SourceClock())
-        clock = clock.with_commit(delta.source.last_offset, _most_of(delta), published_at)
+        last_offset = delta.source.last_offset
+        self._arrivals = self._arrivals.with_commit(name, last_offset, published_at)
+        clock = clock.with_commit(last_offset, _most_of(delta), published_at, self._arrivals.now)
         clocks = without_forgotten({**self.checkpoint.sources, name: clock})
         newest = max(self.checkpoint.watermark, watermark(clocks.values(), self._policy.allowed_lateness_s))
         self.checkpoint = replace(self.checkpoint, watermark=newest, sources=clocks)
@@ -142,10 +157,8 @@ class CountPartition:
         if rule is not None and not is_lost(alert, state.life, rule.expire_s, now):
             return []
         life, last = ended(alert, now)
-        self._states[key] = replace(state, life=life, measured=None)
-        self._changed_states.add(key)
-        self._alerts.append(last)
-        return [last]
+        self._keep(key, replace(state, life=life, measured=None))
+        return self._told([last])
 
     def tick(self, now: float) -> list[Alert]:
         """Let time pass while no delta comes: judge windows that have ended, and let old alerts expire.
@@ -156,12 +169,13 @@ class CountPartition:
         newest = max((clock.newest for clock in self.checkpoint.sources.values()), default=0)
         newest = max(self.checkpoint.watermark, min(newest, int(now))) + self._policy.base_s
         over = now - self._policy.judge_delay_s
-        return self._judge(min(over, newest), newest if newest <= over else None, over) + self._elapse(now)
+        judged = self._judge(min(over, newest), newest if newest <= over else None, over)
+        return self._told(judged + self._elapse(now))
 
     def take_changes(self) -> CountChanges:
         """What has changed since the last call. Windows expire here, after they have been published."""
         counters = self._counters()
-        expired = self._expire()
+        expired = self._expire() + self._outgrown
         self._expire_states()
         changed = self._changed_windows.difference(expired)
         changes = CountChanges(
@@ -174,7 +188,7 @@ class CountPartition:
             moved=self.checkpoint != self._taken,
         )
         self._taken = self.checkpoint
-        self._changed_windows, self._changed_states, self._alerts = set(), set(), []
+        self._changed_windows, self._changed_states, self._alerts, self._outgrown = set(), set(), [], []
         return changes
 
     def tally(self, channel: str, start_s: int, length_s: int) -> Tally:
@@ -276,21 +290,20 @@ class CountPartition:
             if end <= done:
                 continue
             for start_s in self._starts(done, end, length_s):
+                alerts += self._elapse(start_s, length_s)
                 alerts += self._judge_window(start_s, length_s)
             judged_until = {**self.checkpoint.judged_until, name: end}
             self.checkpoint = replace(self.checkpoint, judged_until=judged_until)
-        self._alerts += alerts
         return alerts
 
     def _starts(self, begin: int, end: int, length_s: int) -> list[int]:
-        """Starts of the windows in [begin, end) that hold messages of any channel."""
-        found = {
-            window_start(start_s, length_s)
-            for windows in self._windows.values()
-            for start_s in windows
-            if begin <= start_s < end
-        }
-        return sorted(start_s for start_s in found if start_s + length_s <= end)
+        """Starts of the windows in [begin, end) that hold messages of any channel, or end an hour that does:
+        drift rules learn of an hour at its end, whenever its messages came.
+        """
+        base = {start_s for windows in self._windows.values() for start_s in windows}
+        found = {window_start(start_s, length_s) for start_s in base}
+        found |= {window_start(start_s, HOUR_S) + HOUR_S - length_s for start_s in base}
+        return sorted(start_s for start_s in found if begin <= start_s and start_s + length_s <= end)
 
     def _judge_window(self, start_s: int, length_s: int) -> Iterable[Alert]:
         for rule in self.rules.of_channels:
@@ -322,8 +335,7 @@ class CountPartition:
         after = replace(before, judged_until=end_s, life=life, measured=fired if life.firing else None)
         if not life.firing:
             after = learn(rule, after, start_s, end_s, tally)
-        self._states[key] = after
-        self._changed_states.add(key)
+        self._keep(key, after)
         if change is not None:
             subject = Subject(shard=self._partition, channel=channel, model=self.model)
             latest = None if measured is fired else measured
@@ -331,22 +343,32 @@ class CountPartition:
                 rule, subject, fired, change, latest=latest, before=before.life, after=life, at=end_s
             )
 
-    def _elapse(self, now: float) -> list[Alert]:
-        """Alerts of channels that have gone quiet."""
+    def _elapse(self, now: float, length_s: int | None = None) -> list[Alert]:
+        """Alerts of channels that have gone quiet; with ``length_s``, of the rules with windows of it."""
         alerts: list[Alert] = []
-        for rule in self.rules.of_channels:
-            for key, before in self._states.items():
-                if key[0] != rule.name or before.measured is None:
-                    continue
-                life, change = tick(before.life, rule.policy, now)
-                if change is not None:
-                    measured: Measurement = before.measured
-                    self._states[key] = replace(before, life=life, measured=measured if life.firing else None)
-                    self._changed_states.add(key)
-                    subject = Subject(shard=self._partition, channel=key[1], model=self.model)
-                    alerts.append(
-                        alert_record(rule, subject, measured, change, before=before.life, after=life, at=now)
-                    )
+        by_name = {rule.name: rule for rule in self.rules.of_channels if length_s in (None, rule.window_s)}
+        for key in sorted(self._firing):
+            rule, before = by_name.get(key[0]), self._states[key]
+            if rule is None or before.measured is None:
+                continue
+            life, change = tick(before.life, rule.policy, now)
+            if change is not None:
+                measured = before.measured
+                self._keep(key, replace(before, life=life, measured=measured if life.firing else None))
+                subject = Subject(shard=self._partition, channel=key[1], model=self.model)
+                alerts.append(
+                    alert_record(rule, subject, measured, change, before=before.life, after=life, at=now)
+                )
+        return alerts
+
+    def _keep(self, key: StateKey, state: ChannelState) -> None:
+        """Know this of a channel from now on."""
+        self._states[key] = state
+        self._changed_states.add(key)
+        (self._firing.discard if state.measured is None else self._firing.add)(key)
+
+    def _told(self, alerts: list[Alert]) -> list[Alert]:
+        """The alerts, which the next checkpoint publishes."""
         self._alerts += alerts
         return alerts
 

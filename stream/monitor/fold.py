@@ -121,6 +121,19 @@ def fold(window: Window, counts: WindowCounts, source: OffsetRange) -> Window:
     )
 
 
+def merged(one: Window, other: Window) -> Window:
+    """What two windows hold, as one."""
+    names = list({**one.applied, **other.applied})[:MOST_SOURCES]
+    return Window(
+        one.tally.plus(other.tally),
+        {
+            name: max(window.applied[name] for window in (one, other) if name in window.applied)
+            for name in names
+        },
+        {name: min(window.first[name] for window in (one, other) if name in window.first) for name in names},
+    )
+
+
 def total(tallies: Iterable[Tally]) -> Tally:
     """The sum of tallies: of the base windows within a longer one."""
     result = Tally()

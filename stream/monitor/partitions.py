@@ -32,6 +32,11 @@ IDLE_S = 5.0
 RETAKE_S = 1.0
 """So long after a partition was lost to an outage or a broken disk, it is taken over again."""
 
+MOST_AHEAD_S = 3600.0
+"""How far ahead of ours the clock of who published a record is believed: as far as Kafka 4 takes records
+(``message.timestamp.after.max.ms``); former brokers take any.
+"""
+
 DrainedAt = Callable[[TP, int], float | None]
 """The moment up to which all of a partition was taken, given the next offset to take; None: some waits."""
 
@@ -206,9 +211,11 @@ class Partitions:
         return None if at is None else min(at, now)
 
     def _note_published(self, message: Any) -> float | None:
-        """When a record was published, in seconds, where it says so."""
+        """When a record was published, in seconds, where it says so: one that cannot be right, now."""
         timestamp: float | None = message.timestamp
         published_at = timestamp if timestamp is not None and timestamp > 0 else None
+        if published_at is not None and published_at > (now := time.time()) + MOST_AHEAD_S:
+            published_at = now
         self._published_at[TP(message.topic, message.partition)] = published_at
         return published_at
 

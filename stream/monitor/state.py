@@ -31,6 +31,8 @@ from rocksdict import (
 FORMAT: Final = 2
 """Of the files: the first were Faust's tables, with a time to live that dropped values."""
 
+CLOCK_STEP_S: Final = 60.0
+"""A clock that was set back by no more is not doubted."""
 TRUSTED_S: Final = 12 * 3600.0
 """Half of Kafka's ``delete.retention.ms``, a day: a store left alone for longer may miss deletions."""
 
@@ -107,6 +109,8 @@ def doubt(proof: Proof | None, changelog: Changelog, now: float) -> str | None:
         return f"it has read up to {proof.next_offset}, the changelog ends at {changelog.end}"
     if proof.next_offset < changelog.begin:
         return f"it has read up to {proof.next_offset}, the changelog begins at {changelog.begin}"
+    if proof.read_at - now > CLOCK_STEP_S:
+        return "it was read at a time that is still to come"
     if now - proof.read_at > TRUSTED_S:
         return "it is so old that deletions may be missing"
     return None

@@ -8,6 +8,9 @@ newest commits agree on it: so one record, or two in five, moves the watermark b
 at most, which makes nothing late. One input partition that runs ahead moves nothing, since the slowest holds
 it back; one that lags holds the others back by the allowed lateness at most, and one that is silent not at
 all (watermark alignment and idleness in Apache Flink's words).
+
+Who is silent is told by one clock for all, in the order in which commits lie in the partition (``Arrivals``):
+annotators' own clocks differ, and beside one that is ahead all others would seem silent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,13 +26,20 @@ RECENT: Final = 5
 IDLE_S: Final = 60.0
 """An input partition without a commit for this long, while others have some, holds nobody back."""
 
+STEP_S: Final = IDLE_S / 2
+"""So much of the time between two commits counts as silence of the others: after a night without any, or
+beside a clock that is ahead, nobody seems silent who is heard of with the next few.
+"""
+
 FORGOTTEN_S: Final = 24 * 3600.0
 """And for this long, it is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceClock:
-    """The newest commits of one input partition, as (last offset, event time), and when they came."""
+    """The newest commits of one input partition, as (last offset, event time), and when they came, as
+    ``Arrivals`` has it.
+    """
 
     recent: tuple[tuple[int, int], ...] = ()
     heard_at: float = 0.0
@@ -38,14 +48,16 @@ class SourceClock:
     def from_json(cls, value: dict[str, Any]) -> "SourceClock":
         return cls(tuple((offset, time) for offset, time in value["recent"]), value["heard_at"])
 
-    def with_commit(self, last_offset: int, time: int, published_at: float | None) -> "SourceClock":
+    def with_commit(
+        self, last_offset: int, time: int, published_at: float | None, heard_at: float
+    ) -> "SourceClock":
         """The clock after a commit. A commit makes a delta a channel: they count once, at the newest time."""
         if published_at is not None:
             time = min(time, int(published_at))
         same = [seen for offset, seen in self.recent if offset == last_offset]
         others = tuple(one for one in self.recent if one[0] != last_offset)
         recent = (*others, (last_offset, max([time, *same])))[-RECENT:]
-        return SourceClock(recent, max(self.heard_at, published_at or 0.0))
+        return SourceClock(recent, max(self.heard_at, heard_at))
 
     def time(self, slack_s: float) -> int:
         """Event time: of the newest commit that the middle of them bears out."""
@@ -56,6 +68,35 @@ class SourceClock:
     @property
     def newest(self) -> int:
         return max(time for _, time in self.recent)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The one clock that silence is measured by: it goes on with the time at which most of the newest commits
+    were published, whosever they are, and by ``STEP_S`` from one commit to the next at most.
+
+    ``recent`` are the newest commits, as (input partition, last offset, published at); ``reached`` is the
+    time that most of them had come to.
+    """
+
+    now: float = 0.0
+    reached: float | None = None
+    recent: tuple[tuple[str, int, float], ...] = ()
+
+    @classmethod
+    def going_on(cls, clocks: Mapping[str, SourceClock]) -> "Arrivals":
+        """From where these were heard of last."""
+        return cls(max((clock.heard_at for clock in clocks.values()), default=0.0))
+
+    def with_commit(self, source: str, last_offset: int, published_at: float | None) -> "Arrivals":
+        """After a delta. Those of one commit count once."""
+        if published_at is None or (source, last_offset, published_at) in self.recent:
+            return self
+        recent = (*self.recent, (source, last_offset, published_at))[-RECENT:]
+        most = median_low(at for *_, at in recent)
+        reached = most if self.reached is None else max(most, self.reached)
+        passed = 0.0 if self.reached is None else reached - self.reached
+        return Arrivals(self.now + min(passed, STEP_S), reached, recent)
 
 
 def watermark(clocks: Iterable[SourceClock], allowed_lateness_s: float) -> int:

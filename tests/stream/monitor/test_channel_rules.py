@@ -12,7 +12,7 @@ from stream.monitor.channel_rules import ChannelState, stability_index
 from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.events import Alert
 from stream.monitor.store import count_records
-from tests.stream.monitor.factories import NOON, channel_rule, delta, ids, rules
+from tests.stream.monitor.factories import NOON, at, channel_rule, delta, ids, rules
 
 POLICY = CountPolicy(base_s=60, judge_delay_s=0)
 CALM = {"joy": 95, "anger": 5}
@@ -29,8 +29,8 @@ class Feed:
         self._channel = channel
         self._offset = 0
 
-    def window(self, start: float, labels: dict[str, int]) -> None:
-        record = delta({start: labels}, first=1000 * self._offset, channel=self._channel)
+    def window(self, start: float, labels: dict[str, int], channel: str | None = None) -> None:
+        record = delta({start: labels}, first=1000 * self._offset, channel=channel or self._channel)
         self.alerts += self.partition.apply(record, self._offset)
         self._offset += 1
 
@@ -113,6 +113,38 @@ def test_a_surge_in_a_channel_that_falls_silent_expires() -> None:
     assert ids(feed.partition.tick(NOON + 3600)) == [(f"surge:support:{NOON}", "resolved")]
 
 
+def test_so_it_does_where_other_channels_of_its_partition_are_written_in() -> None:
+    feed = Feed(channel_rule(expire_s=1800))
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    for n in range(1, 30):
+        feed.window(NOON + 300 * n, CALM, channel="sales")
+        feed.partition.take_changes()
+    assert ids(feed.alerts) == [(f"surge:support:{NOON}", status) for status in ("firing", "resolved")]
+    assert feed.alerts[-1].ends_at == at(NOON + 300 + 1800)
+
+
+def test_and_an_alert_that_was_held_is_sent_when_quiet_hours_end() -> None:
+    quiet = {"from": "11:00", "to": "12:30"}
+    feed = Feed(channel_rule(quiet_hours=quiet))
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    for n in range(1, 8):
+        feed.window(NOON + 300 * n, CALM, channel="sales")
+    assert [(alert.status, alert.held) for alert in feed.alerts] == [("firing", True), ("firing", False)]
+
+
+def test_a_surge_after_an_alert_has_expired_is_another_one_however_late_it_is_read() -> None:
+    feed = Feed(channel_rule(expire_s=1800, cooldown_s=0))
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    feed.window(NOON + 300, {"joy": 1}, channel="sales")
+    feed.window(NOON + 3600, ANGRY)
+    for n in range(1, 4):
+        feed.window(NOON + 3600 + 300 * n, {"joy": 1}, channel="sales")
+    assert [alert.status for alert in feed.alerts] == ["firing", "resolved", "firing"]
+
+
 def test_an_alert_ends_when_its_rule_is_taken_away_or_its_state_is_gone() -> None:
     feed = Feed(channel_rule(expire_s=3600))
     feed.days(3)
@@ -145,6 +177,14 @@ def test_drift_fires_when_the_label_mix_of_an_hour_shifts() -> None:
         feed.window(NOON + 300 * n, {"joy": 10, "anger": 90})
     assert [alert.status for alert in feed.alerts] == ["firing"]
     assert feed.alerts[0].channel == "*"
+
+
+def test_an_hour_is_part_of_the_reference_whenever_in_it_its_messages_came() -> None:
+    feed = Feed({"name": "drift", "kind": "drift", "min_messages": 500}, channel="*")
+    for n in range(12 * 10):
+        if n % 12 < 8:  # nothing from minute 40 on
+            feed.window(NOON + 300 * n, {"joy": 60, "neutral": 40} if n < 12 * 6 else {"anger": 100})
+    assert [alert.status for alert in feed.alerts] == ["firing"]
 
 
 def stored_and_read(state: ChannelState) -> ChannelState:

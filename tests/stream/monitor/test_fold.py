@@ -172,6 +172,23 @@ def test_what_was_stored_goes_on_as_if_nothing_had_happened() -> None:
     assert second.checkpoint == whole.checkpoint
 
 
+def test_windows_that_were_stored_shorter_than_they_are_now_are_parts_of_the_longer_ones() -> None:
+    first = CountPartition(0, NO_RULES, CountPolicy(base_s=60))
+    for n in range(30):
+        first.apply(delta({NOON + 60 * n: {"joy": 100}}, first=100 * n), n)
+    stored = first.take_changes()
+    second = CountPartition(
+        0, NO_RULES, CountPolicy(base_s=300), checkpoint=stored.checkpoint, windows=stored.windows
+    )
+    again = delta({NOON + 60 * 29: {"joy": 100}}, first=2900)
+    second.apply(again, 30)
+    second.apply(delta({NOON + 60 * 30: {"joy": 100}}, first=3000), 31)
+    changes = second.take_changes()
+    assert [counter.messages for counter in changes.counters if counter.window_s == 3600] == [3100]
+    assert {start for _, start in changes.windows} == {NOON + 300 * n for n in range(7)}
+    assert set(changes.expired) == {key for key in stored.windows if key[1] % 300}
+
+
 def test_a_record_that_comes_again_leaves_nothing_to_write() -> None:
     counts = CountPartition(0, NO_RULES, POLICY)
     counts.apply(delta({NOON: {"joy": 1}}), 0)

@@ -1,5 +1,6 @@
 """Records and time, as the partitions take them: whatever a topic holds, and however far behind we are."""
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,6 +84,13 @@ def test_an_alert_of_an_author_outlives_an_outage_in_which_the_author_went_on() 
     expired = monday + 2 * DAY_S
     partitions.tick(told[-1:], expired, lambda *_: expired)
     assert [alert.status for alert in store(partitions, state)] == ["resolved"]
+
+
+def test_a_record_of_a_time_that_no_broker_of_today_takes_was_published_now() -> None:
+    partitions = taking(MemoryState(), rules(channel_rule()), COUNTS)
+    record = delta({NOON: {"joy": 1}}).model_dump_json().encode()
+    partitions.take_delta(event(0, record, at=time.time() + 400 * DAY_S, tp=COUNTS))
+    assert (partitions._published_at[COUNTS] or 0) <= time.time()
 
 
 def test_an_alert_of_a_channel_outlives_an_outage_until_its_counts_are_read() -> None:

@@ -295,6 +295,7 @@ PROOF = Proof("topic", 10, 1000.0)
         (Changelog("topic", 0, 9), 1000.0),
         (Changelog("topic", 11, 20), 1000.0),
         (Changelog("topic", 0, 20), 1001.0 + TRUSTED_S),
+        (Changelog("topic", 0, 20), 900.0),
     ],
 )
 def test_what_cannot_prove_itself_is_doubted(changelog: Changelog, now: float) -> None:

@@ -1,5 +1,6 @@
 """No single record, input partition or clock decides what is late for the others."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +18,10 @@ POLICY = CountPolicy(base_s=60, allowed_lateness_s=LATENESS_S, judge_delay_s=0)
 class Counting:
     """A partition of the counts that hears of one message a commit."""
 
-    def __init__(self) -> None:
-        self.partition = CountPartition(0, RuleSet(), POLICY)
+    def __init__(self, checkpoint: Checkpoint | None = None) -> None:
+        self.partition = CountPartition(0, RuleSet(), POLICY, checkpoint=checkpoint)
         self.offsets: dict[int, int] = {}
-        self.records = 0
+        self.records = self.partition.checkpoint.offset + 1
 
     def message(self, at: float, *, published_at: float | None = None, source: int = 0) -> None:
         first = self.offsets.get(source, 0)
@@ -59,9 +60,9 @@ def test_fewer_than_half_of_the_newest_commits_move_a_clock_by_half_the_lateness
 ) -> None:
     clock = SourceClock()
     for n in range(minutes):
-        clock = clock.with_commit(n, NOON + 60 * n, None)
+        clock = clock.with_commit(n, NOON + 60 * n, None, 0.0)
     for n, seconds in enumerate(ahead):
-        clock = clock.with_commit(minutes + n, NOON + 60 * minutes + seconds, None)
+        clock = clock.with_commit(minutes + n, NOON + 60 * minutes + seconds, None, 0.0)
     assert watermark([clock], LATENESS_S) <= NOON + 60 * minutes + LATENESS_S / 2
 
 
@@ -95,9 +96,46 @@ def test_an_input_partition_that_lags_holds_the_others_back_by_the_lateness_at_m
 def test_an_input_partition_that_falls_silent_holds_nobody_back() -> None:
     counting = Counting()
     counting.message(NOON, published_at=NOON, source=0)
-    for n in range(3):
-        counting.message(NOON + 60 * n, published_at=NOON + 60 * n, source=1)
-    assert counting.partition.checkpoint.watermark == NOON + 120
+    for n in range(30):
+        counting.message(NOON + 10 * n, published_at=NOON + 10 * n, source=1)
+    assert counting.partition.checkpoint.watermark == NOON + 240
+
+
+@pytest.mark.parametrize("ahead_s", [90, 3600, 365 * 86400])
+def test_an_annotator_whose_clock_is_ahead_makes_nothing_late_of_one_that_works_off_a_backlog(
+    ahead_s: int,
+) -> None:
+    counting = Counting()
+    for n in range(60):
+        now = NOON + 60 * n
+        counting.message(now - 1200, published_at=now, source=0)
+        counting.message(now, published_at=now + ahead_s, source=1)
+    assert counting.partition.late_messages == 0
+
+
+@pytest.mark.parametrize("ahead_s", [90, 3600, 365 * 86400])
+def test_one_commit_of_a_clock_that_is_ahead_neither_holds_the_watermark_back_nor_forgets_anybody(
+    ahead_s: int,
+) -> None:
+    counting = Counting()
+    for n in range(60):
+        for source in (0, 1):
+            counting.message(NOON + 60 * n, published_at=NOON + 60 * n, source=source)
+        if n == 10:
+            counting.message(NOON + 600, published_at=NOON + 600 + ahead_s, source=2)
+    assert counting.partition.checkpoint.watermark == NOON + 60 * 59
+    assert {"messages-0", "messages-1"} < set(counting.partition.checkpoint.sources)
+
+
+def test_after_a_restart_commits_of_a_clock_that_is_ahead_are_no_silence_of_the_others() -> None:
+    before = Counting()
+    for n in range(10):
+        for source in (0, 1):
+            before.message(NOON + n, published_at=NOON + n, source=source)
+    after = Counting(before.partition.checkpoint)
+    for n in range(10, 20):
+        after.message(NOON + 10 * n, published_at=NOON + 5000, source=1)
+    assert after.partition.checkpoint.watermark == NOON
 
 
 def test_one_of_many_messages_in_a_commit_does_not_move_the_clock() -> None:
