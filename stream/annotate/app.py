@@ -173,7 +173,8 @@ class Annotator:
             return reason
         if self._pipeline is None or not self._pipeline.ready:
             return "not in the consumer group"
-        held = [f"{tp.topic} {tp.partition}" for tp, one in self._pipeline.partitions.items() if one.held]
+        partitions = self._pipeline.partitions.items()
+        held = [f"{tp.topic} {tp.partition}" for tp, one in partitions if one.waits_for_schema]
         if held and self._registry is not None and self._registry.failing:
             return f"partitions wait for the schema registry ({', '.join(held)}): {self._registry.failing}"
         return self.unhealthy()

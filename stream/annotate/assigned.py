@@ -52,7 +52,8 @@ class AssignedPartition:
         self._context = context
         self._incarnation = context.incarnations[tp.topic]
         self.held = 0
-        """Records that were fetched and wait for their schema."""
+        """Records that were fetched and are in no ledger yet (``stream.annotate.intake``)."""
+        self.waits_for_schema = False
         self.ledger = Ledger(next_offset=0, on_finished=on_finished)
         context.metrics.unread_expired.labels(tp.topic, tp.partition)  # from the start, at zero
 

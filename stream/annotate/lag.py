@@ -33,7 +33,9 @@ class Lag:
                     continue
                 lag, age_s = known
                 self._progress.observed(time.monotonic(), tp, lag)
-                if partition.held and not partition.ledger:  # the registry is away; readiness says so
+                if (
+                    partition.waits_for_schema and not partition.ledger
+                ):  # the registry is away; readiness says so
                     self._progress.excused(time.monotonic(), tp)
                 self._metrics.lag_messages.labels(*tp).set(lag)
                 self._metrics.lag_seconds.labels(*tp).set(age_s)

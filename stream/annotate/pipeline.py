@@ -1,6 +1,6 @@
 """One membership in the consumer group: moves messages from poll to commit until stopped or broken.
 
-    poll ─► admit ─► [tokenize thread] ─► batcher ─► [model thread] ─► ledger of the partition ─► commit
+    poll ─► intake ─► [tokenize thread] ─► batcher ─► [model thread] ─► ledger of the partition ─► commit
 
 The event loop only moves messages; what computes for long runs in the two threads, so heartbeats go on.
 What is in flight is bounded: a partition at its share of the bound is paused and goes on being polled.
@@ -23,6 +23,7 @@ from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.batcher import FULL, Batch, Batcher
 from stream.annotate.fetching import Gathering
 from stream.annotate.generations import Generation, Generations
+from stream.annotate.intake import Intake
 from stream.annotate.ledger import Entry, Unread, settle
 from stream.annotate.ownership import Ownership
 from stream.annotate.partition import PartitionState
@@ -66,13 +67,19 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._shadow = shadow
         self._generations = Generations(self._generation(model))
         self._topics = str(Inputs.of(settings))
-        self._admission = admission
         self._context = context
         self._consumer: AIOKafkaConsumer = context.consumer
         self._metrics = metrics
-        self._gate = SchemaGate(registry, self._consumer, self._admit) if registry else None
         self._tokenizer_thread, self._model_thread = threads
         self._to_tokenize: asyncio.Queue[list[Entry]] = asyncio.Queue(maxsize=8)
+        self._intake = Intake(
+            admission,
+            self._consumer,
+            context.tracing,
+            SchemaGate(registry) if registry else None,
+            self._to_tokenize.put,
+            self._is_full,
+        )
         self._arrived = asyncio.Event()
         self._batches_handed_over = 0
         self._tasks: asyncio.TaskGroup | None = None
@@ -100,6 +107,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                     # A rebalance that ends only now brings partitions that nobody would give up again.
                     self._takes_partitions = False
                 await self._give_up(Deadline(self._settings.revoke_timeout_s))
+                self._intake.close()
                 for loop in loops:
                     loop.cancel()
         finally:
@@ -160,14 +168,13 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def _give_up(self, deadline: Deadline) -> None:
         """Finish and close all partitions within one budget."""
-        if self._gate is not None:
-            self._gate.give_up()
+        self._intake.give_up()
         if self._ownership is not None:
             await self._ownership.give_up(deadline)
             self._ownership = None
         self._metrics.assigned.set(0)
 
-    # Poll and admit.
+    # Poll and take in.
 
     async def _poll_loop(self, stop: asyncio.Event) -> None:
         gathering = Gathering(self._consumer, self._settings.max_wait_ms / 2000)
@@ -176,13 +183,13 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             gathering.polled(bool(polled))
             if self._joined:
                 self._context.progress.polled(time.monotonic())
-            # Admitting can wait, and a rebalance can put a new owner's object in a partition's place
+            # Taking in can wait, and a rebalance can put a new owner's object in a partition's place
             # meanwhile; what was polled is the old one's and must not count as fetched by the new one.
-            owners = {tp: self.partitions.get(tp) for tp in polled}
-            for tp, records in polled.items():
-                partition = owners[tp]
-                if partition is not None and partition.state.admits:
-                    await self._admit(partition, records)
+            owned = [
+                (self.partitions[tp], records) for tp, records in polled.items() if tp in self.partitions
+            ]
+            assert self._tasks is not None
+            await self._intake.take(owned, self._tasks)
             self._regulate()
 
     async def _poll(self) -> dict[TopicPartition, list[Any]]:
@@ -197,38 +204,30 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                     await partition.out_of_range(position)
         return {}
 
-    async def _admit(self, partition: AssignedPartition, records: Sequence[Any]) -> None:
-        if self._gate is not None and self._tasks is not None:
-            records = self._gate.readable(partition, records, self._tasks)
-        admitted, since_ns = [], time.time_ns()
-        for record in records:
-            entry = self._admission.admit(record)
-            if partition.ledger.enter(entry):
-                admitted.append(entry)
-        self._context.tracing.received(partition.tp.topic, partition.tp.partition, admitted, since_ns)
-        readable = [entry for entry in admitted if entry.outcome is None]
-        partition.notify()
-        if readable:  # all at once: each time that the thread takes over costs as much as a dozen messages
-            await self._to_tokenize.put(readable)
+    def _is_full(self, partition: AssignedPartition) -> bool:
+        """Whether a partition has its share of the bound in flight."""
+        return self._in_flight_share(partition) >= 1
+
+    def _in_flight_share(self, partition: AssignedPartition) -> float:
+        """What is in flight of a partition, in shares of what may be."""
+        sharing = max(1, len(self.partitions))
+        share = max(1, self._settings.max_in_flight_messages // sharing)
+        share_bytes = max(1, self._settings.max_in_flight_bytes // sharing)
+        return max(len(partition.ledger) / share, partition.ledger.size_bytes / share_bytes)
 
     def _regulate(self) -> None:
         """Pause partitions at their share of the bound, resume those at half of it."""
         if not self.partitions:
             return
-        share = max(1, self._settings.max_in_flight_messages // len(self.partitions))
-        share_bytes = self._settings.max_in_flight_bytes // len(self.partitions)
         paused = 0
-        self._metrics.waiting.set(sum(partition.held > 0 for partition in self.partitions.values()))
+        self._metrics.waiting.set(sum(partition.waits_for_schema for partition in self.partitions.values()))
         for partition in self.partitions.values():
             if partition.held:
                 continue
-            messages, size_bytes = len(partition.ledger), partition.ledger.size_bytes
-            if partition.state is PartitionState.RUNNING:
-                if messages >= share or size_bytes >= share_bytes:
-                    partition.pause()
-            elif partition.state is PartitionState.PAUSED and (
-                messages <= share // 2 and size_bytes <= share_bytes // 2
-            ):
+            share = self._in_flight_share(partition)
+            if partition.state is PartitionState.RUNNING and share >= 1:
+                partition.pause()
+            elif partition.state is PartitionState.PAUSED and share <= 1 / 2:
                 partition.resume()
             paused += partition.state is PartitionState.PAUSED
         self._metrics.paused.set(paused)

@@ -1,64 +1,54 @@
 """Holds the records of a partition back while the registry does not tell their schema.
 
-Only that partition waits: it is fetched no further, what came before goes on, and so do the others. Records
-that wait are in no ledger, so a partition that is given away leaves them to its next owner.
+Only that partition waits: what came before goes on, and so do the others.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer
-
 from stream.annotate.assigned import AssignedPartition
-from stream.annotate.partition import PartitionState
 
 if TYPE_CHECKING:
     from stream.registry.client import SchemaRegistry
 
-Admit = Callable[[AssignedPartition, Sequence[Any]], Awaitable[None]]
-
 
 class SchemaGate:
-    """Stands between the poll of one pipeline and its admission, where a registry is used."""
+    """Says which polled records can be read, where a registry is used."""
 
-    def __init__(self, registry: "SchemaRegistry", consumer: AIOKafkaConsumer, admit: Admit) -> None:
+    def __init__(self, registry: "SchemaRegistry") -> None:
         self._registry = registry
-        self._consumer = consumer
-        self._admit = admit
         self._waiting: set[asyncio.Task[None]] = set()
 
-    def readable(
-        self, partition: AssignedPartition, records: Sequence[Any], tasks: asyncio.TaskGroup
-    ) -> Sequence[Any]:
-        """The records that can be read now; from the first that cannot on, they come when they can."""
-        for place, record in enumerate(records):
-            if self._registry.missing(record.value) is not None:
-                held = records[place:]
-                partition.held = len(held)
-                self._consumer.pause(partition.tp)
-                task = tasks.create_task(
-                    self._release(partition, held),
-                    name=f"schemas-{partition.tp.topic}-{partition.tp.partition}",
-                )
-                self._waiting.add(task)
-                task.add_done_callback(self._waiting.discard)
-                return records[:place]
-        return records
+    def lets_in(self, record: Any) -> bool:
+        """Whether the record can be read now."""
+        return self._registry.missing(record.value) is None
+
+    async def told(self, partition: AssignedPartition, records: Sequence[Any]) -> bool:
+        """Wait until the first of the records can be read; False where that was given up.
+
+        The schemas of all of them are asked for.
+        """
+        if self.lets_in(records[0]):
+            return True
+        waiting = asyncio.create_task(self._fetch(records))
+        self._waiting.add(waiting)
+        partition.waits_for_schema = True
+        try:
+            await asyncio.wait((waiting,))
+            if not waiting.cancelled():
+                waiting.result()
+            return not waiting.cancelled()
+        finally:
+            waiting.cancel()
+            self._waiting.discard(waiting)
+            partition.waits_for_schema = False
 
     def give_up(self) -> None:
         """Wait for no schema any more: the partitions are given away."""
-        for task in self._waiting:
-            task.cancel()
+        for waiting in self._waiting:
+            waiting.cancel()
 
-    async def _release(self, partition: AssignedPartition, held: Sequence[Any]) -> None:
-        try:
-            missing = {self._registry.missing(record.value) for record in held}
-            await asyncio.gather(*(self._registry.fetch(number) for number in missing if number is not None))
-        finally:
-            partition.held = 0
-        if not partition.state.admits:
-            return
-        await self._admit(partition, held)
-        if partition.held == 0 and partition.state is PartitionState.RUNNING:
-            self._consumer.resume(partition.tp)
+    async def _fetch(self, records: Sequence[Any]) -> None:
+        missing = {self._registry.missing(record.value) for record in records}
+        await asyncio.gather(*(self._registry.fetch(number) for number in missing if number is not None))

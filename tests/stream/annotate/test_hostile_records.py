@@ -3,7 +3,9 @@
 A partition that goes on is shown by its neighbours: a good message stands before and after each bad record.
 """
 
+import asyncio
 import hashlib
+import itertools
 import json
 import re
 import time
@@ -21,6 +23,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from model.fake import FakeClassifier
 from stream.annotate.admission import Admission
 from stream.annotate.app import Annotator
+from stream.annotate.intake import SLICE_S
 from stream.deadletters import CUT_BYTES, decode_dead_letter
 from stream.errors import RecordError
 from stream.events import CountDelta, DeadLetter, EmotionEvent
@@ -80,6 +83,26 @@ async def test_a_backfill_with_a_window_for_each_message_is_counted_in_deltas_th
     deltas = [CountDelta.model_validate_json(record.value or b"") for record in records]
     support = [window for delta in deltas if delta.channel == "support" for window in delta.windows]
     assert sum(sum(window.labels.values()) for window in support) == len(support) == 600
+
+
+async def test_records_that_take_long_to_read_leave_time_for_heartbeats(
+    topics: Topics,
+) -> None:
+    settings = await topics(partitions=2)
+    long = [orjson.dumps({"text": "&lt;" * 30_000})] * 15
+    servers = str(settings.bootstrap_servers)
+    await produce_batch(servers, settings.input_topic, long, codec="gzip")
+    await produce(servers, settings.input_topic, [Record(GOOD, partition=1)])
+    annotating = asyncio.create_task(annotate_all(settings))
+    moments = [time.monotonic()]
+    while not annotating.done():
+        await asyncio.sleep(0.001)
+        moments.append(time.monotonic())
+    pauses = [after - before for before, after in itertools.pairwise(moments)]
+    at_work = sum(pause for pause in pauses if pause > SLICE_S / 2)
+    assert max(pauses) < at_work / 3
+    of_both = [(event.source.partition, event.source.offset) for event in await labelled(settings)]
+    assert of_both == [(0, offset) for offset in range(len(long))] + [(1, 0)]
 
 
 async def test_a_time_outside_the_calendar_is_replaced_and_marked(topics: Topics) -> None:
