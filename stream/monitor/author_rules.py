@@ -12,8 +12,9 @@ import orjson
 from stream.events import DistressSignal, ModelRef, Source
 from stream.monitor.fold import input_partition
 from stream.monitor.lifecycle import IDLE, Life, Measurement, Reading, compare
+from stream.monitor.reach import weight
 from stream.monitor.rules import AuthorRule, PhraseRule
-from stream.monitor.sizes import MOST_SOURCES_OF_AUTHOR, PHRASES_CHARS, first_of
+from stream.monitor.sizes import MOST_SOURCES_OF_AUTHOR, PHRASES_CHARS, TRAIL_POINTS, first_of
 
 EVIDENCE_MESSAGES: Final = 20
 """Messages that a state remembers and an alert can show."""
@@ -21,9 +22,6 @@ EVIDENCE_MESSAGES: Final = 20
 TEXT_BYTES: Final = 4000
 """Of each text that is remembered, in JSON, where signals carry it: what is known of an author must fit into
 a record of Kafka, and each rule that fires has texts of its own."""
-
-TRAIL_POINTS: Final = 256
-"""Most points of an escalation's curve that a state remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +183,13 @@ def _averaged(rule: AuthorRule, state: RuleState, score: float, at: float) -> Ru
         trail = (*recent, (at, before))[-TRAIL_POINTS:]
     return replace(
         state,
-        level=before + _alpha(rule.span_messages) * (score - before),
-        baseline=baseline + _alpha(rule.baseline_messages) * (score - baseline),
+        level=before + weight(rule.span_messages) * (score - before),
+        baseline=baseline + weight(rule.baseline_messages) * (score - baseline),
         messages=1 if fresh else state.messages + 1,
         known=state.known + 1,
         at=at,
         trail=trail,
     )
-
-
-def _alpha(span: int) -> float:
-    """Weight of the newest message in an exponentially weighted mean over about ``span`` messages."""
-    return 2.0 / (span + 1.0)
 
 
 def _sustained(rule: AuthorRule, state: RuleState) -> Measurement:

@@ -156,7 +156,7 @@ class CountPartition:
         newest = max((clock.newest for clock in self.checkpoint.sources.values()), default=0)
         newest = max(self.checkpoint.watermark, min(newest, int(now))) + self._policy.base_s
         over = now - self._policy.judge_delay_s
-        return self._judge(min(over, newest), newest if newest <= over else None, over) + self._elapse(now)
+        return self._judge(min(over, newest), newest if newest <= over else None, over) + self._elapse(over)
 
     def take_changes(self) -> CountChanges:
         """What has changed since the last call. Windows expire here, after they have been published."""
@@ -219,7 +219,7 @@ class CountPartition:
 
     def _expire_states(self) -> None:
         """Forget channels of which nothing need be known (``channel_states``), some with each checkpoint."""
-        now = self.checkpoint.watermark
+        now = int(self.checkpoint.watermark - self._policy.judge_delay_s)
         grown = len(self._states) >= self._looked_over + NEW_STATES
         if not self._leaving and (grown or now >= self._looked_at + HOUR_S):
             gone = forgotten(self._states, self.rules.of_channels, now, self._policy.keep_states_s)
@@ -232,13 +232,15 @@ class CountPartition:
         del self._leaving[:FORGOTTEN_AT_ONCE]
 
     def _expire(self) -> list[WindowKey]:
+        # What is neither counted into any more nor still to be judged.
+        open_s = max(self._policy.allowed_lateness_s, self._policy.judge_delay_s)
         expired = [
             (channel, start_s)
             for channel, windows in self._windows.items()
             for start_s in windows
             if is_expired(
                 start_s,
-                allowed_lateness_s=self._policy.allowed_lateness_s,
+                open_s=open_s,
                 watermark_s=self.checkpoint.watermark,
             )
         ]

@@ -1,26 +1,30 @@
 """What a rule says: the kinds of alert rules and their parameters, each validated. Pure.
 
 ``rulesfile`` reads them from TOML; ``author_rules`` and ``channel_rules`` apply them.
-Durations are seconds. Every rule has an enter and a leave level, the leave level the lower one.
+Durations are seconds. Every rule has an enter and a leave level, the leave level the lower one. A rule that
+can certainly never fire is refused: nobody would notice that it does not.
 """
 
 from datetime import time
+from math import floor
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from model.labels import LABELS
-from stream.events import ALL_CHANNELS
+from stream.events import ALL_CHANNELS, MOST_COUNTED
 from stream.monitor.events import Severity
 from stream.monitor.lifecycle import Policy, QuietHours
-from stream.monitor.sizes import MOST_RECIPIENTS, MOST_RULES_OF_AUTHORS, RECIPIENT_CHARS
+from stream.monitor.reach import furthest_above, highest_rise
+from stream.monitor.sizes import MOST_RECIPIENTS, MOST_RULES_OF_AUTHORS, RECIPIENT_CHARS, TRAIL_POINTS
 from stream.monitor.windows import HOUR_S
 
-Level = Annotated[float, Field(gt=0.0)]
+Level = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(ge=0.0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+AtLeastOne = Annotated[int, Field(ge=1, le=MOST_COUNTED)]
+Channels = Annotated[tuple[str, ...], Field(min_length=1)]
 DAY_S = 24 * HOUR_S
 
 
@@ -101,7 +105,9 @@ class AuthorRule(BaseRule):
     enter: Unit = 0.5
     leave: Unit = 0.35
     span_messages: AtLeastOne = 5
-    min_messages: Annotated[int, Field(ge=2)] = Field(5, description="Two at least: one never alerts.")
+    min_messages: Annotated[int, Field(ge=2, le=MOST_COUNTED)] = Field(
+        5, description="Two at least: one never alerts."
+    )
     above_baseline: Unit = 0.2
     baseline_messages: AtLeastOne = 50
     baseline_prior: Unit = Field(0.15, description="Distress score that an unknown author is taken to have.")
@@ -110,7 +116,37 @@ class AuthorRule(BaseRule):
     reset_after_s: Annotated[float, Field(gt=0.0)] = Field(
         7 * DAY_S, description="Silence after which counting messages begins anew."
     )
-    channels: tuple[str, ...] | None = Field(None, description="Only messages in these; all if not given.")
+    channels: Channels | None = Field(None, description="Only messages in these; all if not given.")
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> "AuthorRule":
+        if self.measure == "sustained":
+            self._hold(
+                "above_baseline",
+                self.above_baseline,
+                furthest_above(self.span_messages, self.baseline_messages, self.enter),
+                f"a level over {self.span_messages} messages that is at {self.enter} lies no further above "
+                f"a baseline over {self.baseline_messages}",
+            )
+            return self
+        self._hold(
+            "min_messages",
+            self.min_messages,
+            TRAIL_POINTS,
+            "an escalation is looked for in so many messages",
+        )
+        if self.span_s <= self.reset_after_s:  # else a level that begins anew may be another at once
+            self._hold(
+                "enter",
+                self.enter,
+                highest_rise(self.span_messages, TRAIL_POINTS),
+                f"a level over {self.span_messages} messages rises no further within {TRAIL_POINTS} of them",
+            )
+        return self
+
+    def _hold(self, field: str, value: float, most: float, because: str) -> None:
+        if value > most:
+            raise ValueError(f"{field} ({value}) must be at most {floor(most * 1000) / 1000:g}: {because}")
 
 
 class PhraseRule(BaseRule):
@@ -118,11 +154,13 @@ class PhraseRule(BaseRule):
 
     kind: Literal["phrase"]
     lists: Annotated[tuple[str, ...], Field(min_length=1)]
-    enter: Level = Field(1.0, description="Matching messages within ``span_s``.")
+    enter: Annotated[Level, Field(le=TRAIL_POINTS)] = Field(
+        1.0, description="Matching messages within ``span_s``."
+    )
     leave: Level = 0.5
     span_s: Annotated[float, Field(gt=0.0)] = HOUR_S
     severity: Severity = "critical"
-    channels: tuple[str, ...] | None = None
+    channels: Channels | None = None
 
 
 class ChannelRule(BaseRule):
@@ -145,9 +183,7 @@ class ChannelRule(BaseRule):
     min_baseline_messages: AtLeastOne = Field(
         500, description="Below it, the same hour is judged by all hours; below it there too, not at all."
     )
-    channels: tuple[str, ...] | None = Field(
-        None, description="Only these; every one but the total if not given."
-    )
+    channels: Channels | None = Field(None, description="Only these; every one but the total if not given.")
     cooldown_s: Seconds = HOUR_S
     expire_s: Annotated[float, Field(gt=0.0)] = HOUR_S
 
@@ -172,7 +208,7 @@ class DriftRule(BaseRule):
     every_s: Literal[60, 300, 3600] = 300
     min_messages: AtLeastOne = 500
     reference_hours: Annotated[int, Field(ge=1, le=168)] = 24
-    channels: tuple[str, ...] = (ALL_CHANNELS,)
+    channels: Channels = (ALL_CHANNELS,)
     severity: Severity = "info"
     cooldown_s: Seconds = HOUR_S
     expire_s: Annotated[float, Field(gt=0.0)] = 2 * HOUR_S

@@ -105,6 +105,32 @@ def test_a_surge_in_the_last_window_is_judged_when_nothing_follows() -> None:
     assert feed.partition.tick(NOON + 301) == []
 
 
+@pytest.mark.parametrize("window_s", [300, 3600])
+@pytest.mark.parametrize("delay_s", [30, 3 * 3600, 9 * 3600])
+def test_a_window_is_judged_with_all_its_messages_however_long_that_is_put_off(
+    window_s: int, delay_s: int
+) -> None:
+    table = channel_rule(window_s=window_s, min_baseline_messages=100, min_messages=1)
+    partition = CountPartition(0, rules(table), CountPolicy(base_s=60, judge_delay_s=delay_s))
+    alerts: list[Alert] = []
+    for n in range(16 * 60):
+        labels = ANGRY if 240 <= n < 300 else CALM
+        alerts += partition.apply(delta({NOON + 60 * n: labels}, first=1000 * n), n, NOON + 60.0 * n)
+        if n % 5 == 0:
+            partition.take_changes()
+    assert [alert.status for alert in alerts] == ["firing", "resolved"]
+    assert alerts[0].evidence.messages == 100 * window_s // 60
+
+
+def test_an_alert_that_is_told_late_does_not_expire_at_once_in_a_partition_that_falls_silent() -> None:
+    feed = Feed(channel_rule(expire_s=3600))
+    feed.days(3)
+    feed.partition._policy = CountPolicy(base_s=60, judge_delay_s=2 * 3600)
+    feed.window(NOON, ANGRY)
+    assert ids(feed.partition.tick(NOON + 2 * 3600 + 300)) == [(f"surge:support:{NOON}", "firing")]
+    assert ids(feed.partition.tick(NOON + 3 * 3600 + 300)) == [(f"surge:support:{NOON}", "resolved")]
+
+
 def test_a_surge_in_a_channel_that_falls_silent_expires() -> None:
     feed = Feed(channel_rule(expire_s=1800))
     feed.days(3)
