@@ -127,10 +127,10 @@ def _learn_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tal
 def _judge_drift(rule: DriftRule, state: ChannelState, end_s: int, tally: Tally) -> Measurement:
     """Where the label mix of the hour until ``end_s`` stands against the hours before it."""
     reference: dict[str, int] = {}
-    for mix in state.mixes:
-        if mix.start + HOUR_S <= end_s - HOUR_S:
-            for label, count in mix.labels.items():
-                reference[label] = reference.get(label, 0) + count
+    before = [mix for mix in state.mixes if mix.start + HOUR_S <= end_s - HOUR_S]
+    for mix in before[-rule.reference_hours :]:
+        for label, count in mix.labels.items():
+            reference[label] = reference.get(label, 0) + count
     known, messages = counted(*reference.values()), tally.messages
     if messages < rule.min_messages or known < rule.min_messages:
         return Measurement(Reading.BAND, 0.0, messages, baseline_messages=known)
@@ -176,7 +176,8 @@ def _baseline(rule: ChannelRule, state: ChannelState, start_s: int) -> list[Hour
 
 
 def _recent(rule: ChannelRule, state: ChannelState, hour_start: int) -> list[HourCount]:
-    return [hour for hour in state.hours if hour.start > hour_start - rule.baseline_days * DAY_S]
+    """The hours of as many days as the rule says, and that of ``hour_start`` itself where it is known."""
+    return [hour for hour in state.hours if hour.start >= hour_start - rule.baseline_days * DAY_S]
 
 
 def _poisson_z(hits: int, expected: float) -> float:

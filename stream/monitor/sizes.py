@@ -8,7 +8,7 @@ or where it is kept:
     record                 grows with                           at most
     counter                labels of a window                   ``MOST_LABELS``
     a channel's window     those, and input partitions          ``MOST_SOURCES``
-    what a rule knows      hours, ``baseline_days`` of them     a year of them (``stream.monitor.rules``)
+    what a rule knows      hours of ``baseline_days``, and one  a year of them (``stream.monitor.rules``)
     checkpoint             input partitions                     ``MOST_SOURCES``
     an author's state      input partitions                     ``MOST_SOURCES_OF_AUTHOR``
                            rules about authors                  ``MOST_RULES_OF_AUTHORS``

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.events import MOST_COUNTED
-from stream.monitor.channel_rules import ChannelState, stability_index
+from stream.monitor.channel_rules import ChannelState, HourCount, stability_index
 from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.events import Alert
 from stream.monitor.store import count_records
@@ -70,6 +70,30 @@ def test_the_usual_ups_and_downs_do_not_fire() -> None:
     feed.days(3)
     for n, anger in enumerate([5, 8, 3, 10, 6, 2, 9]):
         feed.window(NOON + 300 * n, {"joy": 100 - anger, "anger": anger})
+    assert feed.alerts == []
+
+
+@pytest.mark.parametrize("days", [1, 7, 14])
+def test_the_same_hour_of_as_many_days_as_the_rule_says_is_the_baseline(days: int) -> None:
+    hours = tuple(HourCount(NOON - DAY_S * day, day, 1_000) for day in range(30, 0, -1))
+    busy = tuple(HourCount(NOON - 3600 * n, 900, 1_000) for n in range(5, 0, -1))
+    partition = CountPartition(
+        0,
+        rules(channel_rule(baseline_days=days)),
+        POLICY,
+        states={("surge", "support"): ChannelState(hours=hours + busy)},
+    )
+    partition.apply(delta({NOON: ANGRY}), 0)
+    (fired,) = partition.tick(NOON + 300)
+    assert fired.evidence.baseline_messages == 1_000 * days
+    assert fired.evidence.baseline == pytest.approx((days + 1) / 2 / 1_000, abs=1e-4)
+
+
+def test_a_rule_of_one_day_knows_what_is_usual_at_that_hour() -> None:
+    feed = Feed(channel_rule(baseline_days=1))
+    for n in range(12 * 24 * 3):
+        feed.window(NOON + 300 * n, ANGRY if n % (12 * 24) < 12 else CALM)
+    feed.window(NOON + 300 * 12 * 24 * 3, CALM)
     assert feed.alerts == []
 
 
@@ -171,6 +195,18 @@ def test_drift_fires_when_the_label_mix_of_an_hour_shifts() -> None:
         feed.window(NOON + 300 * n, {"joy": 10, "anger": 90})
     assert [alert.status for alert in feed.alerts] == ["firing"]
     assert feed.alerts[0].channel == "*"
+
+
+@pytest.mark.parametrize("hours", [1, 24])
+def test_drift_is_measured_against_as_many_hours_as_the_rule_says(hours: int) -> None:
+    drift = {"name": "drift", "kind": "drift", "reference_hours": hours}
+    feed = Feed(drift, channel="*")
+    known = list[int | None]()
+    for n in range(12 * 30):
+        feed.window(NOON + 300 * n, {"joy": 60, "neutral": 40})
+        if ("drift", "*") in feed.partition.drift:
+            known.append(feed.partition.drift["drift", "*"].baseline_messages)
+    assert set(known[-36:]) == {1_200 * hours}
 
 
 def stored_and_read(state: ChannelState) -> ChannelState:
