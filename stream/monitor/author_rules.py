@@ -75,13 +75,16 @@ class RuleState:
 class AuthorState:
     """All that is known of one author.
 
-    ``applied`` holds the last offset of each input partition, that heard of last at the end.
+    ``applied`` holds the last offset of each input partition, that heard of last at the end. ``meanings``
+    says what each rule meant when it learnt what it knows. An earlier version has stored none, and does not
+    read a rule's state with a field more, so they stand beside those.
     """
 
     applied: dict[str, int] = field(default_factory=dict)
     at: float = 0.0
     seen: tuple[Seen, ...] = ()
     rules: dict[str, RuleState] = field(default_factory=dict)
+    meanings: dict[str, str] = field(default_factory=dict)
     channel: str | None = None
     conversation: str | None = None
     model: ModelRef | None = None
@@ -97,6 +100,7 @@ class AuthorState:
             at=value["at"],
             seen=tuple(Seen.from_json(seen) for seen in value["seen"]),
             rules={name: RuleState.from_json(state) for name, state in value["rules"].items()},
+            meanings=value.get("meanings", {}),
             channel=value["channel"],
             conversation=value["conversation"],
             model=ModelRef(**value["model"]) if value["model"] else None,
@@ -105,6 +109,22 @@ class AuthorState:
 
 def applies(rule: AuthorRule | PhraseRule, channel: str | None) -> bool:
     return rule.channels is None or channel in rule.channels
+
+
+def state_of(rule: AuthorRule | PhraseRule, state: AuthorState) -> RuleState:
+    """What a rule knows of an author: nothing where it meant something else. An alert that fires goes on."""
+    found = state.rules.get(rule.name, RuleState())
+    if state.meanings.get(rule.name, rule.meaning) == rule.meaning:
+        return found
+    return RuleState(life=found.life, measured=found.measured)
+
+
+def with_state_of(rule: AuthorRule | PhraseRule, state: AuthorState, after: RuleState) -> AuthorState:
+    """The author's state with what the rule knows now."""
+    meanings = state.meanings
+    if meanings.get(rule.name) != rule.meaning:
+        meanings = {**meanings, rule.name: rule.meaning}
+    return replace(state, rules={**state.rules, rule.name: after}, meanings=meanings)
 
 
 def behind(rule: AuthorRule | PhraseRule, state: AuthorState, messages: int) -> tuple[Seen, ...]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
-from stream.monitor.channel_rules import ChannelState, is_silent, judge, learn
+from stream.monitor.channel_rules import ChannelState, is_silent, judge, lacks_baseline, learn, under
 from stream.monitor.channel_states import StateKey, forgotten
 from stream.monitor.count_changes import Checkpoint, CountChanges, WindowKey
 from stream.monitor.events import Alert, WindowCounter
@@ -303,7 +303,7 @@ class CountPartition:
 
     def _judge_channel(self, rule: ChannelRule | DriftRule, channel: str, start_s: int) -> Iterable[Alert]:
         key = (rule.name, channel)
-        before = self._states.get(key, ChannelState())
+        before = under(rule, self._states.get(key, ChannelState()))
         end_s = start_s + rule.window_s
         if end_s <= before.judged_until:
             return
@@ -322,7 +322,7 @@ class CountPartition:
             measured = replace(measured, sources=self._sources(channel, start_s, end_s))
         fired = measured if change is Change.FIRED or before.measured is None else before.measured
         after = replace(before, judged_until=end_s, life=life, measured=fired if life.firing else None)
-        if not life.firing:
+        if not life.firing or lacks_baseline(rule, after):  # else nothing could end the alert
             after = learn(rule, after, start_s, end_s, tally)
         self._states[key] = after
         self._changed_states.add(key)

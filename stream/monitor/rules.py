@@ -5,11 +5,15 @@ Durations are seconds. Every rule has an enter and a leave level, the leave leve
 can certainly never fire is refused: nobody would notice that it does not.
 """
 
+from collections.abc import Iterable
 from datetime import time
+from functools import cached_property
+from hashlib import blake2s
 from math import floor
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from model.labels import LABELS
@@ -59,7 +63,12 @@ class QuietHoursTable(BaseModel):
 
 
 class BaseRule(BaseModel):
-    """What all rules have."""
+    """What all rules have.
+
+    ``meaning`` is a digest of what the states of a rule are made of: one of another rule, though of the same
+    name, would give this one wrong numbers. Levels, tests and spans only judge what is known, so they are no
+    part of it. It is stored: computed in another way, it would make all rules learn anew.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -144,6 +153,10 @@ class AuthorRule(BaseRule):
             )
         return self
 
+    @cached_property
+    def meaning(self) -> str:
+        return _digest(self.kind, _names(self.channels))
+
     def _hold(self, field: str, value: float, most: float, because: str) -> None:
         if value > most:
             raise ValueError(f"{field} ({value}) must be at most {floor(most * 1000) / 1000:g}: {because}")
@@ -161,6 +174,10 @@ class PhraseRule(BaseRule):
     span_s: Annotated[float, Field(gt=0.0)] = HOUR_S
     severity: Severity = "critical"
     channels: Channels | None = None
+
+    @cached_property
+    def meaning(self) -> str:
+        return _digest(self.kind, _names(self.lists), _names(self.channels))
 
 
 class ChannelRule(BaseRule):
@@ -195,6 +212,10 @@ class ChannelRule(BaseRule):
                 raise ValueError(f"{label!r} is no label; choose from {', '.join(LABELS)}")
         return labels
 
+    @cached_property
+    def meaning(self) -> str:
+        return _digest(self.kind, sorted(self.labels))
+
     def watches(self, channel: str) -> bool:
         return channel in self.channels if self.channels is not None else channel != ALL_CHANNELS
 
@@ -213,6 +234,10 @@ class DriftRule(BaseRule):
     cooldown_s: Seconds = HOUR_S
     expire_s: Annotated[float, Field(gt=0.0)] = 2 * HOUR_S
 
+    @cached_property
+    def meaning(self) -> str:
+        return _digest(self.kind)
+
     @property
     def window_s(self) -> int:
         """How often it is judged; it always looks at the last hour."""
@@ -220,6 +245,14 @@ class DriftRule(BaseRule):
 
     def watches(self, channel: str) -> bool:
         return channel in self.channels
+
+
+def _digest(*parts: object) -> str:
+    return blake2s(orjson.dumps(parts), digest_size=6).hexdigest()
+
+
+def _names(names: Iterable[str] | None) -> list[str] | None:
+    return None if names is None else sorted(set(names))
 
 
 Rule = Annotated[AuthorRule | PhraseRule | ChannelRule | DriftRule, Field(discriminator="kind")]
