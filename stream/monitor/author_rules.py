@@ -12,8 +12,9 @@ import orjson
 from stream.events import DistressSignal, ModelRef, Source
 from stream.monitor.fold import input_partition
 from stream.monitor.lifecycle import IDLE, Life, Measurement, Reading, compare
+from stream.monitor.reach import weight
 from stream.monitor.rules import AuthorRule, PhraseRule
-from stream.monitor.sizes import MOST_SOURCES_OF_AUTHOR, PHRASES_CHARS, first_of
+from stream.monitor.sizes import MOST_SOURCES_OF_AUTHOR, PHRASES_CHARS, TRAIL_POINTS, first_of
 
 EVIDENCE_MESSAGES: Final = 20
 """Messages that a state remembers and an alert can show."""
@@ -21,9 +22,6 @@ EVIDENCE_MESSAGES: Final = 20
 TEXT_BYTES: Final = 4000
 """Of each text that is remembered, in JSON, where signals carry it: what is known of an author must fit into
 a record of Kafka, and each rule that fires has texts of its own."""
-
-TRAIL_POINTS: Final = 256
-"""Most points of an escalation's curve that a state remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +75,16 @@ class RuleState:
 class AuthorState:
     """All that is known of one author.
 
-    ``applied`` holds the last offset of each input partition, that heard of last at the end.
+    ``applied`` holds the last offset of each input partition, that heard of last at the end. ``meanings``
+    says what each rule meant when it learnt what it knows. An earlier version has stored none, and does not
+    read a rule's state with a field more, so they stand beside those.
     """
 
     applied: dict[str, int] = field(default_factory=dict)
     at: float = 0.0
     seen: tuple[Seen, ...] = ()
     rules: dict[str, RuleState] = field(default_factory=dict)
+    meanings: dict[str, str] = field(default_factory=dict)
     channel: str | None = None
     conversation: str | None = None
     model: ModelRef | None = None
@@ -99,6 +100,7 @@ class AuthorState:
             at=value["at"],
             seen=tuple(Seen.from_json(seen) for seen in value["seen"]),
             rules={name: RuleState.from_json(state) for name, state in value["rules"].items()},
+            meanings=value.get("meanings", {}),
             channel=value["channel"],
             conversation=value["conversation"],
             model=ModelRef(**value["model"]) if value["model"] else None,
@@ -107,6 +109,22 @@ class AuthorState:
 
 def applies(rule: AuthorRule | PhraseRule, channel: str | None) -> bool:
     return rule.channels is None or channel in rule.channels
+
+
+def state_of(rule: AuthorRule | PhraseRule, state: AuthorState) -> RuleState:
+    """What a rule knows of an author: nothing where it meant something else. An alert that fires goes on."""
+    found = state.rules.get(rule.name, RuleState())
+    if state.meanings.get(rule.name, rule.meaning) == rule.meaning:
+        return found
+    return RuleState(life=found.life, measured=found.measured)
+
+
+def with_state_of(rule: AuthorRule | PhraseRule, state: AuthorState, after: RuleState) -> AuthorState:
+    """The author's state with what the rule knows now."""
+    meanings = state.meanings
+    if meanings.get(rule.name) != rule.meaning:
+        meanings = {**meanings, rule.name: rule.meaning}
+    return replace(state, rules={**state.rules, rule.name: after}, meanings=meanings)
 
 
 def behind(rule: AuthorRule | PhraseRule, state: AuthorState, messages: int) -> tuple[Seen, ...]:
@@ -185,18 +203,13 @@ def _averaged(rule: AuthorRule, state: RuleState, score: float, at: float) -> Ru
         trail = (*recent, (at, before))[-TRAIL_POINTS:]
     return replace(
         state,
-        level=before + _alpha(rule.span_messages) * (score - before),
-        baseline=baseline + _alpha(rule.baseline_messages) * (score - baseline),
+        level=before + weight(rule.span_messages) * (score - before),
+        baseline=baseline + weight(rule.baseline_messages) * (score - baseline),
         messages=1 if fresh else state.messages + 1,
         known=state.known + 1,
         at=at,
         trail=trail,
     )
-
-
-def _alpha(span: int) -> float:
-    """Weight of the newest message in an exponentially weighted mean over about ``span`` messages."""
-    return 2.0 / (span + 1.0)
 
 
 def _sustained(rule: AuthorRule, state: RuleState) -> Measurement:

@@ -7,6 +7,7 @@ enter the baseline, so that trouble that lasts does not become the usual.
 from dataclasses import dataclass, replace
 from math import log, sqrt
 from statistics import median
+from sys import intern
 from typing import Any, Final
 
 from model.labels import LABELS
@@ -41,6 +42,7 @@ class ChannelState:
     """What one rule knows of one channel.
 
     ``judged_until`` is the end of the newest window judged that had messages, or in which an alert fired.
+    ``meaning`` is that of the rule when it learnt this; empty where an earlier version has stored it.
     """
 
     judged_until: int = 0
@@ -48,6 +50,7 @@ class ChannelState:
     mixes: tuple[HourMix, ...] = ()
     life: Life = IDLE
     measured: Measurement | None = None
+    meaning: str = ""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "ChannelState":
@@ -57,7 +60,19 @@ class ChannelState:
             mixes=tuple(HourMix(**mix) for mix in value["mixes"]),
             life=Life(**value["life"]),
             measured=Measurement.from_json(value["measured"]),
+            meaning=intern(value.get("meaning", "")),
         )
+
+
+def under(rule: ChannelRule | DriftRule, state: ChannelState) -> ChannelState:
+    """A state as the rule may use it: without what it learnt when it meant something else. An alert that
+    fires goes on.
+    """
+    if state.meaning == rule.meaning:
+        return state
+    if not state.meaning:
+        return replace(state, meaning=rule.meaning)
+    return replace(state, hours=(), mixes=(), meaning=rule.meaning)
 
 
 def judge(
@@ -91,8 +106,10 @@ def is_over(rule: ChannelRule, state: ChannelState, now: float) -> bool:
     return state.judged_until < now - rule.baseline_days * DAY_S - 4 * HOUR_S
 
 
-def lacks_baseline(rule: ChannelRule, state: ChannelState) -> bool:
+def lacks_baseline(rule: ChannelRule | DriftRule, state: ChannelState) -> bool:
     """Whether too few messages are known to judge any window by."""
+    if isinstance(rule, DriftRule):
+        return counted(*(sum(mix.labels.values()) for mix in state.mixes)) < rule.min_messages
     return counted(*(hour.messages for hour in state.hours)) < rule.min_baseline_messages
 
 
@@ -127,10 +144,10 @@ def _learn_rate(rule: ChannelRule, state: ChannelState, start_s: int, tally: Tal
 def _judge_drift(rule: DriftRule, state: ChannelState, end_s: int, tally: Tally) -> Measurement:
     """Where the label mix of the hour until ``end_s`` stands against the hours before it."""
     reference: dict[str, int] = {}
-    for mix in state.mixes:
-        if mix.start + HOUR_S <= end_s - HOUR_S:
-            for label, count in mix.labels.items():
-                reference[label] = reference.get(label, 0) + count
+    before = [mix for mix in state.mixes if mix.start + HOUR_S <= end_s - HOUR_S]
+    for mix in before[-rule.reference_hours :]:
+        for label, count in mix.labels.items():
+            reference[label] = reference.get(label, 0) + count
     known, messages = counted(*reference.values()), tally.messages
     if messages < rule.min_messages or known < rule.min_messages:
         return Measurement(Reading.BAND, 0.0, messages, baseline_messages=known)
@@ -176,7 +193,8 @@ def _baseline(rule: ChannelRule, state: ChannelState, start_s: int) -> list[Hour
 
 
 def _recent(rule: ChannelRule, state: ChannelState, hour_start: int) -> list[HourCount]:
-    return [hour for hour in state.hours if hour.start > hour_start - rule.baseline_days * DAY_S]
+    """The hours of as many days as the rule says, and that of ``hour_start`` itself where it is known."""
+    return [hour for hour in state.hours if hour.start >= hour_start - rule.baseline_days * DAY_S]
 
 
 def _poisson_z(hits: int, expected: float) -> float:

@@ -16,7 +16,7 @@ from typing import Final
 
 from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
-from stream.monitor.channel_rules import ChannelState, is_silent, judge, learn
+from stream.monitor.channel_rules import ChannelState, is_silent, judge, lacks_baseline, learn, under
 from stream.monitor.channel_states import StateKey, forgotten
 from stream.monitor.count_changes import Checkpoint, CountChanges, WindowKey
 from stream.monitor.events import Alert, WindowCounter
@@ -138,7 +138,7 @@ class CountPartition:
         clock = self.checkpoint.sources.get(name, SourceClock())
         last_offset = delta.source.last_offset
         self._arrivals = self._arrivals.with_commit(name, last_offset, published_at)
-        clock = clock.with_commit(last_offset, _most_of(delta), published_at, self._arrivals.now)
+        clock = clock.with_commit(last_offset, _most_of(delta), published_at, self._arrivals.at)
         clocks = without_forgotten({**self.checkpoint.sources, name: clock})
         newest = max(self.checkpoint.watermark, watermark(clocks.values(), self._policy.allowed_lateness_s))
         self.checkpoint = replace(self.checkpoint, watermark=newest, sources=clocks)
@@ -170,7 +170,7 @@ class CountPartition:
         newest = max(self.checkpoint.watermark, min(newest, int(now))) + self._policy.base_s
         over = now - self._policy.judge_delay_s
         judged = self._judge(min(over, newest), newest if newest <= over else None, over)
-        return self._told(judged + self._elapse(now))
+        return self._told(judged + self._elapse(over))
 
     def take_changes(self) -> CountChanges:
         """What has changed since the last call. Windows expire here, after they have been published."""
@@ -233,7 +233,7 @@ class CountPartition:
 
     def _expire_states(self) -> None:
         """Forget channels of which nothing need be known (``channel_states``), some with each checkpoint."""
-        now = self.checkpoint.watermark
+        now = int(self.checkpoint.watermark - self._policy.judge_delay_s)
         grown = len(self._states) >= self._looked_over + NEW_STATES
         if not self._leaving and (grown or now >= self._looked_at + HOUR_S):
             gone = forgotten(self._states, self.rules.of_channels, now, self._policy.keep_states_s)
@@ -246,13 +246,15 @@ class CountPartition:
         del self._leaving[:FORGOTTEN_AT_ONCE]
 
     def _expire(self) -> list[WindowKey]:
+        # What is neither counted into any more nor still to be judged.
+        open_s = max(self._policy.allowed_lateness_s, self._policy.judge_delay_s)
         expired = [
             (channel, start_s)
             for channel, windows in self._windows.items()
             for start_s in windows
             if is_expired(
                 start_s,
-                allowed_lateness_s=self._policy.allowed_lateness_s,
+                open_s=open_s,
                 watermark_s=self.checkpoint.watermark,
             )
         ]
@@ -314,7 +316,7 @@ class CountPartition:
 
     def _judge_channel(self, rule: ChannelRule | DriftRule, channel: str, start_s: int) -> Iterable[Alert]:
         key = (rule.name, channel)
-        before = self._states.get(key, ChannelState())
+        before = under(rule, self._states.get(key, ChannelState()))
         end_s = start_s + rule.window_s
         if end_s <= before.judged_until:
             return
@@ -333,7 +335,7 @@ class CountPartition:
             measured = replace(measured, sources=self._sources(channel, start_s, end_s))
         fired = measured if change is Change.FIRED or before.measured is None else before.measured
         after = replace(before, judged_until=end_s, life=life, measured=fired if life.firing else None)
-        if not life.firing:
+        if not life.firing or lacks_baseline(rule, after):  # else nothing could end the alert
             after = learn(rule, after, start_s, end_s, tally)
         self._keep(key, after)
         if change is not None:

@@ -3,8 +3,8 @@
                  enter                        leave, or nothing for expire_s
     idle ──────────────────► firing ──────────────────────────────► idle
       ▲  not within cooldown_s │  ▲                                   │
-      │  of the last end       └──┘ resent each resend_s, released    │
-      └─────────────────────────── when quiet hours end ◄─────────────┘
+      │  of the last end       └──┘ resent each resend_s; released,   │
+      └────────────── and resent if due, when quiet hours end ◄───────┘
 
 A reading between the leave and the enter level changes nothing, so a score that wavers within this band
 never makes an alert flap. Time comes in as seconds since the epoch and never runs backwards: the caller
@@ -136,22 +136,24 @@ def step(
         return _resolved(life, at)
     if reading is Reading.ABOVE:
         life = replace(life, above_at=at)
-    if life.held and not policy.quiet(at):
-        return _sent(replace(life, held=False), at), Change.RELEASED
-    if reading is Reading.ABOVE and at - life.sent_at >= policy.resend_s:
-        return _sent(life, at), Change.RESENT
-    return life, None
+    return _told(life, policy, at)
 
 
 def tick(life: Life, policy: Policy, at: float) -> tuple[Life, Change | None]:
-    """The life after time has passed without a reading: it may expire, or be released from quiet hours."""
+    """The life after time has passed without a reading: it may expire, or quiet hours may have ended."""
     if not life.firing:
         return life, None
     if at - life.above_at >= policy.expire_s:
         return _resolved(life, at)
-    if life.held and not policy.quiet(at):
-        return _sent(replace(life, held=False), at), Change.RELEASED
-    return life, None
+    return _told(life, policy, at)
+
+
+def _told(life: Life, policy: Policy, at: float) -> tuple[Life, Change | None]:
+    """Released or sent again where that is due. In quiet hours neither is: once they end, one of both."""
+    held, reminds = life.held, life.above_at - life.sent_at >= policy.resend_s
+    if not (held or reminds) or policy.quiet(at):
+        return life, None
+    return _sent(replace(life, held=False), at), Change.RELEASED if held else Change.RESENT
 
 
 def _cooling(life: Life, policy: Policy, at: float) -> bool:

@@ -19,7 +19,7 @@ from stream.events import CountDelta, DistressSignal
 from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
-from stream.monitor.rules import DAY_S, RuleSet
+from stream.monitor.rules import DAY_S, DriftRule, RuleSet
 from stream.monitor.signalling import SignalPartition
 from stream.monitor.sizes import has_room_for
 from stream.monitor.state import BrokenStateError, PartitionState
@@ -121,10 +121,16 @@ class Partitions:
         self.metrics.partitions.set(len(self.counts) + len(self.signals))
 
     def use(self, rules: RuleSet) -> None:
-        """From now on, judge by these rules."""
+        """From now on, judge by these rules. What a drift rule measured that is gone is shown no more."""
         self.rules = rules
+        drift = {rule.name: rule for rule in rules.of_channels if isinstance(rule, DriftRule)}
         for counts in self.counts.values():
             counts.rules = rules
+            counts.drift = {
+                (name, channel): found
+                for (name, channel), found in counts.drift.items()
+                if name in drift and drift[name].watches(channel)
+            }
         for signals in self.signals.values():
             signals.rules = rules
 

@@ -1,26 +1,34 @@
 """What a rule says: the kinds of alert rules and their parameters, each validated. Pure.
 
 ``rulesfile`` reads them from TOML; ``author_rules`` and ``channel_rules`` apply them.
-Durations are seconds. Every rule has an enter and a leave level, the leave level the lower one.
+Durations are seconds. Every rule has an enter and a leave level, the leave level the lower one. A rule that
+can certainly never fire is refused: nobody would notice that it does not.
 """
 
+from collections.abc import Iterable
 from datetime import time
+from functools import cached_property
+from hashlib import blake2s
+from math import floor
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from model.labels import LABELS
-from stream.events import ALL_CHANNELS
+from stream.events import ALL_CHANNELS, MOST_COUNTED
 from stream.monitor.events import Severity
 from stream.monitor.lifecycle import Policy, QuietHours
-from stream.monitor.sizes import MOST_RECIPIENTS, MOST_RULES_OF_AUTHORS, RECIPIENT_CHARS
+from stream.monitor.reach import furthest_above, highest_rise
+from stream.monitor.sizes import MOST_RECIPIENTS, MOST_RULES_OF_AUTHORS, RECIPIENT_CHARS, TRAIL_POINTS
 from stream.monitor.windows import HOUR_S
 
-Level = Annotated[float, Field(gt=0.0)]
+Level = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(ge=0.0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+AtLeastOne = Annotated[int, Field(ge=1, le=MOST_COUNTED)]
+Channels = Annotated[tuple[str, ...], Field(min_length=1)]
 DAY_S = 24 * HOUR_S
 
 
@@ -55,7 +63,12 @@ class QuietHoursTable(BaseModel):
 
 
 class BaseRule(BaseModel):
-    """What all rules have."""
+    """What all rules have.
+
+    ``meaning`` is a digest of what the states of a rule are made of: one of another rule, though of the same
+    name, would give this one wrong numbers. Levels, tests and spans only judge what is known, so they are no
+    part of it. It is stored: computed in another way, it would make all rules learn anew.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -101,7 +114,9 @@ class AuthorRule(BaseRule):
     enter: Unit = 0.5
     leave: Unit = 0.35
     span_messages: AtLeastOne = 5
-    min_messages: Annotated[int, Field(ge=2)] = Field(5, description="Two at least: one never alerts.")
+    min_messages: Annotated[int, Field(ge=2, le=MOST_COUNTED)] = Field(
+        5, description="Two at least: one never alerts."
+    )
     above_baseline: Unit = 0.2
     baseline_messages: AtLeastOne = 50
     baseline_prior: Unit = Field(0.15, description="Distress score that an unknown author is taken to have.")
@@ -110,7 +125,41 @@ class AuthorRule(BaseRule):
     reset_after_s: Annotated[float, Field(gt=0.0)] = Field(
         7 * DAY_S, description="Silence after which counting messages begins anew."
     )
-    channels: tuple[str, ...] | None = Field(None, description="Only messages in these; all if not given.")
+    channels: Channels | None = Field(None, description="Only messages in these; all if not given.")
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> "AuthorRule":
+        if self.measure == "sustained":
+            self._hold(
+                "above_baseline",
+                self.above_baseline,
+                furthest_above(self.span_messages, self.baseline_messages, self.enter),
+                f"a level over {self.span_messages} messages that is at {self.enter} lies no further above "
+                f"a baseline over {self.baseline_messages}",
+            )
+            return self
+        self._hold(
+            "min_messages",
+            self.min_messages,
+            TRAIL_POINTS,
+            "an escalation is looked for in so many messages",
+        )
+        if self.span_s <= self.reset_after_s:  # else a level that begins anew may be another at once
+            self._hold(
+                "enter",
+                self.enter,
+                highest_rise(self.span_messages, TRAIL_POINTS),
+                f"a level over {self.span_messages} messages rises no further within {TRAIL_POINTS} of them",
+            )
+        return self
+
+    @cached_property
+    def meaning(self) -> str:
+        return _digest(self.kind, _names(self.channels))
+
+    def _hold(self, field: str, value: float, most: float, because: str) -> None:
+        if value > most:
+            raise ValueError(f"{field} ({value}) must be at most {floor(most * 1000) / 1000:g}: {because}")
 
 
 class PhraseRule(BaseRule):
@@ -118,11 +167,17 @@ class PhraseRule(BaseRule):
 
     kind: Literal["phrase"]
     lists: Annotated[tuple[str, ...], Field(min_length=1)]
-    enter: Level = Field(1.0, description="Matching messages within ``span_s``.")
+    enter: Annotated[Level, Field(le=TRAIL_POINTS)] = Field(
+        1.0, description="Matching messages within ``span_s``."
+    )
     leave: Level = 0.5
     span_s: Annotated[float, Field(gt=0.0)] = HOUR_S
     severity: Severity = "critical"
-    channels: tuple[str, ...] | None = None
+    channels: Channels | None = None
+
+    @cached_property
+    def meaning(self) -> str:
+        return _digest(self.kind, _names(self.lists), _names(self.channels))
 
 
 class ChannelRule(BaseRule):
@@ -145,9 +200,7 @@ class ChannelRule(BaseRule):
     min_baseline_messages: AtLeastOne = Field(
         500, description="Below it, the same hour is judged by all hours; below it there too, not at all."
     )
-    channels: tuple[str, ...] | None = Field(
-        None, description="Only these; every one but the total if not given."
-    )
+    channels: Channels | None = Field(None, description="Only these; every one but the total if not given.")
     cooldown_s: Seconds = HOUR_S
     expire_s: Annotated[float, Field(gt=0.0)] = HOUR_S
 
@@ -158,6 +211,10 @@ class ChannelRule(BaseRule):
             if label not in LABELS:
                 raise ValueError(f"{label!r} is no label; choose from {', '.join(LABELS)}")
         return labels
+
+    @cached_property
+    def meaning(self) -> str:
+        return _digest(self.kind, sorted(self.labels))
 
     def watches(self, channel: str) -> bool:
         return channel in self.channels if self.channels is not None else channel != ALL_CHANNELS
@@ -172,10 +229,14 @@ class DriftRule(BaseRule):
     every_s: Literal[60, 300, 3600] = 300
     min_messages: AtLeastOne = 500
     reference_hours: Annotated[int, Field(ge=1, le=168)] = 24
-    channels: tuple[str, ...] = (ALL_CHANNELS,)
+    channels: Channels = (ALL_CHANNELS,)
     severity: Severity = "info"
     cooldown_s: Seconds = HOUR_S
     expire_s: Annotated[float, Field(gt=0.0)] = 2 * HOUR_S
+
+    @cached_property
+    def meaning(self) -> str:
+        return _digest(self.kind)
 
     @property
     def window_s(self) -> int:
@@ -184,6 +245,14 @@ class DriftRule(BaseRule):
 
     def watches(self, channel: str) -> bool:
         return channel in self.channels
+
+
+def _digest(*parts: object) -> str:
+    return blake2s(orjson.dumps(parts), digest_size=6).hexdigest()
+
+
+def _names(names: Iterable[str] | None) -> list[str] | None:
+    return None if names is None else sorted(set(names))
 
 
 Rule = Annotated[AuthorRule | PhraseRule | ChannelRule | DriftRule, Field(discriminator="kind")]

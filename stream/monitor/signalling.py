@@ -26,6 +26,8 @@ from stream.monitor.author_rules import (
     is_applied,
     measure,
     remember,
+    state_of,
+    with_state_of,
 )
 from stream.monitor.events import Alert
 from stream.monitor.lifecycle import Change, Measurement, step, tick
@@ -240,7 +242,7 @@ def observe(
     for rule in rules:
         if not applies(rule, signal.channel):
             continue
-        before = state.rules.get(rule.name, RuleState())
+        before = state_of(rule, state)
         after, measured = measure(rule, before, signal, at)
         life, change = step(
             before.life, rule.policy, measured.reading, at, partial(alert_id, rule, name, signal.id)
@@ -249,7 +251,7 @@ def observe(
             measured = _with_evidence(rule, state, measured, at, len(rules))
         fired = measured if change is Change.FIRED or before.measured is None else before.measured
         after = replace(after, life=life, measured=fired if life.firing else None)
-        state = replace(state, rules={**state.rules, rule.name: after})
+        state = with_state_of(rule, state, after)
         if change is not None:
             subject = _subject(state, name, shard)
             latest = None if measured is fired else measured

@@ -8,10 +8,11 @@ or where it is kept:
     record                 grows with                           at most
     counter                labels of a window                   ``MOST_LABELS``
     a channel's window     those, and input partitions          ``MOST_SOURCES``
-    what a rule knows      hours, ``baseline_days`` of them     a year of them (``stream.monitor.rules``)
+    what a rule knows      hours of ``baseline_days``, and one  a year of them (``stream.monitor.rules``)
     checkpoint             input partitions                     ``MOST_SOURCES``
     an author's state      input partitions                     ``MOST_SOURCES_OF_AUTHOR``
                            rules about authors                  ``MOST_RULES_OF_AUTHORS``
+                           points of a trail, for each of them  ``TRAIL_POINTS``
                            texts behind those that fire         ``EVIDENCE_TEXTS_BYTES`` for all of them
                            ids behind them                      ``EVIDENCE_IDS_BYTES`` for all of them
     alert                  input partitions behind it           ``MOST_RANGES``
@@ -48,6 +49,8 @@ EVIDENCE_IDS_BYTES: Final = 400_000
 """Ids of the messages behind them, in JSON: one of an id's characters may be six bytes there."""
 MOST_RULES_OF_AUTHORS: Final = 50
 """Rules about authors in force: each keeps a state of every author."""
+TRAIL_POINTS: Final = 256
+"""Messages of an author that one rule knows singly: those of an escalation, or those that matched."""
 MOST_RECIPIENTS: Final = 100
 RECIPIENT_CHARS: Final = 320
 """As many as a mail address can have (RFC 3696, erratum 1690: 254; its parts 64 and 255)."""

@@ -79,7 +79,7 @@ class Arrivals:
     time that most of them had come to.
     """
 
-    now: float = 0.0
+    at: float = 0.0
     reached: float | None = None
     recent: tuple[tuple[str, int, float], ...] = ()
 
@@ -93,10 +93,10 @@ class Arrivals:
         if published_at is None or (source, last_offset, published_at) in self.recent:
             return self
         recent = (*self.recent, (source, last_offset, published_at))[-RECENT:]
-        most = median_low(at for *_, at in recent)
+        most = median_low(published for *_, published in recent)
         reached = most if self.reached is None else max(most, self.reached)
         passed = 0.0 if self.reached is None else reached - self.reached
-        return Arrivals(self.now + min(passed, STEP_S), reached, recent)
+        return Arrivals(self.at + min(passed, STEP_S), reached, recent)
 
 
 def watermark(clocks: Iterable[SourceClock], allowed_lateness_s: float) -> int:

@@ -8,7 +8,8 @@ from typing import Final
 HOUR_S: Final = 3600
 FIVE_MINUTES_S: Final = 300
 KEPT_S: Final = 2 * HOUR_S
-"""How long base windows are kept beyond the allowed lateness: the hour now, and the hour before it."""
+"""How long base windows are kept beyond the allowed lateness, or the delay of judging where that is longer:
+the hour now, and the hour before it."""
 
 
 def window_start(moment_s: float, length_s: int) -> int:
@@ -31,6 +32,9 @@ def is_late(start_s: int, length_s: int, *, allowed_lateness_s: float, watermark
     return start_s + length_s + allowed_lateness_s <= watermark_s
 
 
-def is_expired(start_s: int, *, allowed_lateness_s: float, watermark_s: int) -> bool:
-    """Whether a base window may be forgotten: no update of any window that contains it can come any more."""
-    return start_s + KEPT_S + allowed_lateness_s <= watermark_s
+def is_expired(start_s: int, *, open_s: float, watermark_s: int) -> bool:
+    """Whether a base window may be forgotten: no window that contains it can be updated or judged any more.
+
+    That is within ``open_s`` of the end of such a window.
+    """
+    return start_s + KEPT_S + open_s <= watermark_s

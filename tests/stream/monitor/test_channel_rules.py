@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.events import MOST_COUNTED
-from stream.monitor.channel_rules import ChannelState, stability_index
+from stream.monitor.channel_rules import ChannelState, HourCount, stability_index
 from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.events import Alert
 from stream.monitor.store import count_records
@@ -73,6 +73,30 @@ def test_the_usual_ups_and_downs_do_not_fire() -> None:
     assert feed.alerts == []
 
 
+@pytest.mark.parametrize("days", [1, 7, 14])
+def test_the_same_hour_of_as_many_days_as_the_rule_says_is_the_baseline(days: int) -> None:
+    hours = tuple(HourCount(NOON - DAY_S * day, day, 1_000) for day in range(30, 0, -1))
+    busy = tuple(HourCount(NOON - 3600 * n, 900, 1_000) for n in range(5, 0, -1))
+    partition = CountPartition(
+        0,
+        rules(channel_rule(baseline_days=days)),
+        POLICY,
+        states={("surge", "support"): ChannelState(hours=hours + busy)},
+    )
+    partition.apply(delta({NOON: ANGRY}), 0)
+    (fired,) = partition.tick(NOON + 300)
+    assert fired.evidence.baseline_messages == 1_000 * days
+    assert fired.evidence.baseline == pytest.approx((days + 1) / 2 / 1_000, abs=1e-4)
+
+
+def test_a_rule_of_one_day_knows_what_is_usual_at_that_hour() -> None:
+    feed = Feed(channel_rule(baseline_days=1))
+    for n in range(12 * 24 * 3):
+        feed.window(NOON + 300 * n, ANGRY if n % (12 * 24) < 12 else CALM)
+    feed.window(NOON + 300 * 12 * 24 * 3, CALM)
+    assert feed.alerts == []
+
+
 def test_a_window_with_few_messages_is_not_judged() -> None:
     feed = Feed(channel_rule(min_messages=50))
     feed.days(3)
@@ -103,6 +127,32 @@ def test_a_surge_in_the_last_window_is_judged_when_nothing_follows() -> None:
     assert feed.partition.tick(NOON + 299) == []
     assert ids(feed.partition.tick(NOON + 300)) == [(f"surge:support:{NOON}", "firing")]
     assert feed.partition.tick(NOON + 301) == []
+
+
+@pytest.mark.parametrize("window_s", [300, 3600])
+@pytest.mark.parametrize("delay_s", [30, 3 * 3600, 9 * 3600])
+def test_a_window_is_judged_with_all_its_messages_however_long_that_is_put_off(
+    window_s: int, delay_s: int
+) -> None:
+    table = channel_rule(window_s=window_s, min_baseline_messages=100, min_messages=1)
+    partition = CountPartition(0, rules(table), CountPolicy(base_s=60, judge_delay_s=delay_s))
+    alerts: list[Alert] = []
+    for n in range(16 * 60):
+        labels = ANGRY if 240 <= n < 300 else CALM
+        alerts += partition.apply(delta({NOON + 60 * n: labels}, first=1000 * n), n, NOON + 60.0 * n)
+        if n % 5 == 0:
+            partition.take_changes()
+    assert [alert.status for alert in alerts] == ["firing", "resolved"]
+    assert alerts[0].evidence.messages == 100 * window_s // 60
+
+
+def test_an_alert_that_is_told_late_does_not_expire_at_once_in_a_partition_that_falls_silent() -> None:
+    feed = Feed(channel_rule(expire_s=3600))
+    feed.days(3)
+    feed.partition._policy = CountPolicy(base_s=60, judge_delay_s=2 * 3600)
+    feed.window(NOON, ANGRY)
+    assert ids(feed.partition.tick(NOON + 2 * 3600 + 300)) == [(f"surge:support:{NOON}", "firing")]
+    assert ids(feed.partition.tick(NOON + 3 * 3600 + 300)) == [(f"surge:support:{NOON}", "resolved")]
 
 
 def test_a_surge_in_a_channel_that_falls_silent_expires() -> None:
@@ -185,6 +235,18 @@ def test_an_hour_is_part_of_the_reference_whenever_in_it_its_messages_came() -> 
         if n % 12 < 8:  # nothing from minute 40 on
             feed.window(NOON + 300 * n, {"joy": 60, "neutral": 40} if n < 12 * 6 else {"anger": 100})
     assert [alert.status for alert in feed.alerts] == ["firing"]
+
+
+@pytest.mark.parametrize("hours", [1, 24])
+def test_drift_is_measured_against_as_many_hours_as_the_rule_says(hours: int) -> None:
+    drift = {"name": "drift", "kind": "drift", "reference_hours": hours}
+    feed = Feed(drift, channel="*")
+    known = list[int | None]()
+    for n in range(12 * 30):
+        feed.window(NOON + 300 * n, {"joy": 60, "neutral": 40})
+        if ("drift", "*") in feed.partition.drift:
+            known.append(feed.partition.drift["drift", "*"].baseline_messages)
+    assert set(known[-36:]) == {1_200 * hours}
 
 
 def stored_and_read(state: ChannelState) -> ChannelState:

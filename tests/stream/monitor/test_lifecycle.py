@@ -95,6 +95,57 @@ def test_in_quiet_hours_an_alert_is_held_and_then_released() -> None:
     assert not life.held
 
 
+AFTERNOON = QuietHours(time(13), time(19), ZoneInfo("UTC"))
+DAYTIME = Policy(cooldown_s=0, resend_s=4 * 3600, expire_s=86400, quiet_hours=AFTERNOON)
+
+
+def fired_at_noon() -> Life:
+    life, change = step(IDLE, DAYTIME, Reading.ABOVE, NOON, lambda: "a")
+    assert (change, life.held) == (Change.FIRED, False)
+    return life
+
+
+def test_a_reminder_that_is_due_in_quiet_hours_waits_for_their_end_and_then_comes_once() -> None:
+    life, evening = fired_at_noon(), NOON + 7 * 3600
+    for hours in range(1, 7):
+        life, change = step(life, DAYTIME, Reading.ABOVE, NOON + 3600 * hours, lambda: "b")
+        assert change is None
+        assert tick(life, DAYTIME, NOON + 3600 * hours + 60) == (life, None)
+    after, change = tick(life, DAYTIME, evening)
+    assert (change, after.revision, after.sent_at) == (Change.RESENT, 2, evening)
+    assert tick(after, DAYTIME, evening + 60) == (after, None)
+    for reading in (Reading.ABOVE, Reading.BAND):
+        assert step(life, DAYTIME, reading, evening, lambda: "b")[1] is Change.RESENT
+        assert step(after, DAYTIME, reading, evening + 60, lambda: "b")[1] is None
+
+
+def test_no_reminder_comes_after_quiet_hours_of_what_was_not_above_when_it_was_due() -> None:
+    life, _ = step(fired_at_noon(), DAYTIME, Reading.ABOVE, NOON + 3600, lambda: "b")
+    life, _ = step(life, DAYTIME, Reading.BAND, NOON + 5 * 3600, lambda: "b")
+    assert tick(life, DAYTIME, NOON + 8 * 3600) == (life, None)
+
+
+@given(st.lists(st.tuples(GAPS, st.sampled_from([*Reading, None])), max_size=60))
+def test_in_quiet_hours_nobody_is_told_but_of_ends_and_none_is_held_beyond_them(
+    readings: list[tuple[float, Reading | None]],
+) -> None:
+    policy = Policy(cooldown_s=0, resend_s=600, expire_s=7200, quiet_hours=AFTERNOON)
+    life, now = IDLE, float(NOON)
+    for gap, reading in readings:
+        now, before = now + gap, life
+        if reading is None:
+            life, change = tick(life, policy, now)
+        else:
+            life, change = step(life, policy, reading, now, lambda: "a")
+        if policy.quiet(now):
+            assert change in (None, Change.RESOLVED) or life.held
+        else:
+            assert not life.held
+        assert before.firing or change in (None, Change.FIRED)
+        assert change is not Change.RESENT or now >= before.sent_at + policy.resend_s
+        assert life.revision - (0 if change is Change.FIRED else before.revision) == (change is not None)
+
+
 def test_quiet_hours_may_pass_midnight_or_not() -> None:
     utc = ZoneInfo("UTC")
     assert QuietHours(time(22), time(7), utc).cover(NOON + 11 * 3600)
