@@ -22,7 +22,7 @@ from stream.listfile import Stamp, end_line, says_whole, stamp_of
 PSEUDONYM_HEX_DIGITS = 32
 """128 bits: two of a billion authors share a pseudonym with a probability below 1e-20."""
 
-_PSEUDONYM = re.compile(rf"[0-9a-f]{{{PSEUDONYM_HEX_DIGITS}}}")
+_PSEUDONYM = re.compile(rf"(?<![^\W_])[0-9a-f]{{{PSEUDONYM_HEX_DIGITS}}}(?![^\W_])")
 
 _LEAST_NAME = 3
 """A shorter author is looked for in other fields only as the whole of them: "a" is in every text."""
@@ -86,6 +86,11 @@ class Pseudonyms:
 def is_pseudonym(text: str) -> bool:
     """Whether it has the form that pseudonyms have, in every release."""
     return _PSEUDONYM.fullmatch(text) is not None
+
+
+def pseudonyms_in(text: str | None) -> frozenset[str]:
+    """What ``without_author`` may have put into an id or the name of a channel or conversation."""
+    return frozenset(_PSEUDONYM.findall(text or ""))
 
 
 def as_name(key: bytes) -> str:

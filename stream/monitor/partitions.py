@@ -24,6 +24,7 @@ from stream.monitor.signalling import SignalPartition
 from stream.monitor.sizes import has_room_for
 from stream.monitor.state import BrokenStateError, PartitionState
 from stream.monitor.store import OWN, load_author, load_clock, load_counts, names_from
+from stream.privacy import is_pseudonym
 from stream.settings import Settings
 
 IDLE_S = 5.0
@@ -129,13 +130,19 @@ class Partitions:
             signals.rules = rules
 
     def take_delta(self, event: EventT[Any]) -> None:
-        """Count. An event of a partition that has been taken from us is left to its new owner."""
+        """Count. An event of a partition that has been taken from us is left to its new owner. A tombstone
+        says that an author wants to be forgotten.
+        """
         partition = self.counts.get(event.message.partition)
         if partition is None:
             return
         self.taken += 1
         published_at = self._note_published(event.message)
         self._delta_at[event.message.partition] = time.monotonic()
+        key = (event.message.key or b"").decode(errors="replace")
+        if event.message.value is None and is_pseudonym(key):
+            partition.forget(key, event.message.offset)
+            return
         try:
             delta = CountDelta.model_validate_json(event.message.value or b"")
         except ValidationError:

@@ -13,6 +13,7 @@ from stream.authors import canonical_author
 from stream.codec import CloudEventHeaders, to_json
 from stream.commands.clients import broker_errors, producing
 from stream.errors import SettingsError, StreamError
+from stream.monitor.alerts import authors_named
 from stream.monitor.board import Board
 from stream.monitor.events import Alert, Review, Verdict
 from stream.monitor.tail import read_board
@@ -127,8 +128,8 @@ def checked_pseudonym(pseudonym: str) -> str:
     """
     if not is_pseudonym(pseudonym):
         raise SettingsError(
-            f"--pseudonym is no pseudonym: give the {PSEUDONYM_HEX_DIGITS} digits (0-9, a-f) that signals and "
-            "alerts have as author, or the author's name as AUTHOR, with EMOTION_AUTHOR_KEY set"
+            f"--pseudonym is no pseudonym: give the {PSEUDONYM_HEX_DIGITS} digits (0-9, a-f) that signals "
+            "and alerts have as author, or the author's name as AUTHOR, with EMOTION_AUTHOR_KEY set"
         )
     return pseudonym
 
@@ -143,16 +144,18 @@ async def opt_out(settings: Settings, pseudonym: str) -> None:
 
 
 async def forget(settings: Settings, pseudonym: str) -> int:
-    """Delete the state of an author and the alerts about them; how many alerts that were.
+    """Delete the state of an author and the alerts that name them; how many alerts that were.
 
     Tombstones go to every partition: before partitions were added, what they delete lay in another one.
-    Those among the signals have the monitors delete the state, and what alerts they publish until then.
+    Those among the signals and the counts have the monitors delete the state of the author and of channels
+    that are called after them, and what alerts they publish until then.
     """
     names = settings.topics
-    partitions = await check_topics(settings, [names.signals, names.alerts])
+    partitions = await check_topics(settings, [names.signals, names.counts, names.alerts])
     board = await current_board(settings)
-    alerts = [alert.id.encode() for alert in board.alerts.values() if alert.author == pseudonym]
-    keys = {names.signals: [pseudonym.encode()], names.alerts: alerts}
+    alerts = [alert.id.encode() for alert in board.alerts.values() if pseudonym in authors_named(alert)]
+    author = pseudonym.encode()
+    keys = {names.signals: [author], names.counts: [author], names.alerts: alerts}
     with broker_errors(settings):
         async with producing(settings) as producer:
             for topic, several in keys.items():

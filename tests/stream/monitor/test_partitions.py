@@ -13,6 +13,7 @@ from stream.monitor.partitions import Partitions
 from stream.monitor.rules import DAY_S, RuleSet
 from stream.monitor.state import MemoryState, Proof
 from stream.monitor.store import CLOCK, load_clock, signal_records
+from stream.privacy import Pseudonyms
 from stream.settings import Settings
 from tests.stream.monitor.factories import NOON, author_rule, channel_rule, delta, rules, signal
 
@@ -107,3 +108,17 @@ def test_an_alert_of_a_channel_outlives_an_outage_until_its_counts_are_read() ->
     assert partitions.counts[0].take_changes().alerts == []
     partitions.tick(firing, monday, lambda *_: monday)
     assert [alert.status for alert in partitions.counts[0].take_changes().alerts] == ["resolved"]
+
+
+def test_a_tombstone_among_the_counts_forgets_only_where_it_is_keyed_by_a_pseudonym() -> None:
+    kim = Pseudonyms(b"a key for the tests").of("kim")
+    partitions = taking(MemoryState(), rules(channel_rule()), COUNTS)
+    for n, channel in enumerate((f"dm:{kim}", "support")):
+        counted = delta({NOON: {"joy": 1}}, first=n, channel=channel)
+        partitions.take_delta(event(n, counted.model_dump_json().encode(), tp=COUNTS))
+    partitions.take_delta(event(2, None, b"support", tp=COUNTS))
+    partitions.take_delta(event(3, None, kim.encode(), tp=COUNTS))
+    assert {channel for channel, _ in partitions.counts[0].take_changes().windows} == {"support"}
+    assert partitions.offset(COUNTS) == 3
+    rejected = partitions.metrics.rejected.labels(COUNTS.topic)
+    assert rejected._value.get() == 1
