@@ -164,6 +164,13 @@ class SignalPartition:
         self._changes.alerts += found
         return found
 
+    def expires_at(self, alert: Alert) -> float | None:
+        """When an alert that fires will expire if its author says no more; None where it is over."""
+        rule = next((rule for rule in self.rules.of_authors if rule.name == alert.rule), None)
+        name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
+        life = self._state(name).rules.get(alert.rule, RuleState()).life
+        return None if rule is None or life.alert_id != alert.id else life.above_at + rule.expire_s
+
     def forget(self, name: str, offset: int) -> None:
         """Delete what is known of an author, and the alerts about them that fire.
 
