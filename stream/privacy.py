@@ -22,6 +22,8 @@ from stream.listfile import Stamp, end_line, says_whole, stamp_of
 PSEUDONYM_HEX_DIGITS = 32
 """128 bits: two of a billion authors share a pseudonym with a probability below 1e-20."""
 
+_PSEUDONYM = re.compile(rf"(?<![^\W_])[0-9a-f]{{{PSEUDONYM_HEX_DIGITS}}}(?![^\W_])")
+
 _LEAST_NAME = 3
 """A shorter author is looked for in other fields only as the whole of them: "a" is in every text."""
 
@@ -79,6 +81,16 @@ class Pseudonyms:
 
     def _of_bytes(self, key: bytes) -> bytes:
         return hmac.digest(self._key_of_keys, key, "sha256").hex()[:PSEUDONYM_HEX_DIGITS].encode()
+
+
+def is_pseudonym(text: str) -> bool:
+    """Whether it has the form that pseudonyms have, in every release."""
+    return _PSEUDONYM.fullmatch(text) is not None
+
+
+def pseudonyms_in(text: str | None) -> frozenset[str]:
+    """What ``without_author`` may have put into an id or the name of a channel or conversation."""
+    return frozenset(_PSEUDONYM.findall(text or ""))
 
 
 def as_name(key: bytes) -> str:

@@ -93,7 +93,7 @@ RIGHTS: Final[dict[str, tuple[Right, ...]]] = {
     "forget": (
         *_topics("counters reviews", "read"),
         *_topics("alerts", "read", "write"),
-        *_topics("optout signals", "write"),
+        *_topics("optout signals counts", "write"),
     ),
     "produce": tuple(_topics("input", "write")),
     "replay": (

@@ -48,11 +48,12 @@ class Outbox:
         """The alerts of this round: those that fire, and those that ended lately.
 
         An alert of a replayed stream may have ended long ago by its own clock; it is told for five minutes
-        from when we learned of it, if it was told as firing.
+        from when we learned of it, if it was told as firing. Of one that was deleted, what was still on its
+        way is told to nobody.
         """
         found = []
         for alert in board.alerts.values():
-            if alert.revision <= self._given_up.get(alert.id, 0):
+            if alert.id in board.forgotten or alert.revision <= self._given_up.get(alert.id, 0):
                 continue
             ends_at = _ends_at(board, alert)
             if ends_at is not None:

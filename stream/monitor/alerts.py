@@ -9,6 +9,7 @@ from stream.monitor.events import Alert, Evidence
 from stream.monitor.fold import offset_range
 from stream.monitor.lifecycle import Change, Life, Measurement
 from stream.monitor.rules import AuthorRule, ChannelRule, DriftRule, PhraseRule
+from stream.privacy import pseudonyms_in
 
 AnyRule = AuthorRule | PhraseRule | ChannelRule | DriftRule
 
@@ -36,6 +37,12 @@ class Subject:
 def alert_id(rule: AnyRule, subject: str, beginning: str | int) -> str:
     """Id of the alert that a rule raises: it follows from the message or the window that it began with."""
     return f"{rule.name}:{subject}:{beginning}"
+
+
+def authors_named(alert: Alert) -> frozenset[str]:
+    """Whom an alert is about, and those after whom its channel or conversation is called ("dm:PSEUDONYM")."""
+    about = frozenset(() if alert.author is None else (alert.author,))
+    return about.union(*map(pseudonyms_in, (alert.id, alert.channel, alert.conversation)))
 
 
 def alert_record(

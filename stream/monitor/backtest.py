@@ -7,6 +7,7 @@ Events are labelled events or distress signals, as ``emotion-stream tail emotion
 them. Only signals name phrase lists, so phrase rules need those.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,11 +33,14 @@ from stream.monitor.board import Precision
 from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.events import Alert, Review
 from stream.monitor.rules import RuleSet
-from stream.monitor.signalling import SignalPartition
+from stream.monitor.signalling import SignalPartition, subject_name
 from stream.monitor.windows import HOUR_S, window_start
 
 _TOPIC: Final = "backtest"
 _RELEASE_EVERY: Final = 1000
+_TICK_S: Final = 2.0
+"""How late the monitor may see that an alert has expired."""
+_SHARD: Final = re.compile(r"(?<=:)~[0-9]+~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +64,23 @@ class Backtest:
         return 1000 * len(alerted) / self.authors if self.authors else 0.0
 
     def precision(self, reviews: Iterable[Review]) -> Precision:
-        """Over those alerts that people have judged: an alert is recognised by its id."""
-        verdicts = {review.alert_id: review.verdict for review in reviews if review.verdict != "acknowledged"}
-        judged = [verdicts[alert.id] for alert in self.alerts if alert.id in verdicts]
+        """Over those alerts that people have judged: an alert is recognised by its id, whatever partition of
+        the signals that names.
+        """
+        verdicts = {
+            _without_shard(review.alert_id): review.verdict
+            for review in reviews
+            if review.verdict != "acknowledged"
+        }
+        known = (_without_shard(alert.id) for alert in self.alerts)
+        judged = [verdicts[name] for name in known if name in verdicts]
         return Precision(judged.count("confirmed"), len(judged))
 
 
 def replay(rules: RuleSet, events: Iterable[DistressSignal], policy: CountPolicy) -> Backtest:
     """Apply the rules to events in their order; an event that comes again (same id) is passed over."""
-    counts = CountPartition(0, rules, policy)
-    signals = SignalPartition(0, rules, lambda _: None, max_authors=2**62)
+    counts = _Counts(rules, policy)
+    signals = _Signals(rules)
     alerts: list[Alert] = []
     seen: set[str] = set()
     authors: set[str] = set()
@@ -82,19 +93,95 @@ def replay(rules: RuleSet, events: Iterable[DistressSignal], policy: CountPolicy
         seen.add(event.id)
         authors.update({event.author} if event.author else ())
         first, last = min(first or event.ts, event.ts), max(last or event.ts, event.ts)
-        for number, channel in enumerate((event.channel or NO_CHANNEL, ALL_CHANNELS)):
-            alerts += counts.apply(_delta(event, channel, offset, policy.base_s), 2 * offset + number)
-        source = Source(topic=_TOPIC, partition=0, offset=offset)
-        if event.label != UNKNOWN or event.phrases:
-            alerts += signals.apply(event.model_copy(update={"source": source}), offset)
-        if offset % _RELEASE_EVERY == 0:
-            counts.take_changes()
-            signals.take_changes()
-    if last is not None:
-        alerts += counts.tick(last.timestamp() + policy.judge_delay_s + HOUR_S)
-    begun = tuple(alert for alert in alerts if alert.revision == 1)
+        told = [*counts.take(event, offset), *signals.take(event, offset)]
+        alerts += (alert for alert in told if alert.revision == 1)
+    alerts += (alert for alert in counts.end() if alert.revision == 1)
     span = last - first if first and last else timedelta()
-    return Backtest(begun, messages=len(seen), authors=len(authors), span=span)
+    return Backtest(tuple(alerts), messages=len(seen), authors=len(authors), span=span)
+
+
+class _Signals:
+    """The authors, each with their own time: what one of them says or leaves unsaid is nothing to another."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._partition = SignalPartition(0, rules, lambda _: None, max_authors=2**62)
+        self._firing: dict[str, dict[str, Alert]] = {}
+
+    def take(self, event: DistressSignal, offset: int) -> Iterator[Alert]:
+        """The alerts that follow from a message, after those that have expired before it."""
+        if offset % _RELEASE_EVERY == 0:
+            self._partition.take_changes()
+        if event.label == UNKNOWN and not event.phrases:
+            return
+        name = subject_name(event.author, event.conversation, event.channel, 0)
+        for alert in list(self._firing.get(name, {}).values()):
+            expires_at = self._partition.expires_at(alert)
+            if expires_at is not None and expires_at <= event.ts.timestamp():
+                at = min(expires_at + _TICK_S, event.ts.timestamp())
+                yield from self._told(name, self._partition.tick([alert], at))
+        source = Source(topic=_TOPIC, partition=0, offset=offset)
+        signal = event.model_copy(update={"source": source})
+        yield from self._told(name, self._partition.apply(signal, offset))
+
+    def _told(self, name: str, alerts: list[Alert]) -> list[Alert]:
+        firing = self._firing.setdefault(name, {}) if alerts else {}
+        _keep_firing(firing, alerts)
+        if alerts and not firing:
+            del self._firing[name]
+        return alerts
+
+
+class _Counts:
+    """The channels, with the time of the newest event as that of all."""
+
+    def __init__(self, rules: RuleSet, policy: CountPolicy) -> None:
+        self._partition = CountPartition(0, rules, policy)
+        self._policy = policy
+        self._now: float | None = None
+        self._firing: dict[str, Alert] = {}
+
+    def take(self, event: DistressSignal, offset: int) -> Iterator[Alert]:
+        """The alerts that follow from a message, after those of the silence before it."""
+        ts = event.ts.timestamp()
+        if self._now is not None:
+            yield from self._silence(self._now, ts)
+        self._now = max(ts, self._now or ts)
+        for number, channel in enumerate((event.channel or NO_CHANNEL, ALL_CHANNELS)):
+            delta = _delta(event, channel, offset, self._policy.base_s)
+            yield from self._told(self._partition.apply(delta, 2 * offset + number))
+        if offset % _RELEASE_EVERY == 0:
+            self._partition.take_changes()
+
+    def end(self) -> list[Alert]:
+        """The alerts of the windows that the last events lie in."""
+        if self._now is None:
+            return []
+        return self._partition.tick(self._now + self._policy.judge_delay_s + HOUR_S)
+
+    def _silence(self, since: float, until: float) -> Iterator[Alert]:
+        """Windows end though nothing comes any more, and after them the alerts that fire."""
+        at = since + self._policy.base_s + self._policy.judge_delay_s
+        while at < until:
+            yield from self._told(self._partition.tick(at))
+            if not self._firing:
+                return
+            at += self._policy.base_s
+
+    def _told(self, alerts: list[Alert]) -> list[Alert]:
+        _keep_firing(self._firing, alerts)
+        return alerts
+
+
+def _keep_firing(firing: dict[str, Alert], told: Iterable[Alert]) -> None:
+    for alert in told:
+        firing[alert.id] = alert
+        if alert.status == "resolved":
+            del firing[alert.id]
+
+
+def _without_shard(alert_id: str) -> str:
+    """An alert's id without the partition that it names where it is about no author (``subject_name``)."""
+    return _SHARD.sub("~", alert_id, count=1)
 
 
 def read_events(path: Path) -> Iterator[DistressSignal]:

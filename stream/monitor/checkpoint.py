@@ -96,8 +96,6 @@ class Checkpointer:
         tp = TP(self._topics.signals, number)
         state = signal_records(changes, now_ms)
         output = self._alerts(changes, now_ms)
-        for alert_id in changes.forgotten_alerts:
-            self._add(output, self._topics.alerts, Record(alert_id.encode(), None, [], now_ms))
         await self._commit(tp, output, state, changes.offset + 1)
         return True
 
@@ -144,6 +142,8 @@ class Checkpointer:
         output: Output = {}
         for alert in changes.alerts:
             self._add_alert(output, alert, now_ms)
+        for alert_id in changes.forgotten_alerts:
+            self._add(output, self._topics.alerts, Record(alert_id.encode(), None, [], now_ms))
         return output
 
     def _add_counter(self, output: Output, counter: WindowCounter, now_ms: int) -> None:

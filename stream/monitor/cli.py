@@ -272,12 +272,14 @@ def forget(settings: Settings, author: str | None, pseudonym: str | None, yes: b
     AUTHOR is the author as in the messages. Deleting waits for transactions of annotators that are open, for
     transaction_timeout_ms. docs/privacy.md says what stays, where and how long.
     """
-    from stream.monitor.reviews import pseudonym_of
+    from stream.monitor.reviews import checked_pseudonym, pseudonym_of
 
-    if (author is None) == (pseudonym is None):
+    if pseudonym is not None and author is None:
+        name = checked_pseudonym(pseudonym)
+    elif author is not None and pseudonym is None:
+        name = pseudonym_of(settings, author)
+    else:
         raise SettingsError("whom to forget: give either AUTHOR or --pseudonym")
-    name = pseudonym if author is None else pseudonym_of(settings, author)
-    assert name is not None
     if not yes:
         click.confirm(f"Forget {name} for good?", abort=True)
     alerts_deleted = asyncio.run(_forget(settings, name))

@@ -50,7 +50,7 @@ class Checkpoint:
 class CountChanges:
     """What a checkpoint has to publish (counters, alerts) and to store (all that follows).
 
-    A state of None is deleted.
+    A state of None is deleted, and so are the alerts in ``forgotten_alerts``.
     """
 
     counters: list[WindowCounter]
@@ -60,6 +60,7 @@ class CountChanges:
     expired: list[WindowKey]
     checkpoint: Checkpoint
     moved: bool
+    forgotten_alerts: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether there is anything to write; ``moved`` says it of the checkpoint."""

@@ -15,7 +15,15 @@ from math import inf
 from typing import Final
 
 from stream.events import CountDelta, ModelRef, WindowCounts
-from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
+from stream.monitor.alerts import (
+    Subject,
+    alert_id,
+    alert_record,
+    authors_named,
+    ended,
+    is_lost,
+    is_over,
+)
 from stream.monitor.channel_rules import ChannelState, is_silent, judge, lacks_baseline, learn, under
 from stream.monitor.channel_states import StateKey, forgotten
 from stream.monitor.count_changes import Checkpoint, CountChanges, WindowKey
@@ -92,6 +100,8 @@ class CountPartition:
         self._alerts: list[Alert] = []
         self._outgrown: list[WindowKey] = []
         self._take_over(windows or {})
+        self._forgotten_windows: set[WindowKey] = set()
+        self._forgotten_alerts: list[str] = []
 
     @property
     def late_messages(self) -> int:
@@ -147,6 +157,26 @@ class CountPartition:
         """Pass over a record that is no delta."""
         self.checkpoint = replace(self.checkpoint, offset=max(offset, self.checkpoint.offset))
 
+    def forget(self, author: str, offset: int) -> None:
+        """Delete what is known of channels that are called after an author, and the alerts of them that fire.
+
+        ``author`` is a pseudonym. What is published of these channels' windows stays.
+        """
+        if offset <= self.checkpoint.offset:
+            return
+        self.skip(offset)
+        for key in [key for key in self._states if author in key[1]]:
+            life = self._states.pop(key).life
+            self._firing.discard(key)
+            self.drift.pop(key, None)
+            self._changed_states.add(key)
+            self._forgotten_alerts += [] if life.alert_id is None else [life.alert_id]
+        for channel in [channel for channel in self._windows if author in channel]:
+            gone = {(channel, start_s) for start_s in self._windows.pop(channel)}
+            self._changed_windows -= gone
+            self._forgotten_windows |= gone
+        self._alerts = [alert for alert in self._alerts if author not in authors_named(alert)]
+
     def end_if_orphaned(self, alert: Alert, now: float) -> list[Alert]:
         """End an alert whose rule is no longer in force, or that no state remembers, as in ``is_lost``."""
         key = alert.rule, alert.channel or ""
@@ -178,6 +208,7 @@ class CountPartition:
         expired = self._expire() + self._outgrown
         self._expire_states()
         changed = self._changed_windows.difference(expired)
+        expired += self._forgotten_windows - changed
         changes = CountChanges(
             counters=counters,
             alerts=self._alerts,
@@ -186,9 +217,11 @@ class CountPartition:
             expired=expired,
             checkpoint=self.checkpoint,
             moved=self.checkpoint != self._taken,
+            forgotten_alerts=self._forgotten_alerts,
         )
         self._taken = self.checkpoint
         self._changed_windows, self._changed_states, self._alerts, self._outgrown = set(), set(), [], []
+        self._forgotten_windows, self._forgotten_alerts = set(), []
         return changes
 
     def tally(self, channel: str, start_s: int, length_s: int) -> Tally:

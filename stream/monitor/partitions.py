@@ -23,7 +23,8 @@ from stream.monitor.rules import DAY_S, DriftRule, RuleSet
 from stream.monitor.signalling import SignalPartition
 from stream.monitor.sizes import has_room_for
 from stream.monitor.state import BrokenStateError, PartitionState
-from stream.monitor.store import OWN, load_author, load_clock, load_counts, names_from
+from stream.monitor.store import OWN, load_author, load_clock, load_counts, load_forgetting, names_from
+from stream.privacy import is_pseudonym
 from stream.settings import Settings
 
 IDLE_S = 5.0
@@ -93,7 +94,9 @@ class Partitions:
             offset = checkpoint.offset + 1 if checkpoint.offset >= 0 else None
         else:
             load = partial(load_author, state)
-            self.signals[number] = SignalPartition(number, self.rules, load, clock=load_clock(state))
+            self.signals[number] = SignalPartition(
+                number, self.rules, load, clock=load_clock(state), forgetting=load_forgetting(state)
+            )
             self._states[number], self._swept_to[number] = state, ""
         self.metrics.partitions.set(len(self.counts) + len(self.signals))
         return offset
@@ -135,13 +138,19 @@ class Partitions:
             signals.rules = rules
 
     def take_delta(self, event: EventT[Any]) -> None:
-        """Count. An event of a partition that has been taken from us is left to its new owner."""
+        """Count. An event of a partition that has been taken from us is left to its new owner. A tombstone
+        says that an author wants to be forgotten.
+        """
         partition = self.counts.get(event.message.partition)
         if partition is None:
             return
         self.taken += 1
         published_at = self._note_published(event.message)
         self._delta_at[event.message.partition] = time.monotonic()
+        key = (event.message.key or b"").decode(errors="replace")
+        if event.message.value is None and is_pseudonym(key):
+            partition.forget(key, event.message.offset)
+            return
         try:
             delta = CountDelta.model_validate_json(event.message.value or b"")
         except ValidationError:
@@ -180,20 +189,25 @@ class Partitions:
     def tick(self, alerts: Iterable[Alert], now: float, drained_at: DrainedAt) -> None:
         """Let wall-clock time pass, for what waits for no record.
 
-        ``alerts`` are those of all monitors; those of our partitions are looked after.
+        ``alerts`` are those of all monitors; those of our partitions are looked after. Every partition of the
+        signals knows who was forgotten lately: the first deletes the alerts of channels that name them.
         """
         of_authors: dict[int, list[Alert]] = {}
         of_channels: dict[int, list[Alert]] = {}
+        of_all_channels: list[Alert] = []
         for alert in alerts:
             if alert.kind in ("author", "phrase"):
                 of_authors.setdefault(alert.shard, []).append(alert)
-            elif alert.status == "firing":
+                continue
+            of_all_channels.append(alert)
+            if alert.status == "firing":
                 of_channels.setdefault(alert.shard, []).append(alert)
         for number, signals in list(self.signals.items()):
             at = self._read_until(TP(self._settings.topics.signals, number), now, drained_at)
             if at is not None:
                 with self._losing_broken(number):
-                    self._tell(signals.tick(of_authors.get(number, ()), at))
+                    others = of_all_channels if number == 0 else ()
+                    self._tell(signals.tick(of_authors.get(number, ()), at, others))
                     self._sweep(number, signals, at)
         for number, counts in self.counts.items():
             at = self._read_until(TP(self._settings.topics.counts, number), now, drained_at)

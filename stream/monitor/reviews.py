@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from stream.admin import check_topics
+from stream.authors import canonical_author
 from stream.codec import CloudEventHeaders, to_json
 from stream.commands.clients import broker_errors, producing
 from stream.errors import SettingsError, StreamError
+from stream.monitor.alerts import authors_named
 from stream.monitor.board import Board
 from stream.monitor.events import Alert, Review, Verdict
 from stream.monitor.tail import read_board
-from stream.privacy import Pseudonyms
+from stream.privacy import PSEUDONYM_HEX_DIGITS, Pseudonyms, is_pseudonym
 from stream.records import Record
 from stream.settings import Settings
 
@@ -106,14 +108,30 @@ def pseudonym_of(settings: Settings, author: str) -> str:
     """The pseudonym under which an author is known.
 
     Raises:
-        SettingsError: the key of the pseudonyms is not set.
+        SettingsError: the key of the pseudonyms is not set, or nothing of the author is left to hash.
     """
+    if not canonical_author(author, settings.author_case):
+        raise SettingsError("AUTHOR is empty: give the author as in the messages")
     if settings.author_key is None:
         raise SettingsError(
             "without its key the author's pseudonym is not known: set EMOTION_AUTHOR_KEY, or give --pseudonym"
         )
     key = settings.author_key.get_secret_value().encode()
     return Pseudonyms(key, author_case=settings.author_case).of(author)
+
+
+def checked_pseudonym(pseudonym: str) -> str:
+    """A pseudonym that a person gave. The topics that it goes to keep it, and must not keep a name.
+
+    Raises:
+        SettingsError: it cannot be one. What was given is not repeated: it may be a name.
+    """
+    if not is_pseudonym(pseudonym):
+        raise SettingsError(
+            f"--pseudonym is no pseudonym: give the {PSEUDONYM_HEX_DIGITS} digits (0-9, a-f) that signals "
+            "and alerts have as author, or the author's name as AUTHOR, with EMOTION_AUTHOR_KEY set"
+        )
+    return pseudonym
 
 
 async def opt_out(settings: Settings, pseudonym: str) -> None:
@@ -126,16 +144,18 @@ async def opt_out(settings: Settings, pseudonym: str) -> None:
 
 
 async def forget(settings: Settings, pseudonym: str) -> int:
-    """Delete the state of an author and the alerts about them; how many alerts that were.
+    """Delete the state of an author and the alerts that name them; how many alerts that were.
 
     Tombstones go to every partition: before partitions were added, what they delete lay in another one.
-    Those among the signals have the monitors delete the state, and what alerts they publish until then.
+    Those among the signals and the counts have the monitors delete the state of the author and of channels
+    that are called after them, and what alerts they publish until then.
     """
     names = settings.topics
-    partitions = await check_topics(settings, [names.signals, names.alerts])
+    partitions = await check_topics(settings, [names.signals, names.counts, names.alerts])
     board = await current_board(settings)
-    alerts = [alert.id.encode() for alert in board.alerts.values() if alert.author == pseudonym]
-    keys = {names.signals: [pseudonym.encode()], names.alerts: alerts}
+    alerts = [alert.id.encode() for alert in board.alerts.values() if pseudonym in authors_named(alert)]
+    author = pseudonym.encode()
+    keys = {names.signals: [author], names.counts: [author], names.alerts: alerts}
     with broker_errors(settings):
         async with producing(settings) as producer:
             for topic, several in keys.items():

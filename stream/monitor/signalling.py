@@ -14,7 +14,15 @@ from statistics import fmean
 from typing import Final
 
 from stream.events import DistressSignal
-from stream.monitor.alerts import Subject, alert_id, alert_record, ended, is_lost, is_over
+from stream.monitor.alerts import (
+    Subject,
+    alert_id,
+    alert_record,
+    authors_named,
+    ended,
+    is_lost,
+    is_over,
+)
 from stream.monitor.author_rules import (
     EVIDENCE_MESSAGES,
     TEXT_BYTES,
@@ -39,6 +47,10 @@ AuthorOrPhraseRule = AuthorRule | PhraseRule
 CLOCK_STEP_S: Final = 3600.0
 CLOCK_SKEW_S: Final = 60.0
 """How far ahead of its publication a signal's own time is believed."""
+
+FORGETTING_S: Final = 600.0
+"""For so long, alerts of a forgotten author are looked for: the board may be behind, and so may whoever
+publishes alerts of channels that are called after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +78,25 @@ class Clock:
 class SignalChanges:
     """What a checkpoint has to publish and to store. A state of None is deleted.
 
-    ``offset`` is that of the last record whose effects are in it.
+    ``offset`` is that of the last record whose effects are in it. ``forgetting`` says of authors whether
+    their alerts are looked for from now on, or no longer.
     """
 
     offset: int
     alerts: list[Alert] = field(default_factory=list)
     forgotten_alerts: list[str] = field(default_factory=list)
     states: dict[str, AuthorState | None] = field(default_factory=dict)
+    forgetting: dict[str, bool] = field(default_factory=dict)
     clock: Clock | None = None
     moved: bool = False
 
     def __bool__(self) -> bool:
         """Whether there is anything to write; ``moved`` says it of the offset."""
-        return bool(self.moved or self.alerts or self.forgotten_alerts or self.states)
+        return bool(self.moved or self.alerts or self.forgotten_alerts or self.states or self.forgetting)
 
 
 class SignalPartition:
-    """The authors of one partition of the signals topic."""
+    """The authors of one partition of the signals topic. ``forgetting`` are those of ``SignalChanges``."""
 
     def __init__(
         self,
@@ -91,6 +105,7 @@ class SignalPartition:
         load: Callable[[str], AuthorState | None],
         *,
         clock: Clock | None = None,
+        forgetting: Iterable[str] = (),
         max_authors: int = 50_000,
     ) -> None:
         self.rules = rules
@@ -100,8 +115,8 @@ class SignalPartition:
         self._max_authors = max_authors
         self._authors: OrderedDict[str, AuthorState] = OrderedDict()
         self._clock = self._stored_clock = clock or Clock()
-        self._forgotten: set[str] = set()
-        """Authors forgotten since the last tick."""
+        self._forgetting: dict[str, float | None] = dict.fromkeys(forgetting)
+        """Authors forgotten lately, and the first tick since: only then was there a board to look at."""
         self._changes = SignalChanges(-1)
 
     def apply(self, signal: DistressSignal, offset: int, published_at: float | None = None) -> list[Alert]:
@@ -130,15 +145,14 @@ class SignalPartition:
         """Pass over a record that is no signal."""
         self.offset = max(offset, self.offset)
 
-    def tick(self, known: Collection[Alert], now: float) -> list[Alert]:
+    def tick(self, known: Collection[Alert], now: float, of_channels: Collection[Alert] = ()) -> list[Alert]:
         """Let time pass for alerts that fire: they may expire or come out of quiet hours.
 
         One whose rule is no longer in force ends, and so does one that no state remembers, once it would
-        have expired. Of ``known``, those about authors who have been forgotten are deleted, ended or not.
+        have expired. Of all that are given, those that name an author who was forgotten are deleted, ended or
+        not.
         """
-        gone = {alert.id for alert in known if alert.author in self._forgotten}
-        self._changes.forgotten_alerts += gone
-        self._forgotten.clear()
+        gone = self._delete_forgotten((*known, *of_channels), now) if self._forgetting else ()
         rules = {rule.name: rule for rule in self.rules.of_authors}
         found: list[Alert] = []
         for alert in known:
@@ -166,10 +180,17 @@ class SignalPartition:
         self._changes.alerts += found
         return found
 
+    def expires_at(self, alert: Alert) -> float | None:
+        """When an alert that fires will expire if its author says no more; None where it is over."""
+        rule = next((rule for rule in self.rules.of_authors if rule.name == alert.rule), None)
+        name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
+        life = self._state(name).rules.get(alert.rule, RuleState()).life
+        return None if rule is None or life.alert_id != alert.id else life.above_at + rule.expire_s
+
     def forget(self, name: str, offset: int) -> None:
         """Delete what is known of an author, and the alerts about them that fire.
 
-        Those that have ended no state knows of: the next ``tick`` deletes them.
+        Those that have ended no state knows of: ``tick`` deletes them, for ``FORGETTING_S``.
         """
         if offset <= self.offset:
             return
@@ -178,7 +199,8 @@ class SignalPartition:
         lives = (rule.life for rule in state.rules.values())
         self._changes.forgotten_alerts += [life.alert_id for life in lives if life.alert_id is not None]
         self._changes.alerts = [alert for alert in self._changes.alerts if alert.author != name]
-        self._forgotten.add(name)
+        self._forgetting[name] = None
+        self._changes.forgetting[name] = True
         self._authors[name] = AuthorState()
         self._changes.states[name] = None
 
@@ -201,6 +223,23 @@ class SignalPartition:
         self._changes = SignalChanges(self.offset)
         self._evict(changes.states)
         return changes
+
+    def _delete_forgotten(self, known: Iterable[Alert], now: float) -> set[str]:
+        """Delete the alerts that name forgotten authors, but for those that have begun since."""
+        gone = set()
+        for alert in known:
+            if not authors_named(alert).isdisjoint(self._forgetting):
+                name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
+                if self._state(name).rules.get(alert.rule, RuleState()).life.alert_id != alert.id:
+                    gone.add(alert.id)
+        self._changes.forgotten_alerts += gone
+        for author, since in list(self._forgetting.items()):
+            if since is None:
+                self._forgetting[author] = now
+            elif now - since >= FORGETTING_S:
+                del self._forgetting[author]
+                self._changes.forgetting[author] = False
+        return gone
 
     def _state(self, name: str) -> AuthorState:
         return self._authors.get(name) or self._load(name) or AuthorState()

@@ -5,12 +5,14 @@
              ["c", partition]                 the checkpoint
     authors  the author's pseudonym           what is known of the author
              \\0clock                          the event time that authors expire by
+             \\0forgetting:PSEUDONYM           an author whose alerts are being deleted
 
 Each is a compacted changelog in Kafka, a partition for each partition of its source, with a copy on this
 machine (``stream.monitor.state``).
 """
 
 from dataclasses import asdict
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 import orjson
@@ -29,6 +31,9 @@ OWN: Final = "\0"
 """How keys begin that are no author's, here and in the copy on this machine."""
 
 CLOCK: Final = f"{OWN}clock".encode()
+_FORGETTING: Final = f"{OWN}forgetting:".encode()
+_LOOKED_FOR: Final = b'{"at":0.0}'
+"""To a release that knows no such key it is an author of long ago, whom it deletes."""
 _MARK: Final = b"~mark~"
 """Version 0.1 ended a changelog with marks of this kind; they mean nothing now."""
 
@@ -94,11 +99,17 @@ def load_clock(state: PartitionState) -> Clock:
     return Clock() if value is None else Clock(**orjson.loads(value))
 
 
+def load_forgetting(state: PartitionState) -> list[str]:
+    """The authors whose alerts are being deleted."""
+    keys = takewhile(lambda key: key.startswith(_FORGETTING), (key for key, _ in state.items(_FORGETTING)))
+    return [key.removeprefix(_FORGETTING).decode() for key in keys]
+
+
 def names_from(state: PartitionState, after: str) -> list[tuple[str, float]]:
     """Some authors that follow ``after``, each with the time of their last message; none at the end."""
     found: list[tuple[str, float]] = []
     for key, value in state.items(after.encode() + b"\0"):
-        if key == CLOCK or key.startswith(_MARK):
+        if key.startswith((OWN.encode(), _MARK)):
             continue
         found.append((key.decode(), float(orjson.loads(value)["at"])))
         if len(found) == SWEEP:
@@ -112,6 +123,10 @@ def signal_records(changes: SignalChanges, now_ms: int) -> list[Record]:
         _record(name.encode(), None if state is None else encode_author(state), now_ms)
         for name, state in changes.states.items()
     ]
+    records += (
+        _record(_FORGETTING + name.encode(), _LOOKED_FOR if looked_for else None, now_ms)
+        for name, looked_for in changes.forgetting.items()
+    )
     if changes.clock is not None:
         records.append(_record(CLOCK, orjson.dumps(asdict(changes.clock)), now_ms))
     return records

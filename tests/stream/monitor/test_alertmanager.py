@@ -121,6 +121,16 @@ def test_an_alert_of_a_replayed_stream_is_told_to_alertmanager_when_it_ends() ->
     assert not board.alerts
 
 
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_alertmanager_is_not_told_what_was_still_on_its_way_of_a_deleted_alert(status: str) -> None:
+    board, outbox, now = Board(), Outbox(timedelta(seconds=60)), datetime.now(UTC)
+    board.take_alert(alert())
+    assert outbox.round(board, now)
+    board.forget_alert(alert().id)
+    board.take_alert(alert(status, revision=2))
+    assert outbox.round(board, now) == []
+
+
 def test_a_dismissed_alert_ends_for_alertmanager() -> None:
     board, outbox = Board(), Outbox(timedelta(seconds=60))
     now = datetime.now(UTC)

@@ -10,7 +10,7 @@ from stream.events import DistressSignal
 from stream.monitor.author_rules import AuthorState
 from stream.monitor.events import NOTICE, Alert
 from stream.monitor.rules import RuleSet
-from stream.monitor.signalling import SignalPartition
+from stream.monitor.signalling import FORGETTING_S, SignalPartition
 from stream.monitor.store import decode_author, encode_author
 from stream.topics import KAFKA_MAX_MESSAGE_BYTES
 from tests.stream.monitor.factories import NOON, author_rule, ids, rules, signal
@@ -227,8 +227,31 @@ def test_forgetting_an_author_deletes_the_alerts_that_have_ended_too() -> None:
     partition.forget("author-a", 20)
     assert partition.tick([resolved, others], NOON + 900) == []
     assert partition.take_changes().forgotten_alerts == [resolved.id]
-    assert partition.tick([resolved], NOON + 901) == []
-    assert not partition.take_changes()  # whoever writes again is not deleted again
+
+
+def test_alerts_that_are_heard_of_after_their_author_was_forgotten_are_deleted_for_a_time() -> None:
+    """The board may be behind, and so may whoever publishes."""
+    fired, resolved = run(SUSTAINED, sad(8) + [signal(0.0, offset=n, ts=NOON + 60 * n) for n in range(8, 16)])
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    partition.forget("author-a", 20)
+    partition.take_changes()
+    partition.tick([], NOON + 900)
+    assert partition.tick([fired], NOON + 902) == []
+    assert partition.take_changes().forgotten_alerts == [fired.id]
+    partition.tick([], NOON + 900 + FORGETTING_S)
+    assert partition.take_changes().forgetting == {"author-a": False}
+    partition.tick([resolved], NOON + 902 + FORGETTING_S)
+    assert not partition.take_changes()
+
+
+def test_an_alert_about_whoever_writes_again_after_being_forgotten_stays() -> None:
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    partition.forget("author-a", 0)
+    fired = [alert for n, one in enumerate(sad(8), start=1) for alert in partition.apply(one, n)]
+    assert fired
+    partition.take_changes()
+    partition.tick(fired, NOON + 500)
+    assert partition.take_changes().forgotten_alerts == []
 
 
 def test_authors_beyond_the_bound_leave_memory_only_once_they_are_stored() -> None:

@@ -12,6 +12,7 @@ from stream.monitor.channel_rules import ChannelState, HourCount, stability_inde
 from stream.monitor.counting import CountPartition, CountPolicy
 from stream.monitor.events import Alert
 from stream.monitor.store import count_records
+from stream.privacy import Pseudonyms
 from tests.stream.monitor.factories import NOON, at, channel_rule, delta, ids, rules
 
 POLICY = CountPolicy(base_s=60, judge_delay_s=0)
@@ -349,3 +350,46 @@ def test_an_alert_whose_baseline_is_beyond_all_counting_is_one_all_the_same(kind
     assert alerts[0].evidence.baseline_messages == MOST_COUNTED
     assert alerts[0].evidence.messages == MOST_COUNTED
     count_records(0, partition.take_changes(), 0)
+
+
+KIM = Pseudonyms(b"a key for the tests").of("kim")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_forgetting_an_author_deletes_what_is_known_of_channels_called_after_them(stored: bool) -> None:
+    feed = Feed(channel_rule(), {"name": "shift", "kind": "drift"}, channel=f"dm:{KIM}")
+    feed.days(3)
+    for n, labels in enumerate((CALM, ANGRY, ANGRY)):
+        feed.window(NOON + 300 * n, labels)
+    feed.partition.apply(delta({NOON + 900: CALM}, first=10**6), 50)
+    known = feed.partition.take_changes() if stored else None
+    feed.partition.forget(KIM, 51)
+    changes = feed.partition.take_changes()
+    assert changes.forgotten_alerts == [f"surge:dm:{KIM}:{NOON + 300}"]
+    assert changes.alerts == []
+    assert {channel for (_, channel), state in changes.states.items() if state is None} == {f"dm:{KIM}"}
+    assert all(KIM not in counter.channel for counter in changes.counters)
+    assert changes.checkpoint.offset == 51
+    if known is not None:
+        assert {key for key in known.windows if KIM in key[0]} <= set(changes.expired)
+        assert {key for key in known.states if KIM in key[1]} <= set(changes.states)
+    assert not any(KIM in str(record.value) for record in count_records(0, changes, 0))
+    assert feed.partition.tick(NOON + 10 * DAY_S) == []
+
+
+def test_a_channel_that_is_heard_of_again_after_the_forgetting_is_stored() -> None:
+    feed = Feed(channel_rule(), channel=f"dm:{KIM}")
+    feed.window(NOON, CALM)
+    feed.partition.take_changes()
+    feed.partition.forget(KIM, 1)
+    feed.partition.apply(delta({NOON: {"joy": 1}}, first=10**6, channel=f"dm:{KIM}"), 2)
+    changes = feed.partition.take_changes()
+    assert [window.tally.labels for window in changes.windows.values()] == [{"joy": 1}]
+    assert changes.expired == []
+
+
+def test_a_forgetting_that_was_applied_already_deletes_nothing() -> None:
+    feed = Feed(channel_rule(), channel=f"dm:{KIM}")
+    feed.window(NOON, CALM)
+    feed.partition.forget(KIM, 0)
+    assert feed.partition.tally(f"dm:{KIM}", NOON, 60).messages == 100

@@ -87,6 +87,31 @@ def test_whom_to_forget_must_be_said() -> None:
     assert "give either AUTHOR or --pseudonym" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["kim@example.org", "", "kim\udcff", "0" * 31, "0" * 33, "A" * 32, "0" * 32 + "\n", "\u0661" * 32],
+)
+def test_what_no_pseudonym_can_be_is_refused_and_not_repeated(given: str) -> None:
+    done = CliRunner().invoke(
+        root, ["forget", "--pseudonym", given, "--yes", "--bootstrap-servers=127.0.0.1:1"]
+    )
+    assert done.exit_code == 2
+    assert "--pseudonym is no pseudonym" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not given.strip() or given not in done.output
+
+
+@pytest.mark.parametrize("given", ["", " ", "\u200b"])
+def test_an_author_of_whom_nothing_is_left_to_hash_is_refused(given: str) -> None:
+    done = CliRunner().invoke(
+        root,
+        ["forget", given, "--yes", "--bootstrap-servers=127.0.0.1:1"],
+        env={"EMOTION_AUTHOR_KEY": "a key for the tests"},
+    )
+    assert done.exit_code == 2
+    assert "AUTHOR is empty" in done.stderr
+
+
 @pytest.mark.parametrize("given", [["--from=lost"], ["--from=/lost", "--bootstrap-servers=127.0.0.1:1"]])
 def test_recorded_events_that_are_no_file_are_named(given: list[str], tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"

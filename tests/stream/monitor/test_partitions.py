@@ -11,10 +11,13 @@ from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
 from stream.monitor.partitions import Partitions
 from stream.monitor.rules import DAY_S, RuleSet
+from stream.monitor.signalling import FORGETTING_S, SignalChanges
 from stream.monitor.state import MemoryState, Proof
-from stream.monitor.store import CLOCK, load_clock, signal_records
+from stream.monitor.store import CLOCK, load_clock, load_forgetting, names_from, signal_records
+from stream.privacy import Pseudonyms
 from stream.settings import Settings
 from tests.stream.monitor.factories import NOON, author_rule, channel_rule, delta, rules, signal
+from tests.stream.monitor.test_delivery import alert
 
 SETTINGS = Settings(input_topic="messages", topic_prefix="emotions")
 SIGNALS = TP(SETTINGS.topics.signals, 0)
@@ -39,12 +42,17 @@ def behind(*_: Any) -> None:
     """What the driver says while records wait, or before it knows."""
 
 
-def store(partitions: Partitions, state: MemoryState) -> list[Alert]:
-    """A checkpoint of the signals; the alerts that it publishes."""
+def checkpoint(partitions: Partitions, state: MemoryState) -> SignalChanges:
+    """One of the signals."""
     changes = partitions.signals[0].take_changes()
     records = signal_records(changes, 0)
     state.apply([(record.key or b"", record.value) for record in records], Proof("changelog", 1, 0.0))
-    return changes.alerts
+    return changes
+
+
+def store(partitions: Partitions, state: MemoryState) -> list[Alert]:
+    """A checkpoint of the signals; the alerts that it publishes."""
+    return checkpoint(partitions, state).alerts
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
@@ -107,3 +115,50 @@ def test_an_alert_of_a_channel_outlives_an_outage_until_its_counts_are_read() ->
     assert partitions.counts[0].take_changes().alerts == []
     partitions.tick(firing, monday, lambda *_: monday)
     assert [alert.status for alert in partitions.counts[0].take_changes().alerts] == ["resolved"]
+
+
+def test_a_tombstone_among_the_counts_forgets_only_where_it_is_keyed_by_a_pseudonym() -> None:
+    kim = Pseudonyms(b"a key for the tests").of("kim")
+    partitions = taking(MemoryState(), rules(channel_rule()), COUNTS)
+    for n, channel in enumerate((f"dm:{kim}", "support")):
+        counted = delta({NOON: {"joy": 1}}, first=n, channel=channel)
+        partitions.take_delta(event(n, counted.model_dump_json().encode(), tp=COUNTS))
+    partitions.take_delta(event(2, None, b"support", tp=COUNTS))
+    partitions.take_delta(event(3, None, kim.encode(), tp=COUNTS))
+    assert {channel for channel, _ in partitions.counts[0].take_changes().windows} == {"support"}
+    assert partitions.offset(COUNTS) == 3
+    rejected = partitions.metrics.rejected.labels(COUNTS.topic)
+    assert rejected._value.get() == 1
+
+
+def test_who_was_forgotten_is_known_to_the_next_owner_until_their_alerts_are_deleted() -> None:
+    state = MemoryState()
+    partitions = taking(state)
+    for n, score in enumerate([0.95] * 8 + [0.0] * 8):
+        told = signal(score, offset=n, ts=NOON + 60 * n).model_dump_json().encode()
+        partitions.take_signal(event(n, told))
+    ended = store(partitions, state)[-1]
+    partitions.take_signal(event(16, None, b"author-a"))
+    assert checkpoint(partitions, state).offset == 16
+
+    partitions = taking(state)
+    assert names_from(state, "") == []
+    for at in (NOON, NOON + FORGETTING_S):
+        partitions.tick([ended], at, lambda *_, at=at: at)
+        assert checkpoint(partitions, state).forgotten_alerts == [ended.id]
+    assert load_forgetting(state) == []
+
+
+def test_the_alerts_of_a_channel_that_names_who_was_forgotten_are_deleted_once() -> None:
+    kim = Pseudonyms(b"a key for the tests").of("kim")
+    surge = alert(
+        "resolved", id=f"surge:dm:{kim}:1", kind="channel", author=None, channel=f"dm:{kim}", shard=3
+    )
+    other = alert(id="surge:support:1", kind="channel", author=None, channel="support")
+    partitions = taking(MemoryState())
+    partitions.load(TP(SIGNALS.topic, 1), MemoryState(), None)
+    for number in (0, 1):
+        partitions.signals[number].forget(kim, 0)
+    partitions.tick([surge, other], NOON, lambda *_: NOON)
+    deleted = [partitions.signals[number].take_changes().forgotten_alerts for number in (0, 1)]
+    assert deleted == [[surge.id], []]
