@@ -21,7 +21,8 @@ import orjson
 import structlog
 
 from stream.errors import BrokerError, Cause, MessageError, SettingsError, StreamError
-from stream.registry.formats import PREFIX_BYTES, Read, Schema, UnusableSchemaError, reader_of, schema_id
+from stream.registry.formats import PREFIX_BYTES, reader_of, schema_id
+from stream.registry.schemas import Read, Schema, UnusableSchemaError
 
 _log = structlog.get_logger(__name__)
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import Cause, MessageError
-from stream.registry.formats import Read, Schema, UnusableSchemaError, reader_of, schema_id
+from stream.registry.formats import reader_of, schema_id
+from stream.registry.schemas import Read, Schema, UnusableSchemaError
 from tests.stream.registry import written
 
 EVERYTHING = {
@@ -105,6 +106,93 @@ def held(read: Read, payload: bytes) -> None:
 def test_a_schema_that_cannot_be_used_says_why(schema: Schema, said: str) -> None:
     with pytest.raises(UnusableSchemaError, match=said):
         reader_of(schema)
+
+
+COMMENT = {
+    "type": "record",
+    "name": "Comment",
+    "fields": [
+        {"name": "replies", "type": {"type": "array", "items": "Comment"}},
+        {"name": "text", "type": ["null", "string"]},
+    ],
+}
+NODE = {
+    "type": "record",
+    "name": "Node",
+    "fields": [{"name": "next", "type": ["null", "Node"]}, {"name": "text", "type": "string"}],
+}
+ENDLESS = {"type": "record", "name": "Endless", "fields": [{"name": "itself", "type": "Endless"}]}
+MARKED = {
+    "type": "record",
+    "name": "Marked",
+    "fields": [
+        {"name": "text", "type": "string"},
+        {
+            "name": "marks",
+            "type": {"type": "array", "items": {"type": "record", "name": "Mark", "fields": []}},
+        },
+    ],
+}
+
+
+def avro_reader(schema: Any) -> Read:
+    return reader_of(Schema("AVRO", json.dumps(schema)))
+
+
+@pytest.mark.parametrize(
+    ("schema", "payload"),
+    [(COMMENT, b"\x02" * 200_000), (NODE, b"\x02" * 200_000), (ENDLESS, b""), (COMMENT, b"\x02" * 128)],
+)
+def test_a_value_that_is_nested_deeper_than_json_may_be_does_not_fit(schema: Any, payload: bytes) -> None:
+    with pytest.raises(MessageError, match="schema_mismatch"):
+        avro_reader(schema)(payload)
+
+
+def test_a_type_within_itself_is_read() -> None:
+    reply = {"replies": [], "text": "ü"}
+    content = {"replies": [reply, {"replies": [reply], "text": None}], "text": "joy"}
+    assert json.loads(avro_reader(COMMENT)(written.avro(0, content, COMMENT)[5:])) == content
+
+
+def test_a_long_thread_of_replies_is_read() -> None:
+    thread: dict[str, Any] = {"replies": [], "text": "the last"}
+    for _ in range(100):
+        thread = {"replies": [thread], "text": "one before"}
+    assert json.loads(avro_reader(COMMENT)(written.avro(0, thread, COMMENT)[5:])) == thread
+
+
+def test_items_that_take_no_bytes_are_no_more_than_the_bytes_of_the_value() -> None:
+    read = avro_reader(MARKED)
+    assert json.loads(read(b"\x06joy\x04\0")) == {"text": "joy", "marks": [{}, {}]}
+    assert json.loads(read(b"\x06joy\x03\0\0")) == {"text": "joy", "marks": [{}, {}]}  # with a block's length
+    for many in (b"\x80\x80\x80\x01", b"\xff" * 9 + b"\x01"):
+        with pytest.raises(MessageError, match="schema_mismatch"):
+            read(b"\x06joy" + many + b"\0\0")
+
+
+def test_a_schema_by_which_no_bytes_hold_millions_of_fields_cannot_be_used() -> None:
+    pair: Any = "null"
+    for number in range(40):
+        fields = [{"name": "left", "type": pair}, {"name": "right", "type": f"P{number - 1}"}]
+        pair = {"type": "record", "name": f"P{number}", "fields": fields[: 2 if number else 1]}
+    with pytest.raises(UnusableSchemaError, match="take no bytes"):
+        avro_reader(pair)
+
+
+@given(st.binary(max_size=60), st.sampled_from([COMMENT, NODE, MARKED]))
+def test_any_bytes_of_a_type_within_itself_are_read_or_do_not_fit(payload: bytes, schema: Any) -> None:
+    held(avro_reader(schema), payload)
+
+
+TREE = st.recursive(
+    st.builds(lambda text: {"replies": [], "text": text}, st.none() | st.text(max_size=9)),
+    lambda inner: st.builds(lambda replies: {"replies": replies, "text": None}, st.lists(inner, max_size=3)),
+)
+
+
+@given(TREE)
+def test_whatever_is_written_of_a_type_within_itself_reads_as_it_was(tree: dict[str, Any]) -> None:
+    assert json.loads(avro_reader(COMMENT)(written.avro(0, tree, COMMENT)[5:])) == tree
 
 
 @given(st.binary(max_size=8))
