@@ -18,6 +18,8 @@ _FIXED_BYTES: Final = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 _VARINTS: Final = frozenset({"int", "long", "enum"})
 _RECORDS: Final = frozenset({"record", "error"})
 _KINDS: Final = frozenset({*_FIXED_BYTES, *_VARINTS, *_RECORDS, "bytes", "string", "fixed", "array", "map"})
+_WRAPPER: Final = "emotion_stream_wrapper"
+"""A record around each value, which adds no bytes: only records keep the schemas that theirs refers to."""
 _MOST_EMPTY: Final = 100
 """Values in a record that take no bytes, those of records within it included: any byte can bring as many."""
 
@@ -31,21 +33,27 @@ def reader_of(schema: Schema) -> Read:
     named: dict[str, Any] = {}
     for text in schema.references.values():
         fastavro.parse_schema(orjson.loads(text), named_schemas=named)
-    parsed = fastavro.parse_schema(orjson.loads(schema.text), named_schemas=named)
+    wrapper = {
+        "type": "record",
+        "name": _WRAPPER,
+        "fields": [{"name": "value", "type": orjson.loads(schema.text)}],
+    }
+    parsed: Any = fastavro.parse_schema(wrapper, named_schemas=named)
+    own = parsed["fields"][0]["type"]
     types = _Types(named)
-    types.examine(parsed)
+    types.examine(own)
 
     def read(payload: bytes) -> bytes:
         stream = io.BytesIO(payload)
         try:
             if types.unbounded:
-                _Walk(types, payload).through(parsed)
-            found = fastavro.schemaless_reader(stream, parsed, None)
+                _Walk(types, payload).through(own)
+            found: Any = fastavro.schemaless_reader(stream, parsed, None)
         except Exception as error:  # its words may quote the message
             raise mismatch(f"Avro: {type(error).__name__}") from None
         if left := len(payload) - stream.tell():
             raise mismatch(f"Avro: {left} bytes are left")
-        return as_json(found)
+        return as_json(found["value"])
 
     return read
 

@@ -108,6 +108,24 @@ def test_a_schema_that_cannot_be_used_says_why(schema: Schema, said: str) -> Non
         reader_of(schema)
 
 
+USER = {"type": "record", "name": "desk.User", "fields": [{"name": "id", "type": "long"}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "payload", "found"),
+    [
+        (["desk.Ticket", "desk.User"], b"\x02\x0e", {"id": 7}),
+        ("desk.User", b"\x0e", {"id": 7}),
+        ({"type": "array", "items": "desk.User"}, b"\x02\x0e\0", [{"id": 7}]),
+        ({"type": "map", "values": ["null", "desk.User"]}, b"\x02\x02k\x02\x0e\0", {"k": {"id": 7}}),
+    ],
+)
+def test_a_schema_of_nothing_but_others_is_read(schema: Any, payload: bytes, found: Any) -> None:
+    ticket = {"type": "record", "name": "desk.Ticket", "fields": [{"name": "by", "type": "desk.User"}]}
+    others = {"desk.User": json.dumps(USER), "desk.Ticket": json.dumps(ticket)}
+    assert json.loads(reader_of(Schema("AVRO", json.dumps(schema), others))(payload)) == found
+
+
 COMMENT = {
     "type": "record",
     "name": "Comment",
