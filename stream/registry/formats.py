@@ -82,8 +82,8 @@ def _protobuf(schema: Schema) -> Read:
 
     def read(payload: bytes) -> bytes:
         try:
-            path, start = _message_path(payload)
-            message = GetMessageClass(_at(messages, path))()
+            described, start = _type_of(payload, messages)
+            message = GetMessageClass(described)()
             message.ParseFromString(payload[start:])
             found = MessageToDict(message, preserving_proto_field_name=True)
         except Exception as error:
@@ -99,20 +99,20 @@ def _file(text: str, name: str) -> descriptor_pb2.FileDescriptorProto:
     return described
 
 
-def _message_path(payload: bytes) -> tuple[list[int], int]:
-    """The indexes that lead to the message type, and where the message begins; none mean the first type."""
-    count, position = zigzag(payload, 0)
-    path = []
+def _type_of(payload: bytes, types: Sequence[Descriptor]) -> tuple[Descriptor, int]:
+    """The message type to which the indexes lead, and where the message begins; none mean the first type.
+
+    Raises:
+        IndexError: they lead nowhere.
+        ValueError: an index has more than 64 bits.
+    """
+    found, (count, position) = types[0], zigzag(payload, 0)
+    if count < 0:
+        raise IndexError
     for _ in range(count):
         index, position = zigzag(payload, position)
-        path.append(index)
-    return path or [0], position
-
-
-def _at(messages: Sequence[Descriptor], path: Sequence[int]) -> Descriptor:
-    if min(path) < 0:
-        raise IndexError
-    found = messages[path[0]]
-    for index in path[1:]:
-        found = found.nested_types[index]
-    return found
+        if index < 0:
+            raise IndexError
+        found = types[index]
+        types = found.nested_types
+    return found, position

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stream.errors import Cause, MessageError
 from stream.registry.formats import reader_of, schema_id
-from stream.registry.schemas import Read, Schema, UnusableSchemaError
+from stream.registry.schemas import Read, Schema, UnusableSchemaError, zigzag
 from tests.stream.registry import written
 
 EVERYTHING = {
@@ -211,6 +211,37 @@ TREE = st.recursive(
 @given(TREE)
 def test_whatever_is_written_of_a_type_within_itself_reads_as_it_was(tree: dict[str, Any]) -> None:
     assert json.loads(avro_reader(COMMENT)(written.avro(0, tree, COMMENT)[5:])) == tree
+
+
+@pytest.mark.parametrize(
+    "indexes",
+    [
+        b"\x80" * 9 + b"\x02",  # 65 bits
+        b"\xff" * 11 + b"\0",
+        b"\x01",  # less than none
+        b"\x02\x01",
+        b"\x02\x04",
+        b"\x06\x02\0\0",  # into a type that has none inside
+        b"\xfe\xff\xff\x0f" + b"\0" * 1000,
+        b"\x80",
+        b"",
+    ],
+)
+def test_indexes_that_lead_to_no_message_type_do_not_fit(indexes: bytes) -> None:
+    with pytest.raises(MessageError, match="schema_mismatch"):
+        READERS["protobuf"](indexes)
+
+
+@given(st.integers(11, 300), st.sampled_from([0x80, 0xFF]), st.booleans())
+def test_an_index_is_no_longer_than_64_bits(length: int, byte: int, of_path: bool) -> None:
+    with pytest.raises(ValueError, match="64 bits"):
+        zigzag(b"\x02" * of_path + bytes([byte]) * length, int(of_path))
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_integers_of_64_bits_are_read_as_avro_writes_them(number: int) -> None:
+    payload = written.avro(0, number, "long")[5:]  # type: ignore[arg-type]
+    assert zigzag(payload, 0) == (number, len(payload))
 
 
 @given(st.binary(max_size=8))
