@@ -11,21 +11,14 @@ from collections.abc import MutableMapping, MutableSequence, Sequence
 from math import isfinite
 from typing import Any, Final
 
-from google.protobuf import (
-    any_pb2,
-    descriptor_pb2,
-    duration_pb2,
-    empty_pb2,
-    struct_pb2,
-    timestamp_pb2,
-    wrappers_pb2,
-)
+from google.protobuf import descriptor_pb2, wrappers_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from stream.registry.protobuf_imports import KNOWN, add_known
 from stream.registry.schemas import (
     Read,
     Schema,
@@ -36,10 +29,6 @@ from stream.registry.schemas import (
     zigzag,
 )
 
-_WELL_KNOWN: Final[dict[str, bytes]] = {
-    module.DESCRIPTOR.name: module.DESCRIPTOR.serialized_pb
-    for module in (any_pb2, duration_pb2, empty_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
-}
 _JSON_OF_THEIR_OWN: Final = frozenset(
     f"google.protobuf.{name}"
     for name in ("Any", "Duration", "FieldMask", "ListValue", "Struct", "Timestamp", "Value")
@@ -54,16 +43,16 @@ def reader_of(schema: Schema) -> Read:
     Raises:
         UnusableSchemaError: it imports what is not given.
     """
-    own = _file(schema.text, "schema.proto")
-    files = [_file(text, name) for name, text in schema.references.items() if name not in _WELL_KNOWN]
-    files.append(own)
-    given = {file.name for file in files} | _WELL_KNOWN.keys()
-    if absent := {name for file in files for name in file.dependency} - given:
+    own = _file(schema.text)
+    files = [_file(text, name) for name, text in schema.references.items() if name not in KNOWN]
+    imported = {name for file in (*files, own) for name in file.dependency}
+    if absent := imported - {file.name for file in files} - KNOWN.keys():
         raise UnusableSchemaError(f"it imports {', '.join(sorted(absent))}, which the registry does not give")
-    pool = DescriptorPool()
-    for name in sorted({name for file in files for name in file.dependency} & _WELL_KNOWN.keys()):
-        pool.AddSerializedFile(_WELL_KNOWN[name])
-    for file in files:
+    own.name = max((*imported, *schema.references), key=len, default="") + "'"  # longer, so none of them
+    pool, added = DescriptorPool(), set[str]()
+    for name in sorted(imported & KNOWN.keys()):
+        add_known(pool, name, added)
+    for file in (*files, own):
         pool.Add(file)
     documents = _Documents()
     types = list(pool.FindFileByName(own.name).message_types_by_name.values())
@@ -81,7 +70,7 @@ def reader_of(schema: Schema) -> Read:
     return read
 
 
-def _file(text: str, name: str) -> descriptor_pb2.FileDescriptorProto:
+def _file(text: str, name: str = "") -> descriptor_pb2.FileDescriptorProto:
     described = descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(text, validate=True))
     described.name = name
     return described

@@ -181,3 +181,47 @@ def test_keys_of_maps_are_text() -> None:
     assert json.loads(reader(described)(FIRST_TYPE + message.SerializeToString())) == {
         "seen": {"true": "a", "false": "b"}
     }
+
+
+@pytest.mark.parametrize(
+    ("imported", "type_name"),
+    [
+        ("google/protobuf/api.proto", "google.protobuf.Api"),
+        ("google/protobuf/descriptor.proto", "google.protobuf.FileOptions"),
+        ("google/protobuf/empty.proto", "google.protobuf.Empty"),
+        ("google/protobuf/type.proto", "google.protobuf.Type"),
+        ("google/type/money.proto", "google.type.Money"),
+        ("google/type/interval.proto", "google.type.Interval"),
+        ("confluent/meta.proto", "confluent.Meta"),
+        ("confluent/type/decimal.proto", "confluent.type.Decimal"),
+    ],
+)
+def test_files_that_no_registry_keeps_can_be_imported(imported: str, type_name: str) -> None:
+    described = file_of(
+        TEXT, field("more", 2, F.TYPE_MESSAGE, type_name=f".{type_name}"), dependency=[imported]
+    )
+    found = json.loads(reader(described)(FIRST_TYPE + b"\x0a\x03joy\x12\0"))
+    assert (found["text"], type(found["more"])) == ("joy", dict)
+
+
+def test_what_a_schema_says_of_its_fields_by_confluents_options_is_no_hindrance() -> None:
+    told = field("text", 1, F.TYPE_STRING)
+    told.options.MergeFromString(b"\x82\x44\x05\x1a\x03PII")  # [(confluent.field_meta).tags = "PII"]
+    assert json.loads(reader(file_of(told, dependency=["confluent/meta.proto"]))(b"\0\x0a\x03joy")) == {
+        "text": "joy"
+    }
+
+
+@pytest.mark.parametrize("name", ["schema.proto", "m.proto", "default", "a'"])
+def test_an_imported_file_may_have_any_name(name: str) -> None:
+    user = written.proto_user()
+    user.name = name
+    described = file_of(TEXT, field("user", 2, F.TYPE_MESSAGE, type_name=".desk.User"), dependency=[name])
+    read = reader_of(Schema("PROTOBUF", written.proto_text(described), {name: written.proto_text(user)}))
+    assert json.loads(read(b"\0\x0a\x03joy\x12\x02\x08\x07")) == {"text": "joy", "user": {"id": "7"}}
+
+
+def test_a_mask_of_fields_is_as_in_the_json_mapping_of_protobuf() -> None:
+    mask = field("mask", 2, F.TYPE_MESSAGE, type_name=".google.protobuf.FieldMask")
+    read = reader(file_of(TEXT, mask, dependency=["google/protobuf/field_mask.proto"]))
+    assert json.loads(read(b"\0\x12\x05\x0a\x03a_b")) == {"text": "", "mask": "aB"}
