@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, wrappers_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
+from google.protobuf.descriptor_pool import Default, DescriptorPool
+from google.protobuf.json_format import MessageToDict, SerializeToJsonError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from stream.registry.protobuf_imports import KNOWN, add_known
@@ -34,6 +34,7 @@ _JSON_OF_THEIR_OWN: Final = frozenset(
     for name in ("Any", "Duration", "FieldMask", "ListValue", "Struct", "Timestamp", "Value")
 )
 _INTEGERS_AS_TEXT: Final = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64})
+_ANY: Final = "google.protobuf.Any"
 _NULL: Final = "google.protobuf.NullValue"
 
 
@@ -54,7 +55,7 @@ def reader_of(schema: Schema) -> Read:
         add_known(pool, name, added)
     for file in (*files, own):
         pool.Add(file)
-    documents = _Documents()
+    documents = _Documents(pool)
     types = list(pool.FindFileByName(own.name).message_types_by_name.values())
 
     def read(payload: bytes) -> bytes:
@@ -98,7 +99,8 @@ def _type_of(payload: bytes, types: Sequence[Descriptor]) -> tuple[Descriptor, i
 class _Documents:
     """Messages of one file as JSON documents."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: DescriptorPool) -> None:
+        self._pool = pool
         self._zeros: dict[str, dict[str, Any]] = {}
 
     def of(self, message: Message, within: frozenset[str] | None) -> Any:
@@ -111,8 +113,10 @@ class _Documents:
         if described.file.name == wrappers_pb2.DESCRIPTOR.name:
             field = described.fields_by_name["value"]
             return self._one(field, getattr(message, field.name), None)
+        if described.full_name == _ANY:
+            return self._any(message)
         if described.full_name in _JSON_OF_THEIR_OWN:
-            return MessageToDict(message)
+            return _own_json(message)
         found: dict[str, Any] = {}
         if within is None or described.full_name in within:
             within = None
@@ -123,6 +127,28 @@ class _Documents:
             name = f"[{field.full_name}]" if field.is_extension else field.name
             found[name] = self._all(field, content, within)
         return found
+
+    def _any(self, message: Any) -> dict[str, Any]:
+        """A message of the type that it names; the name alone where nobody knows it."""
+        found: dict[str, Any] = {"@type": message.type_url}
+        described = self._type_named(message.type_url.rpartition("/")[2])
+        if described is None:
+            return found
+        try:
+            inner = GetMessageClass(described).FromString(message.value)
+        except DecodeError:
+            return found
+        content = self.of(inner, None)
+        is_plain = isinstance(content, dict) and described.full_name not in _JSON_OF_THEIR_OWN
+        return found | (content if is_plain else {"value": content})
+
+    def _type_named(self, name: str) -> Descriptor | None:
+        for pool in (self._pool, Default()):  # the second for Google's types, which nobody imports for this
+            try:
+                return pool.FindMessageTypeByName(name)
+            except KeyError:
+                continue
+        return None
 
     def _all(self, field: FieldDescriptor, content: Any, within: frozenset[str] | None) -> Any:
         """What a field holds, once or several times."""
@@ -158,6 +184,14 @@ class _Documents:
                 if not field.has_presence and _has_a_zero_that_says_something(field)
             }
         return self._zeros[described.full_name]
+
+
+def _own_json(message: Message) -> Any:
+    """A type that has a form of its own in JSON; None where JSON has none for what it holds: a year 10000."""
+    try:
+        return MessageToDict(message)
+    except (ValueError, SerializeToJsonError):
+        return None
 
 
 def _has_a_zero_that_says_something(field: FieldDescriptor) -> bool:

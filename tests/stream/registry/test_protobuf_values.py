@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf import any_pb2, struct_pb2, timestamp_pb2
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
@@ -225,3 +226,54 @@ def test_a_mask_of_fields_is_as_in_the_json_mapping_of_protobuf() -> None:
     mask = field("mask", 2, F.TYPE_MESSAGE, type_name=".google.protobuf.FieldMask")
     read = reader(file_of(TEXT, mask, dependency=["google/protobuf/field_mask.proto"]))
     assert json.loads(read(b"\0\x12\x05\x0a\x03a_b")) == {"text": "", "mask": "aB"}
+
+
+PACKED = file_of(
+    TEXT,
+    field("until", 2, F.TYPE_MESSAGE, type_name=".google.protobuf.Timestamp"),
+    field("details", 3, F.TYPE_MESSAGE, type_name=".google.protobuf.Any"),
+    field("given", 4, F.TYPE_MESSAGE, type_name=".google.protobuf.Value"),
+    dependency=[f"google/protobuf/{name}.proto" for name in ("any", "struct", "timestamp")],
+    others=[DescriptorProto(name="User", field=[field("name", 1, F.TYPE_STRING)])],
+)
+READ_PACKED = reader(PACKED)
+
+
+def with_field(tag: bytes, message: Any) -> Any:
+    written = message.SerializeToString()
+    return json.loads(READ_PACKED(b"\0\x0a\x03joy" + tag + bytes([len(written)]) + written))
+
+
+def test_what_json_cannot_show_is_left_out_and_the_rest_is_read() -> None:
+    late = timestamp_pb2.Timestamp(seconds=253402300800)  # the year 10000
+    assert with_field(b"\x12", late) == {"text": "joy", "until": None}
+    assert with_field(b"\x22", struct_pb2.Value(number_value=float("nan"))) == {"text": "joy", "given": None}
+
+
+@pytest.mark.parametrize(
+    ("type_name", "content", "shown"),
+    [
+        ("desk.User", b"\x0a\x03kim", {"name": "kim"}),
+        ("google.protobuf.Timestamp", b"\x08\x01", {"value": "1970-01-01T00:00:01Z"}),
+        ("google.protobuf.Struct", b"", {"value": {}}),
+        ("google.protobuf.Any", b"\x0a\x01x", {"value": {"@type": "x"}}),
+        ("desk.Unknown", b"\x0a\x03kim", {}),
+        ("desk.User", b"\xff", {}),
+    ],
+)
+def test_a_message_of_any_type_is_shown_where_the_type_is_known(
+    type_name: str, content: bytes, shown: dict[str, Any]
+) -> None:
+    url = f"type.googleapis.com/{type_name}"
+    found = with_field(b"\x1a", any_pb2.Any(type_url=url, value=content))
+    assert found == {"text": "joy", "details": {"@type": url, **shown}}
+
+
+def test_any_within_any_ends_where_it_is_too_deep() -> None:
+    packed = any_pb2.Any()
+    for _ in range(2000):
+        packed = any_pb2.Any(type_url="/google.protobuf.Any", value=packed.SerializeToString())
+    written = packed.SerializeToString()
+    length = bytes([len(written) & 0x7F | 0x80, len(written) >> 7 & 0x7F | 0x80, len(written) >> 14])
+    with pytest.raises(MessageError, match="schema_mismatch"):
+        READ_PACKED(b"\0\x1a" + length + written)
