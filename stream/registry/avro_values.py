@@ -6,11 +6,12 @@ a schema with either is gone through first.
 """
 
 import io
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import fastavro
-import orjson
+from fastavro.read import LOGICAL_READERS
 
 from stream.registry.schemas import DEEPEST, Read, Schema, UnusableSchemaError, as_json, mismatch, zigzag
 
@@ -20,6 +21,10 @@ _RECORDS: Final = frozenset({"record", "error"})
 _KINDS: Final = frozenset({*_FIXED_BYTES, *_VARINTS, *_RECORDS, "bytes", "string", "fixed", "array", "map"})
 _WRAPPER: Final = "emotion_stream_wrapper"
 """A record around each value, which adds no bytes: only records keep the schemas that theirs refers to."""
+_LENIENT: Final = "emotion-stream-"
+"""Before the names of logical types that are read by ``_or_raw``: fastavro's own readers are everybody's."""
+_MOST_DECIMAL_BYTES: Final = 1024
+"""A decimal takes time by the square of its length."""
 _MOST_EMPTY: Final = 100
 """Values in a record that take no bytes, those of records within it included: any byte can bring as many."""
 
@@ -32,11 +37,11 @@ def reader_of(schema: Schema) -> Read:
     """
     named: dict[str, Any] = {}
     for text in schema.references.values():
-        fastavro.parse_schema(orjson.loads(text), named_schemas=named)
+        fastavro.parse_schema(_loaded(text), named_schemas=named)
     wrapper = {
         "type": "record",
         "name": _WRAPPER,
-        "fields": [{"name": "value", "type": orjson.loads(schema.text)}],
+        "fields": [{"name": "value", "type": _loaded(schema.text)}],
     }
     parsed: Any = fastavro.parse_schema(wrapper, named_schemas=named)
     own = parsed["fields"][0]["type"]
@@ -56,6 +61,39 @@ def reader_of(schema: Schema) -> Read:
         return as_json(found["value"])
 
     return read
+
+
+def _loaded(text: str) -> Any:
+    """A schema with logical types that do not decide over the whole value."""
+    return json.loads(text, object_hook=_lenient)
+
+
+def _lenient(found: dict[str, Any]) -> dict[str, Any]:
+    name = f"{_LENIENT}{found.get('logicalType')}"
+    is_known = f"{found.get('type')}-{name}" in LOGICAL_READERS
+    return found | {"logicalType": name} if is_known else found
+
+
+def _or_raw(reader: Callable[..., Any]) -> Callable[..., Any]:
+    """A reader that gives what was written where it is none of the type, as a date in the year 10000."""
+
+    def read(found: Any, *schemas: Any) -> Any:
+        if isinstance(found, bytes) and len(found) > _MOST_DECIMAL_BYTES:
+            return found
+        try:
+            return reader(found, *schemas)
+        except Exception:  # each type has errors of its own
+            return found
+
+    return read
+
+
+def _lenient_readers() -> dict[str, Callable[..., Any]]:
+    """By type and name, as fastavro looks for them."""
+    return {kind.replace("-", f"-{_LENIENT}", 1): _or_raw(reader) for kind, reader in LOGICAL_READERS.items()}
+
+
+LOGICAL_READERS.update(_lenient_readers())
 
 
 class _Types:

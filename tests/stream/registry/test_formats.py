@@ -1,8 +1,10 @@
 """Whatever bytes follow a schema's id, they are read as JSON or refused, and never anything else."""
 
+import io
 import json
 from typing import Any
 
+import fastavro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +108,44 @@ def held(read: Read, payload: bytes) -> None:
 def test_a_schema_that_cannot_be_used_says_why(schema: Schema, said: str) -> None:
     with pytest.raises(UnusableSchemaError, match=said):
         reader_of(schema)
+
+
+@pytest.mark.parametrize(
+    ("kind", "logical", "content", "shown"),
+    [
+        ("long", "timestamp-millis", 2**63 - 1, 2**63 - 1),
+        ("long", "timestamp-millis", 253_402_300_800_000, 253_402_300_800_000),
+        ("long", "timestamp-micros", -(2**63), -(2**63)),
+        ("long", "local-timestamp-millis", 2**63 - 1, 2**63 - 1),
+        ("long", "time-micros", 2**62, 2**62),
+        ("int", "time-millis", 2**31 - 1, 2**31 - 1),
+        ("int", "date", 2**31 - 1, 2**31 - 1),
+        ("int", "date", 1, "1970-01-02"),
+        ("string", "uuid", "none", "none"),
+        ("string", "unheard-of", "x", "x"),
+    ],
+)
+def test_a_field_that_is_nothing_of_its_logical_type_is_what_was_written(
+    kind: str, logical: str, content: Any, shown: Any
+) -> None:
+    fields = [{"name": "text", "type": "string"}, {"name": "more", "type": kind}]
+    schema = {"type": "record", "name": "Plain", "fields": fields}
+    payload = written.avro(0, {"text": "joy", "more": content}, schema)[5:]
+    fields[1] = {"name": "more", "type": {"type": kind, "logicalType": logical}}  # type: ignore[dict-item]
+    assert json.loads(avro_reader(schema)(payload)) == {"text": "joy", "more": shown}
+
+
+def test_a_decimal_is_no_longer_than_any_number_is() -> None:
+    schema = {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}
+    assert json.loads(avro_reader(schema)(written.avro(0, b"\x04\xe2", "bytes")[5:])) == "12.50"  # type: ignore[arg-type]
+    long = b"1" * 200_000
+    assert json.loads(avro_reader(schema)(written.avro(0, long, "bytes")[5:])) == long.decode()  # type: ignore[arg-type]
+
+
+def test_readers_of_others_are_as_strict_as_they_were() -> None:
+    schema = fastavro.parse_schema({"type": "int", "logicalType": "date"})
+    with pytest.raises(OverflowError):
+        fastavro.schemaless_reader(io.BytesIO(written.avro(0, 2**31 - 1, "int")[5:]), schema, None)  # type: ignore[arg-type]
 
 
 USER = {"type": "record", "name": "desk.User", "fields": [{"name": "id", "type": "long"}]}
