@@ -15,9 +15,16 @@ def checked_servers(servers: str) -> str:
 
 def checked_urls(urls: str) -> str:
     """``urls``, by commas, where each can be one. What is wrong is not shown: it may hold a secret."""
-    if all(_can_be_one(url.strip()) for url in urls.split(",")):
+    given = [url.strip() for url in urls.split(",") if url.strip()]
+    if all("://" in url and _can_be_one(url) for url in given):
         return urls
     raise ValueError("is no URL: write https://HOST/PATH or https://HOST:PORT/PATH")
+
+
+def without_login(url: str) -> str:
+    """What may be shown of a URL: scheme, host and port. A password may hold characters it should not."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('/')[0]}"
 
 
 def _can_be_one(url: str) -> bool:

@@ -128,7 +128,7 @@ async def _check(settings: Settings) -> None:
     click.echo(f"broker   {settings.bootstrap_servers}")
     click.echo(f"topics   {', '.join(f'{name} ({partitions[name]})' for name in sorted(partitions))}")
     if registry:
-        click.echo(f"registry {', '.join(registry.urls)}")
+        click.echo(f"registry {', '.join(registry.hosts)}")
     if is_shared(settings):
         click.echo(f"workers  {len(shares)} on {', '.join(dict.fromkeys(share.device for share in shares))}")
     click.echo(f"model    {model.info.name} {model.info.revision} on {model.info.device}")

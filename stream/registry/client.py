@@ -20,8 +20,10 @@ import aiohttp
 import orjson
 import structlog
 
+from stream.addresses import without_login
 from stream.errors import BrokerError, Cause, MessageError, SettingsError, StreamError
-from stream.registry.formats import PREFIX_BYTES, Read, Schema, UnusableSchemaError, reader_of, schema_id
+from stream.registry.formats import PREFIX_BYTES, reader_of, schema_id
+from stream.registry.schemas import Read, Schema, UnusableSchemaError
 
 _log = structlog.get_logger(__name__)
 
@@ -87,11 +89,10 @@ class SchemaRegistry:
         Raises:
             SettingsError: an address is none, or the certificates cannot be read.
         """
-        self.urls = tuple(url.strip().rstrip("/") for url in urls.split(",") if url.strip())
-        if not self.urls or not all(url.startswith(("http://", "https://")) for url in self.urls):
-            raise SettingsError(
-                f"registry_url: {urls!r} is no address: write http://host:8081, several by commas"
-            )
+        self._urls = tuple(url.strip().rstrip("/") for url in urls.split(",") if url.strip())
+        if not self._urls or not all(url.startswith(("http://", "https://")) for url in self._urls):
+            raise SettingsError("registry_url is no address: write http://host:8081, several by commas")
+        self.hosts = tuple(map(without_login, self._urls))
         self.failing: str | None = None
         self._headers = {"Accept": _ACCEPT}
         if username:
@@ -271,7 +272,7 @@ class SchemaRegistry:
 
     async def _request(self, path: str, query: Mapping[str, str], body: Any) -> Any:
         problems = list[RegistryUnavailableError]()
-        for url in self.urls:
+        for url in self._urls:
             try:
                 return await self._ask(f"{url}{path}", query, body)
             except RegistryUnavailableError as error:
@@ -292,11 +293,13 @@ class SchemaRegistry:
                 content = _json_of(await response.read()) if status in _TOLD else None
         except aiohttp.ClientConnectorCertificateError:
             raise RegistryUnavailableError(
-                f"{_host(url)}: its certificate is not believed: see registry_cafile", lasts=True
+                f"{without_login(url)}: its certificate is not believed: see registry_cafile", lasts=True
             ) from None
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             lasts = isinstance(error, aiohttp.InvalidURL)
-            raise RegistryUnavailableError(f"{_host(url)}: {type(error).__name__}", lasts=lasts) from None
+            raise RegistryUnavailableError(
+                f"{without_login(url)}: {type(error).__name__}", lasts=lasts
+            ) from None
         if status == 200 and isinstance(content, dict | list):
             return content
         if status == 404 and _error_code(content) in _NOT_FOUND_CODES:
@@ -311,7 +314,7 @@ class SchemaRegistry:
             hint = ", which leads elsewhere: name the registry's own address"
         kind = _RefusedError if status in _REFUSED else RegistryUnavailableError
         lasts = status < 500 and status not in _AWAY
-        raise kind(f"{_host(url)} answered {status}{hint}", lasts=lasts)
+        raise kind(f"{without_login(url)} answered {status}{hint}", lasts=lasts)
 
 
 def _json_of(content: bytes) -> Any:
@@ -340,10 +343,6 @@ def _references(told: Any) -> list[tuple[str, str]]:
 def _path_of(subject: str) -> str:
     """Protobuf's serializer names a subject as its file is imported: with the folder."""
     return f"/subjects/{quote(subject, safe='')}"
-
-
-def _host(url: str) -> str:
-    return "/".join(url.split("/", 3)[:3])
 
 
 def _certificates(cafile: Path | None) -> SSLContext | bool:

@@ -123,6 +123,8 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("webhook_url = 'https://[x/y'", "webhook_url (FILE): is no URL: write https://HOST/PATH"),
         ("alertmanager_url = 'http://a,http://:9'", "alertmanager_url (FILE): is no URL: write https://HOST"),
         ("registry_url = 'https://a:99999'", "registry_url (FILE): is no URL: write https://HOST/PATH"),
+        ("registry_url = 'desk:s3cret@a:1'", "registry_url (FILE): is no URL: write https://HOST/PATH"),
+        ("webhook_url = 'desk:s3cret@a/x'", "webhook_url (FILE): is no URL: write https://HOST/PATH"),
         ("max_wait = 20", "settings file FILE: unknown setting 'max_wait'; did you mean max_wait_ms?"),
         ("xyz = 1", "settings file FILE: unknown setting 'xyz'"),
         ("[kafka]\nclient_id = 'x'", "FILE: [kafka]: settings stand at the top level, not in tables"),

@@ -7,9 +7,10 @@ import orjson
 import pytest
 
 from stream.events import EmotionEvent
-from stream.registry.formats import PREFIX_BYTES, Schema, reader_of, schema_id
+from stream.registry.formats import PREFIX_BYTES, reader_of, schema_id
 from stream.registry.outputs import Kind, format_of, schema_of
 from stream.registry.protobuf import NUMBERS
+from stream.registry.schemas import Schema
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 READ: dict[str, Any] = {

@@ -211,10 +211,28 @@ async def test_a_login_is_used_and_a_refusal_named(server: RegistryServer) -> No
         await registry.check()
 
 
-@pytest.mark.parametrize("wrong", ["registry:8081", "", "ftp://x"])
-def test_a_wrong_address_is_refused(wrong: str) -> None:
-    with pytest.raises(SettingsError, match="registry_url"):
+@pytest.mark.parametrize("wrong", ["registry:8081", "", "ftp://x", "http://a,ftp://desk:s3cret@b"])
+def test_a_wrong_address_is_refused_and_not_shown(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="registry_url") as refused:
         SchemaRegistry(wrong)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("password", ["s3cret", "12/s3cret", "12#s3cret", "s3cr@et"])
+async def test_a_login_in_the_address_is_not_shown(
+    server: RegistryServer, password: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = server.url.removeprefix("http://")
+    server.away = 503
+    async with SchemaRegistry(f"http://127.0.0.1:9, http://desk:{password}@{host}/") as registry:
+        fetching = asyncio.create_task(registry.fetch(7))
+        await until(lambda: registry.failing is not None)
+        fetching.cancel()
+        with pytest.raises(RegistryUnavailableError, match="registry_url") as failed:
+            await registry.check()
+    shown = f"{registry.hosts} {registry.failing} {failed.value} {caplog.text}"
+    assert "s3cr" not in shown
+    assert registry.hosts == ("http://127.0.0.1:9", server.url)
 
 
 async def drained(settings: Settings) -> Annotator:
