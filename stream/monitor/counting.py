@@ -7,7 +7,6 @@ checkpoint, what has to be published and stored. The watermark, the windows judg
 are part of the checkpoint, so that after a crash the same deltas lead to the same counts and alerts.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,26 +23,22 @@ from stream.monitor.alerts import (
     is_lost,
     is_over,
 )
+from stream.monitor.base_windows import BaseWindows
 from stream.monitor.channel_rules import ChannelState, is_silent, judge, lacks_baseline, learn, under
 from stream.monitor.channel_states import StateKey, forgotten
 from stream.monitor.count_changes import Checkpoint, CountChanges, WindowKey
 from stream.monitor.events import Alert, WindowCounter
 from stream.monitor.fold import (
-    SourceRange,
     Tally,
     Window,
     counted,
     counter_record,
-    fold,
     input_partition,
-    merged,
-    sources,
-    total,
 )
 from stream.monitor.lifecycle import Change, Measurement, step, tick
 from stream.monitor.rules import ChannelRule, DriftRule, RuleSet
 from stream.monitor.watermark import Arrivals, SourceClock, watermark, without_forgotten
-from stream.monitor.windows import HOUR_S, is_expired, is_late, window_lengths, window_start
+from stream.monitor.windows import HOUR_S, is_late, window_lengths, window_start
 
 NEW_STATES: Final = 4_096
 """After so many, or an hour of event time, it is seen which states can be forgotten."""
@@ -88,19 +83,15 @@ class CountPartition:
         self.drift: dict[StateKey, Measurement] = {}
         self._partition = partition
         self._policy = policy
-        self._windows: defaultdict[str, dict[int, Window]] = defaultdict(dict)
+        self._windows = BaseWindows(policy.base_s, windows or {})
         self._arrivals = Arrivals.going_on(self.checkpoint.sources)
         self._states = states or {}
         self._firing = {key for key, state in self._states.items() if state.measured is not None}
         self._looked_at, self._looked_over = -HOUR_S, 0
         self._leaving: list[tuple[StateKey, ChannelState]] = []
         self._taken = self.checkpoint
-        self._changed_windows: set[WindowKey] = set()
         self._changed_states: set[StateKey] = set()
         self._alerts: list[Alert] = []
-        self._outgrown: list[WindowKey] = []
-        self._take_over(windows or {})
-        self._forgotten_windows: set[WindowKey] = set()
         self._forgotten_alerts: list[str] = []
 
     @property
@@ -130,15 +121,6 @@ class CountPartition:
             return []
         until = self.checkpoint.watermark - self._policy.judge_delay_s
         return self._told(self._judge(until) + self._elapse(until))
-
-    def _take_over(self, windows: dict[WindowKey, Window]) -> None:
-        """Windows that are stored. Those shorter than base windows are now become parts of these."""
-        for (channel, stored_s), window in windows.items():
-            own, start_s = self._windows[channel], window_start(stored_s, self._policy.base_s)
-            own[start_s] = merged(own[start_s], window) if start_s in own else window
-            if start_s != stored_s:
-                self._outgrown.append((channel, stored_s))
-                self._changed_windows.add((channel, start_s))
 
     def _move(self, delta: CountDelta, published_at: float | None) -> None:
         """Move the watermark as far as the delta can."""
@@ -171,10 +153,7 @@ class CountPartition:
             self.drift.pop(key, None)
             self._changed_states.add(key)
             self._forgotten_alerts += [] if life.alert_id is None else [life.alert_id]
-        for channel in [channel for channel in self._windows if author in channel]:
-            gone = {(channel, start_s) for start_s in self._windows.pop(channel)}
-            self._changed_windows -= gone
-            self._forgotten_windows |= gone
+        self._windows.forget(author)
         self._alerts = [alert for alert in self._alerts if author not in authors_named(alert)]
 
     def end_if_orphaned(self, alert: Alert, now: float) -> list[Alert]:
@@ -205,53 +184,40 @@ class CountPartition:
     def take_changes(self) -> CountChanges:
         """What has changed since the last call. Windows expire here, after they have been published."""
         counters = self._counters()
-        expired = self._expire() + self._outgrown
+        # What is neither counted into any more nor still to be judged expires.
+        open_s = max(self._policy.allowed_lateness_s, self._policy.judge_delay_s)
+        windows = self._windows.take_changes(self.checkpoint.watermark, open_s)
         self._expire_states()
-        changed = self._changed_windows.difference(expired)
-        expired += self._forgotten_windows - changed
         changes = CountChanges(
             counters=counters,
             alerts=self._alerts,
             states={key: self._states.get(key) for key in self._changed_states},
-            windows={(channel, start_s): self._windows[channel][start_s] for channel, start_s in changed},
-            expired=expired,
+            windows=windows.stored,
+            expired=windows.deleted,
             checkpoint=self.checkpoint,
             moved=self.checkpoint != self._taken,
             forgotten_alerts=self._forgotten_alerts,
         )
         self._taken = self.checkpoint
-        self._changed_windows, self._changed_states, self._alerts, self._outgrown = set(), set(), [], []
-        self._forgotten_windows, self._forgotten_alerts = set(), []
+        self._changed_states, self._alerts, self._forgotten_alerts = set(), [], []
         return changes
 
     def tally(self, channel: str, start_s: int, length_s: int) -> Tally:
         """Counts of a channel in [start, start + length)."""
-        windows = self._windows.get(channel, {})
-        starts = range(start_s, start_s + length_s, self._policy.base_s)
-        return total(windows[start].tally for start in starts if start in windows)
-
-    def _sources(self, channel: str, start_s: int, end_s: int) -> tuple[SourceRange, ...]:
-        windows = self._windows.get(channel, {})
-        return sources(
-            windows[start] for start in range(start_s, end_s, self._policy.base_s) if start in windows
-        )
+        return self._windows.tally(channel, start_s, length_s)
 
     def _count(self, delta: CountDelta, counts: WindowCounts, published_at: float | None) -> None:
-        start_s, channel = self._believable(counts, published_at), delta.channel
-        base_s = self._policy.base_s
+        start_s = self._believable(counts, published_at)
         if is_late(
             start_s,
-            base_s,
+            self._policy.base_s,
             allowed_lateness_s=self._policy.allowed_lateness_s,
             watermark_s=self.checkpoint.watermark,
         ):
             late = counted(self.checkpoint.late, *counts.labels.values())
             self.checkpoint = replace(self.checkpoint, late=late)
             return
-        start_s = window_start(start_s, base_s)
-        windows = self._windows[channel]
-        windows[start_s] = fold(windows.get(start_s) or Window(), counts, delta.source)
-        self._changed_windows.add((channel, start_s))
+        self._windows.count(delta.channel, start_s, counts, delta.source)
 
     def _believable(self, counts: WindowCounts, published_at: float | None) -> int:
         """The window's start. One so far ahead that it cannot be right counts as of when it was published,
@@ -278,29 +244,10 @@ class CountPartition:
                 self._changed_states.add(key)
         del self._leaving[:FORGOTTEN_AT_ONCE]
 
-    def _expire(self) -> list[WindowKey]:
-        # What is neither counted into any more nor still to be judged.
-        open_s = max(self._policy.allowed_lateness_s, self._policy.judge_delay_s)
-        expired = [
-            (channel, start_s)
-            for channel, windows in self._windows.items()
-            for start_s in windows
-            if is_expired(
-                start_s,
-                open_s=open_s,
-                watermark_s=self.checkpoint.watermark,
-            )
-        ]
-        for channel, start_s in expired:
-            del self._windows[channel][start_s]
-            if not self._windows[channel]:
-                del self._windows[channel]
-        return expired
-
     def _counters(self) -> list[WindowCounter]:
         wanted = {
             (channel, length_s, window_start(start_s, length_s))
-            for channel, start_s in self._changed_windows
+            for channel, start_s in self._windows.changed
             for length_s in self._policy.lengths_s
         }
         return [
@@ -335,7 +282,7 @@ class CountPartition:
         """Starts of the windows in [begin, end) that hold messages of any channel, or end an hour that does:
         drift rules learn of an hour at its end, whenever its messages came.
         """
-        base = {start_s for windows in self._windows.values() for start_s in windows}
+        base = self._windows.starts
         found = {window_start(start_s, length_s) for start_s in base}
         found |= {window_start(start_s, HOUR_S) + HOUR_S - length_s for start_s in base}
         return sorted(start_s for start_s in found if begin <= start_s and start_s + length_s <= end)
@@ -343,7 +290,7 @@ class CountPartition:
     def _judge_window(self, start_s: int, length_s: int) -> Iterable[Alert]:
         for rule in self.rules.of_channels:
             if rule.window_s == length_s:
-                for channel in sorted(self._windows):
+                for channel in self._windows.channels:
                     if rule.watches(channel):
                         yield from self._judge_channel(rule, channel, start_s)
 
@@ -365,7 +312,7 @@ class CountPartition:
             before.life, rule.policy, measured.reading, end_s, partial(alert_id, rule, channel, start_s)
         )
         if life.firing or change is not None:
-            measured = replace(measured, sources=self._sources(channel, start_s, end_s))
+            measured = replace(measured, sources=self._windows.sources(channel, start_s, end_s))
         fired = measured if change is Change.FIRED or before.measured is None else before.measured
         after = replace(before, judged_until=end_s, life=life, measured=fired if life.firing else None)
         if not life.firing or lacks_baseline(rule, after):  # else nothing could end the alert
