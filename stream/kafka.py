@@ -1,12 +1,12 @@
 """Clients of aiokafka: their connection arguments, from the settings, and how they are stopped."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
@@ -17,6 +17,9 @@ from stream.connections import close_every_connection
 from stream.errors import SettingsError
 from stream.settings import KafkaSettings
 from stream.unpacking import bound_unpacking
+
+METADATA_MAX_AGE_MS: Final = 5_000
+"""How soon a consumer hears of partitions that a topic has got."""
 
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +66,17 @@ def check_fetching(consumer: AIOKafkaConsumer) -> None:
     """
     if consumer._fetcher._fetch_task.done():
         raise KafkaError("fetching has ended")
+
+
+def added_partitions(consumer: AIOKafkaConsumer, known: Collection[TopicPartition]) -> set[TopicPartition]:
+    """Partitions that the topics of those known have got since.
+
+    A consumer that is assigned its partitions is not told. It hears of new ones within the
+    ``metadata_max_age_ms`` that it was made with.
+    """
+    topics = {tp.topic for tp in known}
+    numbers = {topic: consumer.partitions_for_topic(topic) or () for topic in topics}
+    return {TopicPartition(topic, number) for topic in topics for number in numbers[topic]}.difference(known)
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:

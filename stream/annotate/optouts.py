@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.annotate.polling import poll
 from stream.errors import RecordError
-from stream.kafka import connection, stop_consumer
+from stream.kafka import METADATA_MAX_AGE_MS, added_partitions, connection, stop_consumer
 from stream.outages import passes
 from stream.privacy import OptOut
 from stream.records import UnreadBatch
@@ -23,8 +23,6 @@ from stream.refusals import refusal
 from stream.settings import Settings
 
 RETRY_S: Final = 1.0
-METADATA_MAX_AGE_MS: Final = 5_000
-"""How soon a new partition of the topic is known."""
 _STOP_S: Final = 1.0
 _NOTHING_IS_LABELLED: Final = "who opted out in it is not known, so nothing is labelled"
 
@@ -95,7 +93,7 @@ async def _read_on(
         while True:
             if not read.is_set() and all([await consumer.position(at) >= end for at, end in ends.items()]):
                 read.set()
-            _take_new_partitions(consumer, settings.topics.optout, positions)
+            _take_new_partitions(consumer, positions)
             for place, records in (await poll(consumer, timeout_ms=500, remedy=_NOTHING_IS_LABELLED)).items():
                 _take(records, optout)
                 positions[place] = records[-1].offset + 1
@@ -110,12 +108,9 @@ def _assign(consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) ->
         consumer.seek(place, position)
 
 
-def _take_new_partitions(
-    consumer: AIOKafkaConsumer, topic: str, positions: dict[TopicPartition, int]
-) -> None:
+def _take_new_partitions(consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) -> None:
     """Add partitions that the topic has got; assigning forgets where the others stand."""
-    numbers = consumer.partitions_for_topic(topic) or ()
-    if new := {TopicPartition(topic, number) for number in numbers} - positions.keys():
+    if new := added_partitions(consumer, positions.keys()):
         positions |= dict.fromkeys(new, 0)
         _assign(consumer, positions)
 

@@ -22,7 +22,13 @@ from stream.dashboard.parts import Reach
 from stream.dashboard.queue import Queue
 from stream.errors import BrokerError, TopicError
 from stream.inputs import Inputs
-from stream.kafka import check_fetching, connection, stop_consumer
+from stream.kafka import (
+    METADATA_MAX_AGE_MS,
+    added_partitions,
+    check_fetching,
+    connection,
+    stop_consumer,
+)
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.settings import Settings
 
@@ -87,6 +93,7 @@ class Feed:
         self.reach.waiting = None
 
     async def _read(self) -> None:
+        """Read until a topic has got partitions."""
         names = self._topics
         wanted = [names.emotions, names.counters, names.alerts, names.reviews]
         counts = await check_topics(self._settings, wanted)
@@ -99,6 +106,7 @@ class Feed:
             request_timeout_ms=int(TIMEOUT_S * 1000),
             fetch_min_bytes=65_536,
             fetch_max_wait_ms=500,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         async with contextlib.AsyncExitStack() as stack:
             admin = await stack.enter_async_context(connected(self._settings))
@@ -121,7 +129,7 @@ class Feed:
         self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, ends: dict[TopicPartition, int]
     ) -> None:
         probed_at = 0.0
-        while True:
+        while not added_partitions(consumer, consumer.assignment()):
             if time.monotonic() - probed_at >= PROBE_S:
                 async with asyncio.timeout(TIMEOUT_S):
                     await self._probe(consumer, admin)

@@ -10,7 +10,13 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
-from stream.kafka import check_fetching, connection, stop_consumer
+from stream.kafka import (
+    METADATA_MAX_AGE_MS,
+    added_partitions,
+    check_fetching,
+    connection,
+    stop_consumer,
+)
 from stream.monitor.board import Board
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.outages import through_outages
@@ -68,11 +74,15 @@ class Tail:
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         try:
             await consumer.start()
             ends = await self._seek(consumer)
             while True:
+                if new := added_partitions(consumer, self._partitions):
+                    self._partitions += sorted(new)
+                    ends = await self._seek(consumer)
                 unread = [tp for tp, end in ends.items() if await consumer.position(tp) < end]
                 ends = {tp: ends[tp] for tp in unread}
                 if not ends:

@@ -5,6 +5,7 @@ import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
+from stream.admin import add_partitions
 from stream.codec import to_json
+from stream.dashboard.feed import Feed
 from stream.errors import SettingsError
 from stream.events import DistressSignal
 from stream.monitor.app import running
@@ -287,3 +290,35 @@ async def test_a_name_that_leads_into_a_private_network_is_refused_when_connecti
     async with session(Settings(), 5.0) as client:
         with pytest.raises(aiohttp.ClientConnectorError, match="allow_private_receivers"):
             await client.post("https://inside.example/in")
+
+
+@pytest.mark.parametrize("reader", ["monitor", "dashboard"])
+async def test_a_verdict_in_a_partition_that_the_reviews_get_later_is_heard(
+    monitor_topics: MonitorTopics, reader: str
+) -> None:
+    settings = await monitor_topics(partitions=1)
+    servers, names = str(settings.bootstrap_servers), settings.topics
+    fired, partition = alert(), 2
+    await produce(servers, names.alerts, [Record(to_json(fired.model_dump()), fired.id.encode())])
+    async with AsyncExitStack() as stack:
+        if reader == "monitor":
+            board = (await stack.enter_async_context(running(settings))).monitor.board
+        else:
+            feed = Feed(settings)
+            board = feed.queue._board
+            reading = asyncio.create_task(feed.run())
+            stack.callback(reading.cancel)
+        await eventually(lambda: fired.id in board.alerts)
+        await add_partitions(settings, names.reviews, partition + 1)
+        verdict = Review(
+            id="1",
+            alert_id=fired.id,
+            rule=fired.rule,
+            verdict="dismissed",
+            reviewer="kim",
+            at=datetime.now(UTC),
+        )
+        await produce(
+            servers, names.reviews, [Record(to_json(verdict.model_dump()), b"k", partition=partition)]
+        )
+        await eventually(lambda: board.state(fired) == "dismissed")
