@@ -52,23 +52,96 @@ _ESCAPE: Final = re.compile(
 """An escape in JSON; a surrogate that has no other half is an escape of its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a record holds: ``text`` where it is bare, else a JSON ``document``.
+
+    ``headers`` are by name in lower case, with the attributes of a structured CloudEvent as ``ce_…`` among
+    them. ``identity`` and ``time`` are a CloudEvent's own.
+    """
+
+    headers: Mapping[str, bytes | None]
+    document: Any = None
+    text: str | None = None
+    identity: object = None
+    time: object = None
+
+
 def decode_message(value: bytes, headers: Headers, input_format: InputFormat, max_bytes: int) -> Message:
     """The message in a record.
 
     Raises:
         MessageError: with the cause; the error text holds field names and positions, never content.
     """
-    if len(value) > max_bytes:
-        raise MessageError(Cause.TOO_LARGE, f"{len(value)} bytes, max_message_bytes is {max_bytes}")
+    check_size(value, max_bytes)
     if headers:
-        by_name = {name.lower(): content or b"" for name, content in headers}
-        if by_name.get("content-type", b"").startswith(STRUCTURED):
-            return _checked(_from_structured(value))
+        by_name = _by_name(headers)
+        if _is_structured(by_name):
+            return _from_structured(_opened_event(value, by_name))
         if "ce_specversion" in by_name:
             return _checked(_from_binary(value, by_name))
     if input_format == "text":
         return _checked(_from_text(value))
     return _checked(_from_json(value))
+
+
+def check_size(value: bytes, max_bytes: int) -> None:
+    """Refuse a value that is longer than messages may be.
+
+    Raises:
+        MessageError: it is.
+    """
+    if len(value) > max_bytes:
+        raise MessageError(Cause.TOO_LARGE, f"{len(value)} bytes, max_message_bytes is {max_bytes}")
+
+
+def opened(value: bytes, headers: Headers, input_format: InputFormat) -> Opened:
+    """What a record holds, whatever the shape of the message in it.
+
+    Raises:
+        MessageError: nothing that can be read; as ``decode_message``.
+    """
+    by_name = _by_name(headers)
+    if _is_structured(by_name):
+        return _opened_event(value, by_name)
+    is_event = "ce_specversion" in by_name
+    is_text = _is_plain(by_name) if is_event else input_format == "text"
+    return Opened(
+        by_name,
+        document=None if is_text else _json_of(value),
+        text=_text_of(value) if is_text else None,
+        identity=_attribute(by_name, "ce_id") if is_event else None,
+        time=_attribute(by_name, "ce_time") if is_event else None,
+    )
+
+
+def message_of(fields: Any, record: Opened) -> Message:
+    """The message that these fields of a record make.
+
+    Raises:
+        MessageError: a field is missing or of another type; as ``decode_message``.
+    """
+    try:
+        message = Message.model_validate(fields)
+    except ValidationError as error:
+        raise _explained(error, b"") from None
+    return _checked(_with_attributes(message, identity=record.identity, time=record.time))
+
+
+def _by_name(headers: Headers) -> dict[str, bytes | None]:
+    return {name.lower(): content for name, content in headers}
+
+
+def _is_structured(headers: Mapping[str, bytes | None]) -> bool:
+    return (headers.get("content-type") or b"").startswith(STRUCTURED)
+
+
+def _is_plain(headers: Mapping[str, bytes | None]) -> bool:
+    return (headers.get("content-type") or b"").startswith(b"text/plain")
+
+
+def _attribute(headers: Mapping[str, bytes | None], name: str) -> str | None:
+    return (headers.get(name) or b"").decode("utf-8", "replace") or None
 
 
 def _checked(message: Message) -> Message:
@@ -127,56 +200,74 @@ def _with_whole_characters(document: bytes) -> bytes:
     return _ESCAPE.sub(mend, document)
 
 
-def _from_text(value: bytes) -> Message:
+def _json_of(value: bytes) -> Any:
     try:
-        return Message(text=value.removeprefix(BOM).decode())
+        return parsed_json(value)
+    except ValueError as error:
+        raise _no_json(value, str(error)) from None
+
+
+def _text_of(value: bytes) -> str:
+    try:
+        return value.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
         raise _not_utf8(value, error) from None
 
 
-def _from_binary(value: bytes, headers: Mapping[str, bytes]) -> Message:
+def _from_text(value: bytes) -> Message:
+    return Message(text=_text_of(value))
+
+
+def _from_binary(value: bytes, headers: Mapping[str, bytes | None]) -> Message:
     """CloudEvents binary mode: attributes in headers, data in the value."""
-    plain = headers.get("content-type", b"").startswith(b"text/plain")
-    message = _from_text(value) if plain else _from_json(value)
+    message = _from_text(value) if _is_plain(headers) else _from_json(value)
     return _with_attributes(
-        message,
-        identity=headers.get("ce_id", b"").decode("utf-8", "replace") or None,
-        time=headers.get("ce_time", b"").decode("utf-8", "replace") or None,
+        message, identity=_attribute(headers, "ce_id"), time=_attribute(headers, "ce_time")
     )
 
 
-def _from_structured(value: bytes) -> Message:
+def _from_structured(event: Opened) -> Message:
     """CloudEvents structured mode: attributes and data in one JSON object."""
-    try:
-        event = parsed_json(value)
-    except ValueError as error:
-        raise _no_json(value, str(error)) from None
+    if event.text is not None:
+        return message_of({"text": event.text}, event)
+    if not isinstance(event.document, dict):
+        raise MessageError(Cause.BAD_CLOUDEVENT, "data is missing or neither an object nor a string")
+    return message_of(event.document, event)
+
+
+def _opened_event(value: bytes, headers: Mapping[str, bytes | None]) -> Opened:
+    """A structured CloudEvent: data that is a string is bare text, as in binary mode."""
+    event = _json_of(value)
     if not isinstance(event, dict) or "specversion" not in event:
         raise MessageError(Cause.BAD_CLOUDEVENT, "specversion is missing")
-    message = _from_event_data(event)
-    return _with_attributes(message, identity=event.get("id"), time=event.get("time"))
+    attributes = {
+        f"ce_{name.lower()}": content.encode() for name, content in event.items() if isinstance(content, str)
+    }
+    data = _event_data(event)
+    is_text = isinstance(data, str)
+    return Opened(
+        {**headers, **attributes},
+        document=None if is_text else data,
+        text=data if is_text else None,
+        identity=event.get("id"),
+        time=event.get("time"),
+    )
 
 
-def _from_event_data(event: Mapping[str, Any]) -> Message:
-    if "data_base64" in event:
-        try:
-            content = base64.b64decode(event["data_base64"], validate=True)
-        except (binascii.Error, TypeError, ValueError):
-            raise MessageError(Cause.BAD_CLOUDEVENT, "data_base64 is not base64") from None
-        return _from_json(content)
-    data = event.get("data")
-    if isinstance(data, str):
-        return Message(text=data)
-    if not isinstance(data, dict):
-        raise MessageError(Cause.BAD_CLOUDEVENT, "data is missing or neither an object nor a string")
+def _event_data(event: Mapping[str, Any]) -> Any:
+    if "data_base64" not in event:
+        return event.get("data")
     try:
-        return Message.model_validate(data)
-    except ValidationError as error:
-        raise _explained(error, b"") from None
+        content = base64.b64decode(event["data_base64"], validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise MessageError(Cause.BAD_CLOUDEVENT, "data_base64 is not base64") from None
+    return _json_of(content)
 
 
 def _with_attributes(message: Message, *, identity: object, time: object) -> Message:
     """The event's own id and time stand in where the message does not say."""
+    if identity is None and time is None:
+        return message
     try:
         attributes = Message.model_validate({"text": message.text, "id": identity, "ts": time})
     except ValidationError:

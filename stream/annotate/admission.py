@@ -12,7 +12,7 @@ import structlog
 
 from stream.annotate.ledger import Entry, Silent
 from stream.annotate.times import message_time
-from stream.codec import InputFormat, decode_message
+from stream.codec import InputFormat, check_size, decode_message
 from stream.deadletters import written_at_ms
 from stream.errors import Cause, MessageError
 from stream.events import Message
@@ -121,13 +121,13 @@ class Admission:
     def _decoded(self, entry: Entry, value: bytes) -> Message:
         headers: Headers = entry.headers
         input_format = self._input_format
-        fits = len(value) <= self._max_message_bytes
-        if self._registry is not None and fits:
+        check_size(value, self._max_message_bytes)
+        if self._registry is not None:
             document = self._registry.json_of(value)
             if document is not value:
                 value, input_format = document, "json"
-        if self._mapping is not None and fits:
-            value, headers, input_format = self._mapping.mapped(value, entry.key, headers, input_format)
+        if self._mapping is not None:
+            return self._mapping.message(value, entry.key, headers, input_format)
         return decode_message(value, headers, input_format, self._max_message_bytes)
 
     def _date(self, entry: Entry, record_ms: int, claimed: datetime | None = None) -> None:

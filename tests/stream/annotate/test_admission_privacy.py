@@ -8,6 +8,7 @@ import pytest
 
 from stream.annotate.admission import Admission
 from stream.annotate.ledger import Entry, Silent
+from stream.mapping import MessageMapping, place_of
 from stream.privacy import OptOut, Pseudonyms
 
 PSEUDONYMS = Pseudonyms(b"key")
@@ -18,7 +19,8 @@ def admit(value: bytes | None = None, key: bytes | None = None, *, optout: str =
     refused = OptOut(PSEUDONYMS)
     if optout:
         refused.update(PSEUDONYMS.of(optout), opted_out=True)
-    publish_keys = fields.pop("publish_keys", False)
+    publish_keys, headers = fields.pop("publish_keys", False), fields.pop("headers", ())
+    author_from = fields.pop("author_from", None)
     admission = Admission(
         input_format="json",
         max_message_bytes=1000,
@@ -26,10 +28,13 @@ def admit(value: bytes | None = None, key: bytes | None = None, *, optout: str =
         pseudonyms=PSEUDONYMS,
         optout=refused,
         phrases=None,
+        mapping=MessageMapping({"author": place_of(author_from)}) if author_from else None,
         publish_keys=publish_keys,
     )
     value = orjson.dumps({"text": "x", **fields}) if value is None else value
-    record = SimpleNamespace(topic="m", partition=0, offset=0, timestamp=0, key=key, value=value, headers=())
+    record = SimpleNamespace(
+        topic="m", partition=0, offset=0, timestamp=0, key=key, value=value, headers=headers
+    )
     return admission.admit(record)
 
 
@@ -90,3 +95,10 @@ def test_what_cannot_be_read_is_not_kept_where_its_key_opted_out() -> None:
 def test_the_key_opts_out_where_no_author_is_named() -> None:
     assert admit(key=b"kim", optout="kim").outcome is Silent.OPTED_OUT
     assert admit(key=b"kim", optout="kim", author="lee").outcome is None
+
+
+def test_who_wrote_a_cloud_event_of_bare_text_is_asked_for_too() -> None:
+    event = orjson.dumps({"specversion": "1.0", "subject": "kim", "data": "hello"})
+    headers = [("content-type", b"application/cloudevents+json")]
+    entry = admit(event, headers=headers, author_from="header:ce_subject", optout="kim")
+    assert entry.outcome is Silent.OPTED_OUT
