@@ -166,9 +166,7 @@ class MessageMapping:
             return _joined(content, where)
         if isinstance(content, bool | list | dict):
             raise MessageError(Cause.WRONG_TYPE, f"{where} finds neither text nor a number")
-        if content == "":
-            return None
-        return content if field == "ts" else str(content)
+        return None if content == "" else content
 
     def _content(self, field: str, place: Place, record: _Record, where: str) -> Any:
         if place.part == "header":

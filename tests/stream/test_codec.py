@@ -1,6 +1,7 @@
 """What comes in is understood, or refused with its cause and without its content."""
 
 import base64
+import json
 from datetime import UTC, datetime
 
 import orjson
@@ -82,6 +83,21 @@ def test_a_number_is_a_name() -> None:
     assert decode(value) == expected
     event = b'{"specversion": "1.0", "id": 17, "data": %s}' % value
     assert decode(event, [("content-type", b"application/cloudevents+json")]) == expected
+
+
+NAMES = ("id", "author", "channel", "conversation")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_not_finite_names_nobody(number: str) -> None:
+    document = f'{{"text": "x", {", ".join(f"{json.dumps(name)}: {number}" for name in NAMES)}}}'
+    assert decode(document.encode()) == Message(text="x")
+    event = f'{{"specversion": "1.0", "id": {number}, "data": {document}}}'
+    assert decode(event.encode(), [("content-type", b"application/cloudevents+json")]) == Message(text="x")
+
+
+def test_a_time_that_is_no_number_is_none() -> None:
+    assert decode(b'{"text": "x", "ts": NaN}').ts is None
 
 
 @pytest.mark.parametrize("blank", ["", "  ", None])

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from model.fake import FakeClassifier
 from stream.annotate.app import Annotator
+from stream.codec import decode_message
 from stream.errors import Cause, MessageError, SettingsError
 from stream.events import Message
 from stream.mapping import MessageMapping
@@ -179,6 +181,14 @@ def test_cloud_events_are_mapped_in_both_modes(encoded: bool) -> None:
     assert (binary.text, binary.author, binary.channel, binary.id) == ("hello", "7", "post", "e1")
 
 
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "text", "id"]), inner)
+    ),
+    max_leaves=8,
+)
+
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
 
 
@@ -219,6 +229,23 @@ def test_no_record_is_read_whose_author_is_not_where_the_setting_says(
     refused(value, key=key, headers=headers, author_from=place)
 
 
+@given(
+    DOCUMENTS | st.sampled_from([7.0, 1e22, 1e-7, -0.0, 1.5, 10**400, float("nan"), float("-inf"), "", " "])
+)
+def test_a_name_is_the_same_with_and_without_a_mapping(name: Any) -> None:
+    value = json.dumps({"text": "x", "author": name}).encode()
+
+    def author_or_cause(read_it: Callable[[], Message]) -> str | None:
+        try:
+            return read_it().author
+        except MessageError as refusal:
+            return refusal.cause
+
+    mapped = author_or_cause(lambda: read(value, author_from="author || ''"))
+    if name not in ([], {}, False):  # to JMESPath there is nothing
+        assert mapped == author_or_cause(lambda: decode_message(value, (), "json", 10_000))
+
+
 @pytest.mark.parametrize("field", ["id", "channel", "conversation", "meta", "other"])
 def test_a_number_of_any_length_is_read_beside_a_mapped_field(field: str) -> None:
     number = 123456789012345678901234567890
@@ -243,13 +270,6 @@ def test_a_path_into_bare_text_is_refused_at_the_start() -> None:
         MessageMapping.of(Settings(input_format="text", text_from="body"))
 
 
-DOCUMENTS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "text", "id"]), inner)
-    ),
-    max_leaves=8,
-)
 PLACES = st.sampled_from(
     [
         "a",
