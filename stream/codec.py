@@ -160,7 +160,7 @@ def _blank_names(message: Message) -> dict[str, None]:
 
 
 def _from_json(value: bytes) -> Message:
-    document = _document(value)
+    document = without_prefix(value)
     try:
         return Message.model_validate_json(document)
     except ValidationError as error:
@@ -175,14 +175,14 @@ def parsed_json(value: bytes) -> Any:
     Raises:
         ValueError: there is none.
     """
-    document = _document(value)
+    document = without_prefix(value)
     try:
         return from_json(document)
     except ValueError:
         return from_json(_with_whole_characters(document))
 
 
-def _document(value: bytes) -> bytes:
+def without_prefix(value: bytes) -> bytes:
     """The JSON in a value: without a byte order mark, and without a schema registry's prefix."""
     if value.startswith(b"\x00") and value[_REGISTRY_PREFIX_BYTES:].lstrip()[:1] in (b"{", b"["):
         return value[_REGISTRY_PREFIX_BYTES:]

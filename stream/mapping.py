@@ -147,6 +147,14 @@ class MessageMapping:
         document = found.document if found.text is None else {"text": found.text}
         return message_of(self._fields(_Record(found.document, key, found.headers), document), found)
 
+    def author_in(self, document: Any, key: bytes | None, headers: Mapping[str, bytes | None]) -> Any:
+        """What stands where the author is to be found, whatever else is wrong; None where nothing does."""
+        place = self._places.get("author")
+        try:
+            return place and self._content("author", place, _Record(document, key, headers), "author_from")
+        except MessageError:
+            return None
+
     def _fields(self, record: _Record, document: Any) -> dict[str, Any]:
         fields = {}
         for field in FIELDS:

@@ -3,6 +3,7 @@
 The one place where an exception becomes a dead letter: whatever a record holds, it leaves here as an entry.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +13,7 @@ import structlog
 
 from stream.annotate.ledger import Entry, Silent
 from stream.annotate.times import message_time
+from stream.annotate.whose import possible_authors
 from stream.codec import InputFormat, check_size, decode_message
 from stream.deadletters import written_at_ms
 from stream.errors import Cause, MessageError
@@ -95,7 +97,20 @@ class Admission:
 
     def _refuse(self, entry: Entry, error: MessageError) -> None:
         """A dead letter keeps what was written, so here too nothing of who opted out may stay."""
-        entry.outcome = Silent.OPTED_OUT if self._optout.covers(None, entry.key) else error
+        entry.outcome = Silent.OPTED_OUT if self._optout and self._names_who_opted_out(entry) else error
+
+    def _names_who_opted_out(self, entry: Entry) -> bool:
+        if self._optout.covers(None, entry.key):
+            return True
+        value = entry.value or b""
+        if self._registry is not None:
+            with contextlib.suppress(Exception):  # then it may be JSON behind a prefix
+                value = self._registry.json_of(value)
+        try:
+            found = possible_authors(value, entry.key, entry.headers, self._mapping)
+            return any(author in self._optout for author in found)
+        except Exception:  # nobody can be made out, and the record has its cause already
+            return False
 
     def _read(self, entry: Entry, record_ms: int) -> None:
         if entry.value is None:

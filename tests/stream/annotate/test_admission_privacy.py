@@ -1,15 +1,20 @@
 """What a message becomes before it is labelled: nothing that is published names its author in clear."""
 
+import base64
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.annotate.admission import Admission
 from stream.annotate.ledger import Entry, Silent
+from stream.errors import MessageError
 from stream.mapping import MessageMapping, place_of
 from stream.privacy import OptOut, Pseudonyms
+from tests import hostile
 
 PSEUDONYMS = Pseudonyms(b"key")
 KIM = PSEUDONYMS.of("kim@example.org")
@@ -102,3 +107,61 @@ def test_who_wrote_a_cloud_event_of_bare_text_is_asked_for_too() -> None:
     headers = [("content-type", b"application/cloudevents+json")]
     entry = admit(event, headers=headers, author_from="header:ce_subject", optout="kim")
     assert entry.outcome is Silent.OPTED_OUT
+
+
+WRONG = [
+    orjson.dumps({"text": "private", "author": "kim", "ts": "03/11/2025 10:00"}),
+    orjson.dumps({"text": "", "author": "kim", "meta": {"photo": "https://x/kim.jpg"}}),
+    orjson.dumps({"text": "private", "author": "kim", "meta": "x"}),
+    orjson.dumps({"text": ["private"], "author": " kim\u200b"}),
+    orjson.dumps({"text": "private", "author": {"id": 7, "name": "kim"}}),
+    orjson.dumps({"text": "private " * 1000, "author": "kim"}),
+    orjson.dumps({"specversion": "1.0", "data": {"text": "private", "author": "kim"}}),
+    b'{"author": "kim", "text": "priv',
+    b'{"text": "he said "private" to me", "author": "kim"}',
+    b'{"text": "private\nlines", "author": "kim"}',
+    b'{"text": "private", "author": "kim", "meta": %s}' % (b"[" * 300 + b"]" * 300),
+    b'{"text": "priv\xe9", "author": "kim"}',
+    b'\x00\x00\x00\x00\x07{"text": 1, "author": "kim"}',
+    '{"text": "private", "author": "kim"}'.encode("utf-16"),
+]
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_what_is_refused_is_not_kept_where_its_author_opted_out(value: bytes) -> None:
+    assert admit(value, b"room", optout="kim").outcome is Silent.OPTED_OUT
+    for others in ("lee", ""):
+        assert isinstance(admit(value, b"room", optout=others).outcome, MessageError)
+
+
+@pytest.mark.parametrize("attributes", [{"data": {}}, {"data": 7}, {"data_base64": "!"}, {}])
+def test_the_author_of_a_refused_event_is_found_in_its_attributes(attributes: dict[str, Any]) -> None:
+    event = orjson.dumps({"specversion": "1.0", "subject": "kim", "text": "private", **attributes})
+    headers = [("content-type", b"application/cloudevents+json")]
+    entry = admit(event, headers=headers, author_from="header:ce_subject", optout="kim")
+    assert entry.outcome is Silent.OPTED_OUT
+
+
+def test_the_author_of_a_refused_event_is_found_in_data_in_base64() -> None:
+    data = base64.b64encode(b'{"text": 1, "author": "kim"}').decode()
+    event = orjson.dumps({"specversion": "1.0", "data_base64": data})
+    headers = [("content-type", b"application/cloudevents+json")]
+    assert admit(event, headers=headers, optout="kim").outcome is Silent.OPTED_OUT
+
+
+def test_the_author_of_what_is_refused_is_looked_for_where_the_setting_says() -> None:
+    value = orjson.dumps({"text": 1, "user": {"id": 7.0}, "author": "the author of an article"})
+    assert admit(value, author_from="user.id", optout="7").outcome is Silent.OPTED_OUT
+    entry = admit(value, author_from="user.id", optout="the author of an article")
+    assert isinstance(entry.outcome, MessageError)
+    assert admit(value, author_from="header:u", headers=[("U", b"7")], optout="7").outcome is Silent.OPTED_OUT
+    assert admit(b"{", author_from="header:u", headers=[("U", b"7")], optout="7").outcome is Silent.OPTED_OUT
+    unmapped = orjson.dumps({"text": "private", "author": "kim"})
+    assert admit(unmapped, author_from="user.id", optout="kim").outcome is Silent.OPTED_OUT
+
+
+@given(hostile.values, st.sampled_from([None, "a.b", "header:nobody", "key:"]))
+def test_whatever_is_refused_has_an_outcome_while_somebody_has_opted_out(
+    value: bytes, author_from: str | None
+) -> None:
+    assert admit(value, optout="kim", author_from=author_from).outcome is not Silent.OPTED_OUT
