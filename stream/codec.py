@@ -18,6 +18,7 @@ import orjson
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from stream.authors import canonical_author
 from stream.errors import Cause, MessageError
 from stream.events import Message
 from stream.records import Headers, Record, content_bytes, header_bytes
@@ -149,14 +150,19 @@ def _checked(message: Message) -> Message:
     if not message.text or message.text.isspace():
         raise MessageError(Cause.EMPTY_TEXT, "text is empty or only white space")
     for name in (message.id, message.author, message.channel, message.conversation):
-        if name is not None and not name.strip():
+        if name is not None and _is_blank(name):
             return message.model_copy(update=_blank_names(message))
     return message
 
 
+def _is_blank(name: str) -> bool:
+    """Whether nothing is left of a name in its canonical form."""
+    return not (name.strip() if name.isascii() else canonical_author(name))
+
+
 def _blank_names(message: Message) -> dict[str, None]:
     names = ("id", "author", "channel", "conversation")
-    return {field: None for field in names if not (getattr(message, field) or "").strip()}
+    return {field: None for field in names if _is_blank(getattr(message, field) or "")}
 
 
 def _from_json(value: bytes) -> Message:

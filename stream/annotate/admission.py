@@ -123,7 +123,7 @@ class Admission:
         if message.ts is not None:
             self._date(entry, record_ms, message.ts)
         entry.text = text_to_read(message.text, self._text_parts)
-        if message.author is not None and self._pseudonyms.canonical(message.author):
+        if message.author is not None:
             entry.author = self._pseudonyms.of(message.author)
             message = without_author(message, entry.author)
         entry.published_key = (

@@ -1,36 +1,48 @@
 """What a message becomes before it is labelled: nothing that is published names its author in clear."""
 
 import base64
+import re
+import unicodedata
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stream.annotate.admission import Admission
 from stream.annotate.ledger import Entry, Silent
+from stream.authors import canonical_author, caseless
 from stream.errors import MessageError
 from stream.mapping import MessageMapping, place_of
 from stream.privacy import OptOut, Pseudonyms
+from stream.tracecontext import trace_headers
 from tests import hostile
 
 PSEUDONYMS = Pseudonyms(b"key")
 KIM = PSEUDONYMS.of("kim@example.org")
 
 
-def admit(value: bytes | None = None, key: bytes | None = None, *, optout: str = "", **fields: Any) -> Entry:
-    refused = OptOut(PSEUDONYMS)
+def admit(
+    value: bytes | None = None,
+    key: bytes | None = None,
+    *,
+    optout: str = "",
+    pseudonyms: Pseudonyms = PSEUDONYMS,
+    **fields: Any,
+) -> Entry:
+    refused = OptOut(pseudonyms)
     if optout:
-        refused.update(PSEUDONYMS.of(optout), opted_out=True)
+        refused.update(pseudonyms.of(optout), opted_out=True)
     publish_keys, headers = fields.pop("publish_keys", False), fields.pop("headers", ())
     author_from = fields.pop("author_from", None)
     admission = Admission(
         input_format="json",
         max_message_bytes=1000,
         max_ahead_s=300,
-        pseudonyms=PSEUDONYMS,
+        pseudonyms=pseudonyms,
         optout=refused,
         phrases=None,
         mapping=MessageMapping({"author": place_of(author_from)}) if author_from else None,
@@ -84,6 +96,76 @@ def test_the_author_is_hidden_however_it_is_composed() -> None:
     entry = admit(author=" Zo\u00eb-lou ", id="zoe\u0308-lou/7")
     assert entry.message is not None
     assert entry.message.id == PSEUDONYMS.of("Zo\u00eb-lou") + "/7"
+
+
+TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+@pytest.mark.parametrize(
+    ("author", "state"),
+    [
+        ("lee-ann\u200b", "shop=u.lee-ann"),
+        ("\ufefflee-ann", "shop=u.lee-ann"),
+        ("lee-ann\u2060", "shop=u.Lee-Ann"),
+        (" lee-ann ", "shop=u.lee-ann"),
+        ("Straße", "shop=u.STRASSE"),
+        ("stra\ufb00", "shop=straff"),
+    ],
+)
+def test_a_state_of_a_trace_does_not_go_on_with_any_spelling_of_author_or_key(
+    author: str, state: str
+) -> None:
+    headers = (TRACE, ("tracestate", state.encode()))
+    for entry in (admit(author=author, headers=headers), admit(key=author.encode(), headers=headers)):
+        assert trace_headers(entry.headers, never=entry.names) == [TRACE]
+
+
+AROUND = st.text(st.sampled_from(" \t\u2003\u200b\u2060\ufeff"), max_size=2)
+FOLDED = Pseudonyms(b"key", author_case="folded")
+
+
+@given(
+    author=st.text(st.sampled_from("abKIMß\u212a\ufb00\u0130\u0131ΣςοÉe\u0301ü安7@.-"), min_size=3),
+    around=st.tuples(AROUND, AROUND, AROUND, AROUND),
+    forms=st.tuples(*[st.sampled_from(["NFC", "NFD"])] * 2),
+    case=st.sampled_from([str.upper, str.lower, str.casefold, str.title, str]),
+    before=st.sampled_from(["", "dm:", "Team/", "x_", "- "]),
+    after=st.sampled_from(["", ":1", "/Ö", "_", " x"]),
+    pseudonyms=st.sampled_from([PSEUDONYMS, FOLDED]),
+)
+def test_no_spelling_of_the_author_stands_in_a_published_field(
+    author: str,
+    around: tuple[str, str, str, str],
+    forms: tuple[Any, Any],
+    case: Callable[[str], str],
+    before: str,
+    after: str,
+    pseudonyms: Pseudonyms,
+) -> None:
+    written = around[0] + unicodedata.normalize(forms[0], author) + around[1]
+    other = around[2] + unicodedata.normalize(forms[1], case(author)) + around[3]
+    assume(author[0].isalnum() and len(canonical_author(author, "folded")) >= 3)
+    assume(pseudonyms.of(written) == pseudonyms.of(other))
+    field = before + other + after
+    entry = admit(author=written, id=field, channel=field, conversation=field, pseudonyms=pseudonyms)
+    assert entry.message is not None
+    for published in (entry.message.id, entry.message.channel, entry.message.conversation):
+        assert entry.author is not None
+        assert published is not None
+        assert entry.author in published
+        for text, name in (
+            (published, other),
+            (published, written),
+            (caseless(published), canonical_author(other, "folded")),
+        ):
+            assert not re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", text)
+
+
+def test_an_author_of_invisible_characters_is_none() -> None:
+    assert admit(key=b"kim", optout="kim", author="\u200b \ufeff").outcome is Silent.OPTED_OUT
+    entry = admit(author="\u2060", channel="\u200b")
+    assert entry.message is not None
+    assert (entry.author, entry.message.author, entry.message.channel) == (None, None, None)
 
 
 def test_a_short_author_is_hidden_only_where_it_is_the_whole_field() -> None:
