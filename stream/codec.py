@@ -75,15 +75,7 @@ def decode_message(value: bytes, headers: Headers, input_format: InputFormat, ma
         MessageError: with the cause; the error text holds field names and positions, never content.
     """
     check_size(value, max_bytes)
-    if headers:
-        by_name = _by_name(headers)
-        if _is_structured(by_name):
-            return _from_structured(_opened_event(value, by_name))
-        if "ce_specversion" in by_name:
-            return _checked(_from_binary(value, by_name))
-    if input_format == "text":
-        return _checked(_from_text(value))
-    return _checked(_from_json(value))
+    return read_message(value, headers, input_format)
 
 
 def check_size(value: bytes, max_bytes: int) -> None:
@@ -94,6 +86,19 @@ def check_size(value: bytes, max_bytes: int) -> None:
     """
     if len(value) > max_bytes:
         raise MessageError(Cause.TOO_LARGE, f"{len(value)} bytes, max_message_bytes is {max_bytes}")
+
+
+def read_message(value: bytes, headers: Headers, input_format: InputFormat) -> Message:
+    """The message in a value of any length; raises as ``decode_message``."""
+    if headers:
+        by_name = _by_name(headers)
+        if _is_structured(by_name):
+            return _from_structured(_opened_event(value, by_name))
+        if "ce_specversion" in by_name:
+            return _checked(_from_binary(value, by_name))
+    if input_format == "text":
+        return _checked(_from_text(value))
+    return _checked(_from_json(value))
 
 
 def opened(value: bytes, headers: Headers, input_format: InputFormat) -> Opened:

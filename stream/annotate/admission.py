@@ -14,7 +14,7 @@ import structlog
 from stream.annotate.ledger import Entry, Silent
 from stream.annotate.times import message_time
 from stream.annotate.whose import possible_authors
-from stream.codec import InputFormat, check_size, decode_message
+from stream.codec import InputFormat, check_size, read_message
 from stream.deadletters import written_at_ms
 from stream.errors import Cause, MessageError
 from stream.events import Message
@@ -31,6 +31,10 @@ _log = structlog.get_logger(__name__)
 
 _NO_TIME_MS: Final = -1
 """What Kafka says where a record has no time stamp; aiokafka has None for one of the oldest format (v0)."""
+
+_MOST_GROWTH: Final = 64
+"""Numbers and names of fields make JSON longer than the record it was made of, by some dozens at most; by
+schemas that are made for it, a byte can become any number."""
 
 
 class Admission:
@@ -140,10 +144,18 @@ class Admission:
         if self._registry is not None:
             document = self._registry.json_of(value)
             if document is not value:
+                self._check_growth(document)
                 value, input_format = document, "json"
         if self._mapping is not None:
             return self._mapping.message(value, entry.key, headers, input_format)
-        return decode_message(value, headers, input_format, self._max_message_bytes)
+        return read_message(value, headers, input_format)
+
+    def _check_growth(self, document: bytes) -> None:
+        if len(document) > _MOST_GROWTH * self._max_message_bytes:
+            raise MessageError(
+                Cause.TOO_LARGE,
+                f"{len(document)} bytes as JSON, more than {_MOST_GROWTH} times max_message_bytes",
+            )
 
     def _date(self, entry: Entry, record_ms: int, claimed: datetime | None = None) -> None:
         written_ms = written_at_ms(entry.headers) if entry.headers else None
