@@ -139,11 +139,11 @@ def _by_name(headers: Headers) -> dict[str, bytes | None]:
 
 
 def _is_structured(headers: Mapping[str, bytes | None]) -> bool:
-    return (headers.get("content-type") or b"").startswith(STRUCTURED)
+    return (headers.get("content-type") or b"").lower().startswith(STRUCTURED)
 
 
-def _is_plain(headers: Mapping[str, bytes | None]) -> bool:
-    return (headers.get("content-type") or b"").startswith(b"text/plain")
+def _is_plain(headers: Mapping[str, bytes | None], name: str = "content-type") -> bool:
+    return (headers.get(name) or b"").lower().startswith(b"text/plain")
 
 
 def _attribute(headers: Mapping[str, bytes | None], name: str) -> str | None:
@@ -251,10 +251,10 @@ def _opened_event(value: bytes, headers: Mapping[str, bytes | None]) -> Opened:
     event = _json_of(value)
     if not isinstance(event, dict) or "specversion" not in event:
         raise MessageError(Cause.BAD_CLOUDEVENT, "specversion is missing")
-    attributes = {
+    attributes: dict[str, bytes | None] = {
         f"ce_{name.lower()}": content.encode() for name, content in event.items() if isinstance(content, str)
     }
-    data = _event_data(event)
+    data = _event_data(event, is_plain=_is_plain(attributes, "ce_datacontenttype"))
     is_text = isinstance(data, str)
     return Opened(
         {**headers, **attributes},
@@ -265,14 +265,14 @@ def _opened_event(value: bytes, headers: Mapping[str, bytes | None]) -> Opened:
     )
 
 
-def _event_data(event: Mapping[str, Any]) -> Any:
+def _event_data(event: Mapping[str, Any], *, is_plain: bool) -> Any:
     if "data_base64" not in event:
         return event.get("data")
     try:
         content = base64.b64decode(event["data_base64"], validate=True)
     except (binascii.Error, TypeError, ValueError):
         raise MessageError(Cause.BAD_CLOUDEVENT, "data_base64 is not base64") from None
-    return _json_of(content)
+    return _text_of(content) if is_plain else _json_of(content)
 
 
 def _with_attributes(message: Message, *, identity: object, time: object) -> Message:

@@ -183,12 +183,35 @@ def test_a_binary_cloudevent_may_hold_plain_text() -> None:
         {"data": {"text": "hello"}},
         {"data": "hello"},
         {"data_base64": base64.b64encode(b'{"text": "hello"}').decode()},
+        {"data_base64": base64.b64encode(b"hello").decode(), "datacontenttype": "text/plain"},
+        {
+            "data_base64": base64.b64encode(b"\xef\xbb\xbfhello").decode(),
+            "datacontenttype": "Text/Plain; a=b",
+        },
     ],
 )
 def test_a_structured_cloudevent_is_opened(data: dict[str, object]) -> None:
     event = {"specversion": "1.0", "id": "e-2", "source": "/x", "type": "t", "time": "2026-03-01T10:00:00Z"}
     message = decode(orjson.dumps(event | data), [("content-type", b"application/cloudevents+json")])
     assert (message.text, message.id) == ("hello", "e-2")
+
+
+def test_bare_text_in_base64_that_is_not_utf8_is_refused_as_such() -> None:
+    event = {
+        "specversion": "1.0",
+        "datacontenttype": "text/plain",
+        "data_base64": base64.b64encode(b"caf\xe9").decode(),
+    }
+    with pytest.raises(MessageError) as refused:
+        decode(orjson.dumps(event), [("content-type", b"application/cloudevents+json")])
+    assert refused.value.cause is Cause.NOT_UTF8
+
+
+@pytest.mark.parametrize(
+    "kind", [b"Application/CloudEvents+JSON", b"application/cloudevents+json;charset=UTF-8"]
+)
+def test_a_structured_cloudevent_is_known_by_its_media_type_in_any_case(kind: bytes) -> None:
+    assert decode(b'{"specversion": "1.0", "data": "hello"}', [("content-type", kind)]).text == "hello"
 
 
 @pytest.mark.parametrize(
