@@ -18,6 +18,7 @@ from stream.authors import canonical_author, caseless
 from stream.errors import MessageError
 from stream.mapping import MessageMapping, place_of
 from stream.privacy import OptOut, Pseudonyms
+from stream.registry.formats import Schema, reader_of
 from stream.tracecontext import trace_headers
 from tests import hostile
 
@@ -37,7 +38,7 @@ def admit(
     if optout:
         refused.update(pseudonyms.of(optout), opted_out=True)
     publish_keys, headers = fields.pop("publish_keys", False), fields.pop("headers", ())
-    author_from = fields.pop("author_from", None)
+    author_from, registry = fields.pop("author_from", None), fields.pop("registry", None)
     admission = Admission(
         input_format="json",
         max_message_bytes=1000,
@@ -46,6 +47,7 @@ def admit(
         optout=refused,
         phrases=None,
         mapping=MessageMapping({"author": place_of(author_from)}) if author_from else None,
+        registry=registry,
         publish_keys=publish_keys,
     )
     value = orjson.dumps({"text": "x", **fields}) if value is None else value
@@ -240,6 +242,17 @@ def test_the_author_of_what_is_refused_is_looked_for_where_the_setting_says() ->
     assert admit(b"{", author_from="header:u", headers=[("U", b"7")], optout="7").outcome is Silent.OPTED_OUT
     unmapped = orjson.dumps({"text": "private", "author": "kim"})
     assert admit(unmapped, author_from="user.id", optout="kim").outcome is Silent.OPTED_OUT
+
+
+def test_the_author_of_what_is_refused_is_found_by_its_schema() -> None:
+    schema = {"type": "record", "name": "M", "fields": [{"name": "author", "type": "string"}]}
+    read = reader_of(Schema("AVRO", orjson.dumps(schema).decode()))
+    registry = SimpleNamespace(json_of=lambda value: read(value[5:]))
+    prefix = b"\x00\x00\x00\x00\x07"
+    assert admit(prefix + b"\x06kim", registry=registry, optout="kim").outcome is Silent.OPTED_OUT
+    behind = prefix + b'{"author": "kim"}'
+    assert admit(behind, registry=registry, optout="kim").outcome is Silent.OPTED_OUT
+    assert isinstance(admit(prefix + b"\x08kim", registry=registry, optout="kim").outcome, MessageError)
 
 
 @given(hostile.values, st.sampled_from([None, "a.b", "header:nobody", "key:"]))
