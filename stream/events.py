@@ -7,7 +7,9 @@ Every output is a CloudEvent in Kafka's binary mode (``ce_*`` headers, CloudEven
 Readers must ignore fields that they do not know: fields are added, never renamed.
 """
 
+import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -51,9 +53,10 @@ def _as_utc(moment: datetime) -> datetime:
 def _claimed_time(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
     """A producer's time: what is blank is none, and what lies beyond every calendar is a time all the same.
 
-    Whether a time can be right is not asked here but where it is used.
+    NaN is none, too: so writers of tables say that it is missing. Whether a time can be right
+    is not asked here but where it is used.
     """
-    if isinstance(value, str) and not value.strip():
+    if (isinstance(value, str) and not value.strip()) or value != value:
         return None
     try:
         moment: datetime | None = read(value)
@@ -87,6 +90,23 @@ Name = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 1024}, {"type": "number"}]}),
 ]
 """What a producer calls something: text, or a number, which is taken as its digits."""
+
+
+def digits_of(number: float) -> str | None:
+    """A number as a name: its digits, without an exponent; none of what is not finite.
+
+    Writers of tables have NaN where a name is missing; as a name it would unite all who have none.
+    """
+    if isinstance(number, int):
+        return str(number)
+    return format(Decimal(repr(number)), "f").removesuffix(".0") if math.isfinite(number) else None
+
+
+def _named(value: Any) -> Any:
+    return digits_of(value) if isinstance(value, float) else value
+
+
+MaybeName = Annotated[Name | None, BeforeValidator(_named)]
 ClaimedTime = Annotated[datetime | None, WrapValidator(_claimed_time)]
 
 
@@ -106,10 +126,10 @@ class Message(WireType):
     """What producers send. Only ``text`` is required."""
 
     text: StrictStr = Field(description="What the person wrote.")
-    id: Name | None = Field(None, description="The producer's own id of the message.")
-    author: Name | None = Field(None, description="Who wrote it; published only as a keyed hash.")
-    channel: Name | None = Field(None, description="Where it was written: the unit of counting.")
-    conversation: Name | None = Field(None, description="The thread or ticket it belongs to.")
+    id: MaybeName = Field(None, description="The producer's own id of the message.")
+    author: MaybeName = Field(None, description="Who wrote it; published only as a keyed hash.")
+    channel: MaybeName = Field(None, description="Where it was written: the unit of counting.")
+    conversation: MaybeName = Field(None, description="The thread or ticket it belongs to.")
     ts: ClaimedTime = Field(None, description="When it was written (ISO 8601 or Unix time).")
     meta: dict[str, Any] | None = Field(None, description="For the producer's own use; not published.")
 

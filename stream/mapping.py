@@ -5,23 +5,22 @@
     channel_from = "header:tenant"            a header of the record
     conversation_from = "key:"                the key, as text; key:ticket.id is JMESPath into a JSON key
 
-    record ─► mapped ─► decode_message
+    record ─► opened ─► fields ─► message
 
 A field without a setting is looked for under its own name. One that has a setting must be found: an author
 who is not found could be one who opted out. What may be missing ends with ``|| ''``.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 import jmespath
-import orjson
 from jmespath.exceptions import JMESPathError
 
-from stream.codec import STRUCTURED, InputFormat, parsed_json
+from stream.codec import InputFormat, message_of, opened, parsed_json
 from stream.errors import Cause, MessageError, SettingsError
+from stream.events import Message
 from stream.records import Headers
 
 FIELDS: Final = ("text", "author", "channel", "conversation", "id", "ts")
@@ -92,11 +91,11 @@ class _Record:
 
     value: Any
     key: bytes | None
-    headers: Mapping[str, bytes]
+    headers: Mapping[str, bytes | None]
 
 
 class MessageMapping:
-    """Rewrites records into messages with the fields that are expected."""
+    """Makes messages of records whose fields stand elsewhere than under their own names."""
 
     def __init__(self, places: Mapping[str, Place]) -> None:
         self._places = dict(places)
@@ -136,53 +135,25 @@ class MessageMapping:
         places = {field: place for field, place in self._places.items() if place.part == "value"}
         return MessageMapping(places) if places else None
 
-    def mapped(
+    def message(
         self, value: bytes, key: bytes | None, headers: Headers, input_format: InputFormat
-    ) -> tuple[bytes, Headers, InputFormat]:
-        """Value, headers and format of the same record with the fields of a message.
-
-        What is not JSON comes back as it is, for ``decode_message`` to say so.
+    ) -> Message:
+        """The message in a record, its fields taken from where they stand.
 
         Raises:
-            MessageError: a field is not found, or is nothing that such a field can be.
+            MessageError: a field is not found, or is nothing that such a field can be; as ``decode_message``.
         """
-        by_name = {name.lower(): content or b"" for name, content in headers}
-        content_type = by_name.get("content-type", b"")
-        structured = content_type.startswith(STRUCTURED)
-        if "ce_specversion" in by_name:
-            bare = content_type.startswith(b"text/plain")
-        else:
-            bare = input_format == "text" and not structured
-        if bare:
-            fields = self._fields(_Record(None, key, by_name), {"text": _text_of(value)})
-            others = [(name, content) for name, content in headers if name.lower() != "content-type"]
-            return _as_json(fields), others, "json"
-        try:
-            document = parsed_json(value)
-        except ValueError:
-            return value, headers, input_format
-        if structured:
-            return self._in_envelope(document, value, key, by_name), headers, input_format
-        return _as_json(self._fields(_Record(document, key, by_name), document)), headers, input_format
+        found = opened(value, headers, input_format)
+        document = found.document if found.text is None else {"text": found.text}
+        return message_of(self._fields(_Record(found.document, key, found.headers), document), found)
 
-    def _in_envelope(
-        self, event: Any, value: bytes, key: bytes | None, headers: Mapping[str, bytes]
-    ) -> bytes:
-        """A structured CloudEvent with its data mapped; its attributes are offered as headers ``ce_…``."""
-        if not isinstance(event, dict):
-            return value
-        data = event.pop("data", None)
-        if "data_base64" in event:
-            try:
-                data = parsed_json(base64.b64decode(event.pop("data_base64"), validate=True))
-            except (TypeError, ValueError):
-                return value
-        if not isinstance(data, dict):
-            return value
-        attributes = {name: content for name, content in event.items() if isinstance(content, str)}
-        as_headers = {f"ce_{name.lower()}": content.encode() for name, content in attributes.items()}
-        fields = self._fields(_Record(data, key, {**headers, **as_headers}), data)
-        return _as_json({**attributes, "data": fields})
+    def author_in(self, document: Any, key: bytes | None, headers: Mapping[str, bytes | None]) -> Any:
+        """What stands where the author is to be found, whatever else is wrong; None where nothing does."""
+        place = self._places.get("author")
+        try:
+            return place and self._content("author", place, _Record(document, key, headers), "author_from")
+        except MessageError:
+            return None
 
     def _fields(self, record: _Record, document: Any) -> dict[str, Any]:
         fields = {}
@@ -203,9 +174,7 @@ class MessageMapping:
             return _joined(content, where)
         if isinstance(content, bool | list | dict):
             raise MessageError(Cause.WRONG_TYPE, f"{where} finds neither text nor a number")
-        if content == "":
-            return None
-        return content if field == "ts" else str(content)
+        return None if content == "" else content
 
     def _content(self, field: str, place: Place, record: _Record, where: str) -> Any:
         if place.part == "header":
@@ -245,14 +214,3 @@ def _decoded(content: bytes, where: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         raise MessageError(Cause.NOT_UTF8, f"{where}: invalid byte at position {error.start}") from None
-
-
-def _text_of(value: bytes) -> str:
-    return _decoded(value, "the value")
-
-
-def _as_json(fields: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(fields)
-    except TypeError:
-        raise MessageError(Cause.WRONG_TYPE, "a field holds what JSON cannot") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from stream.authors import AuthorCase, canonical_author
+from stream.authors import AuthorCase, canonical_author, caseless
 from stream.errors import SettingsError
 from stream.events import Message
 from stream.listfile import Stamp, end_line, says_whole, stamp_of
@@ -104,37 +104,38 @@ def without_author(message: Message, pseudonym: str) -> Message:
     People's ids are made into ids of messages and names of channels ("kim-17", "dm:kim"); there the author
     would stand in clear beside the pseudonym.
     """
-    author = _composed(message.author or "").strip()
+    author = canonical_author(message.author or "")
     if not author:
         return message
-    name, published = author.casefold(), (message.id, message.channel, message.conversation)
+    name, published = caseless(author), (message.id, message.channel, message.conversation)
     # Every message comes by here, and hardly any has the name.
     for value in published:
-        if value and name in _composed(value).casefold():
+        if value and name in caseless(value):
             break
     else:
         return message
     identity, channel, conversation = (
-        _hidden(_composed(value), author, pseudonym)
-        if value and name in _composed(value).casefold()
-        else value
+        _hidden(value, author, pseudonym) if value and name in caseless(value) else value
         for value in published
     )
     return message.model_copy(update={"id": identity, "channel": channel, "conversation": conversation})
 
 
-def _composed(text: str) -> str:
-    """One form of what a keyboard may compose in several, as authors are compared (``stream.authors``)."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
 def _hidden(value: str, author: str, pseudonym: str) -> str:
-    if value.strip().casefold() == author.casefold():
+    name = caseless(author)
+    if canonical_author(value, "folded") == name:
         return pseudonym
-    if len(author) < _LEAST_NAME:
+    if len(name) < _LEAST_NAME:
         return value
-    # Between two letters or digits it is a part of another word.
-    return re.sub(rf"(?<![^\W_]){re.escape(author)}(?![^\W_])", pseudonym, value, flags=re.IGNORECASE)
+    hidden = _standing_alone(author).sub(pseudonym, unicodedata.normalize("NFC", value))
+    # Another spelling can have another length ("Straße", "STRASSE"): only caseless are the two the same.
+    standing = _standing_alone(name)
+    return standing.sub(pseudonym, caseless(hidden)) if standing.search(caseless(hidden)) else hidden
+
+
+def _standing_alone(name: str) -> re.Pattern[str]:
+    """Finds a name in any case. Between two letters or digits it is a part of another word."""
+    return re.compile(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", re.IGNORECASE)
 
 
 class OptOut:

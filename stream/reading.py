@@ -18,7 +18,7 @@ from typing import BinaryIO, Final, Literal
 
 import orjson
 
-from stream.codec import BOM, decode_message
+from stream.codec import BOM, check_size, decode_message
 from stream.errors import Cause, InputFileError, MessageError
 from stream.events import Message
 from stream.mapping import MessageMapping
@@ -121,9 +121,10 @@ def read_lines(
 
 
 def _decoded_line(value: bytes, max_bytes: int, mapping: MessageMapping | None) -> Message:
-    if mapping is not None and len(value) <= max_bytes:
-        value, _, _ = mapping.mapped(value, None, (), "json")
-    return decode_message(value, (), "json", max_bytes)
+    if mapping is None:
+        return decode_message(value, (), "json", max_bytes)
+    check_size(value, max_bytes)
+    return mapping.message(value, None, (), "json")
 
 
 _Values = Iterator[tuple[int, bytes | MessageError]]

@@ -160,6 +160,9 @@ def _message(name: str, channel: Channel) -> dict[str, Any]:
         message["payload"] = {"$ref": f"./{file_name(channel.payload)}"}
         if channel.payload.__name__ in CE_TYPES:
             message["headers"] = _cloud_event_headers(CE_TYPES[channel.payload.__name__])
+        if name in _HEADERS_BESIDE:
+            headers = message.setdefault("headers", {"type": "object", "properties": {}})
+            headers["properties"] |= _HEADERS_BESIDE[name]
     elif name == "dlq":
         message["summary"] = "The original bytes of the message; why it failed stands in the headers."
         message["headers"] = {"$ref": "#/components/schemas/DeadLetterHeaders"}
@@ -167,6 +170,25 @@ def _message(name: str, channel: Channel) -> dict[str, Any]:
         message["summary"] = "Only the key counts."
     key = {"type": "string", "description": channel.key}
     return message | {"bindings": {"kafka": {"key": key, "bindingVersion": KAFKA_BINDING}}}
+
+
+_DIGITS: Final = {"type": "string", "pattern": "^[0-9]+$"}
+_TIMESTAMP: Final = {
+    "type": "string",
+    "pattern": "^-?[0-9]+$",
+    "description": "Kafka's time stamp of the message as it was first written, in Unix milliseconds.",
+}
+_HEADERS_BESIDE: Final[dict[str, dict[str, Any]]] = {
+    "messages": {
+        "dlq_replays": _DIGITS | {"description": "How often `replay` has sent the message back."},
+        "dlq_timestamp": _TIMESTAMP,
+    },
+    "undelivered": {
+        "dlq_receiver": {"type": "string", "description": "Who did not take the alert."},
+        "dlq_error": {"type": "string", "description": "What was wrong."},
+    },
+}
+"""Headers that are written besides those of a CloudEvent, by channel."""
 
 
 def _cloud_event_headers(ce_type: str) -> dict[str, Any]:
@@ -178,7 +200,8 @@ def _cloud_event_headers(ce_type: str) -> dict[str, Any]:
         "ce_id": {"type": "string", "description": "The same as the event's id."},
         "ce_time": {"type": "string", "format": "date-time"},
     }
-    passed = {"traceparent": {"type": "string", "description": "As the message had it (W3C Trace Context)."}}
+    told = {"type": "string", "description": "As the message had it (W3C Trace Context)."}
+    passed = {"traceparent": told, "tracestate": told}
     return {"type": "object", "properties": required | passed, "required": list(required)}
 
 
@@ -188,11 +211,25 @@ def _dead_letter_headers() -> dict[str, Any]:
         "dlq_cause": {"enum": [cause.value for cause in Cause]},
         "dlq_error": {"type": "string", "description": "What was wrong, without message content."},
         "dlq_topic": {"type": "string"},
-        "dlq_partition": {"type": "string", "pattern": "^[0-9]+$"},
-        "dlq_offset": {"type": "string", "pattern": "^[0-9]+$"},
+        "dlq_partition": _DIGITS,
+        "dlq_offset": _DIGITS,
     }
     optional = {
         "dlq_epoch": {"type": "string", "description": "Kafka's id of the input topic, where it has one."},
+        "dlq_timestamp": _TIMESTAMP,
+        "dlq_cut": {
+            "type": "string",
+            "pattern": "^(value|headers|key)(,(value|headers|key))*$",
+            "description": "What is cut, as the topic has no room for the whole.",
+        },
+        "dlq_size": _DIGITS | {"description": "Bytes of the whole value; only where something is cut."},
+        "dlq_sha256": {
+            "type": "string",
+            "pattern": "^[0-9a-f]{64}$",
+            "description": "SHA-256 of the whole value; only where something is cut.",
+        },
+        "dlq_first_offset": _DIGITS
+        | {"description": "Of a batch that was not read: its first offset; `dlq_offset` has its last one."},
     }
     return {
         "type": "object",

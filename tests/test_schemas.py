@@ -1,13 +1,21 @@
 """The schemas in docs/schemas are those of the types, and describe every topic."""
 
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import orjson
 import pytest
 
 from stream import schemas
-from stream.codec import CE_TYPES
+from stream.codec import CE_TYPES, CloudEventHeaders
+from stream.commands.letters import Letter
+from stream.deadletters import encode_dead_letter
+from stream.errors import Cause
+from stream.events import DeadLetter, Source
 from stream.settings import Settings
 from tests.test_imports import ROOT
 
@@ -72,3 +80,53 @@ def test_readers_are_told_to_expect_fields_they_do_not_know(wire_type: Any) -> N
 
 def test_of_a_message_only_the_text_is_required() -> None:
     assert load("message.json")["required"] == ["text"]
+
+
+def described(headers: dict[str, Any], written: Sequence[tuple[str, bytes | None]]) -> None:
+    """Every header has its description, and the content that this says."""
+    properties = headers["properties"]
+    assert set(headers.get("required", ())) <= {name for name, _ in written}
+    for name, content in written:
+        if name != "content-type":  # AsyncAPI has a field of its own for it
+            assert content is not None
+            told = properties[name]
+            assert re.search(told.get("pattern", ""), content.decode())
+            assert content.decode() in told.get("enum", [told.get("const", content.decode())])
+
+
+def test_every_header_of_a_dead_letter_is_described() -> None:
+    letter = DeadLetter(
+        id="m-0-7",
+        cause=Cause.TOO_LARGE,
+        error="x",
+        source=Source(topic="m", partition=0, offset=7, epoch="e"),
+        failed_at=datetime(2026, 3, 1, tzinfo=UTC),
+        timestamp_ms=-1,
+        cut=("value", "headers", "key"),
+        size=5000,
+        sha256="0" * 64,
+        first_offset=3,
+    )
+    assert all(getattr(letter, field) for field in DeadLetter.model_fields), (
+        "the letter has all that one can have"
+    )
+    passed = [("traceparent", b"00-"), ("tracestate", b"a=b")]
+    headers = load("asyncapi.json")["components"]["schemas"]["DeadLetterHeaders"]
+    described(headers, encode_dead_letter(letter, passed, "/m"))
+
+
+def test_every_header_of_an_event_and_of_what_is_sent_back_is_described() -> None:
+    messages = load("asyncapi.json")["components"]["messages"]
+    passed = [("traceparent", b"00-"), ("tracestate", b"a=b")]
+    written = CloudEventHeaders("EmotionEvent", "/m").of("m-0-7", b"2026-03-01T00:00:00Z", passed)
+    described(messages["emotions"]["headers"], written)
+    written = CloudEventHeaders("Alert", "/m").of("a", b"2026-03-01T00:00:00Z")
+    described(
+        messages["undelivered"]["headers"], [*written, ("dlq_receiver", b"webhook"), ("dlq_error", b"x")]
+    )
+    source = Source(topic="m", partition=0, offset=7)
+    letter = DeadLetter(id="m-0-7", cause="not_json", error="x", source=source, failed_at=datetime.now(UTC))
+    dead = SimpleNamespace(
+        headers=encode_dead_letter(letter, (), "/m"), key=None, value=b"", timestamp=5, topic="d"
+    )
+    described(messages["messages"]["headers"], Letter.of(dead).message(9).headers)

@@ -3,6 +3,7 @@
 The one place where an exception becomes a dead letter: whatever a record holds, it leaves here as an entry.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -12,7 +13,8 @@ import structlog
 
 from stream.annotate.ledger import Entry, Silent
 from stream.annotate.times import message_time
-from stream.codec import InputFormat, decode_message
+from stream.annotate.whose import possible_authors
+from stream.codec import InputFormat, check_size, read_message
 from stream.deadletters import written_at_ms
 from stream.errors import Cause, MessageError
 from stream.events import Message
@@ -29,6 +31,10 @@ _log = structlog.get_logger(__name__)
 
 _NO_TIME_MS: Final = -1
 """What Kafka says where a record has no time stamp; aiokafka has None for one of the oldest format (v0)."""
+
+_MOST_GROWTH: Final = 64
+"""Numbers and names of fields make JSON longer than the record it was made of, by some dozens at most; by
+schemas that are made for it, a byte can become any number."""
 
 
 class Admission:
@@ -95,7 +101,20 @@ class Admission:
 
     def _refuse(self, entry: Entry, error: MessageError) -> None:
         """A dead letter keeps what was written, so here too nothing of who opted out may stay."""
-        entry.outcome = Silent.OPTED_OUT if self._optout.covers(None, entry.key) else error
+        entry.outcome = Silent.OPTED_OUT if self._optout and self._names_who_opted_out(entry) else error
+
+    def _names_who_opted_out(self, entry: Entry) -> bool:
+        if self._optout.covers(None, entry.key):
+            return True
+        value = entry.value or b""
+        if self._registry is not None:
+            with contextlib.suppress(Exception):  # then it may be JSON behind a prefix
+                value = self._registry.json_of(value)
+        try:
+            found = possible_authors(value, entry.key, entry.headers, self._mapping)
+            return any(author in self._optout for author in found)
+        except Exception:  # nobody can be made out, and the record has its cause already
+            return False
 
     def _read(self, entry: Entry, record_ms: int) -> None:
         if entry.value is None:
@@ -108,7 +127,7 @@ class Admission:
         if message.ts is not None:
             self._date(entry, record_ms, message.ts)
         entry.text = text_to_read(message.text, self._text_parts)
-        if message.author is not None and self._pseudonyms.canonical(message.author):
+        if message.author is not None:
             entry.author = self._pseudonyms.of(message.author)
             message = without_author(message, entry.author)
         entry.published_key = (
@@ -121,14 +140,22 @@ class Admission:
     def _decoded(self, entry: Entry, value: bytes) -> Message:
         headers: Headers = entry.headers
         input_format = self._input_format
-        fits = len(value) <= self._max_message_bytes
-        if self._registry is not None and fits:
+        check_size(value, self._max_message_bytes)
+        if self._registry is not None:
             document = self._registry.json_of(value)
             if document is not value:
+                self._check_growth(document)
                 value, input_format = document, "json"
-        if self._mapping is not None and fits:
-            value, headers, input_format = self._mapping.mapped(value, entry.key, headers, input_format)
-        return decode_message(value, headers, input_format, self._max_message_bytes)
+        if self._mapping is not None:
+            return self._mapping.message(value, entry.key, headers, input_format)
+        return read_message(value, headers, input_format)
+
+    def _check_growth(self, document: bytes) -> None:
+        if len(document) > _MOST_GROWTH * self._max_message_bytes:
+            raise MessageError(
+                Cause.TOO_LARGE,
+                f"{len(document)} bytes as JSON, more than {_MOST_GROWTH} times max_message_bytes",
+            )
 
     def _date(self, entry: Entry, record_ms: int, claimed: datetime | None = None) -> None:
         written_ms = written_at_ms(entry.headers) if entry.headers else None

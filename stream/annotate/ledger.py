@@ -13,6 +13,7 @@ from typing import Any
 
 from model.contract import Emotion, Encoded, ModelInfo
 from stream.annotate.times import Clock
+from stream.authors import canonical_author
 from stream.errors import MessageError
 from stream.events import UNKNOWN as UNKNOWN_LABEL
 from stream.events import Message
@@ -78,9 +79,13 @@ class Entry:
 
     @property
     def names(self) -> tuple[bytes, ...]:
-        """What may name the author, and so must not go on in clear."""
+        """What may name the author, and so must not go on in clear: without regard to spelling and case."""
         author = self.message.author if self.message is not None else None
-        return (self.key or b"", (author or "").encode("utf-8", "surrogatepass"))
+        return _name((self.key or b"").decode("utf-8", "surrogateescape")), _name(author or "")
+
+
+def _name(name: str) -> bytes:
+    return canonical_author(name, "folded").encode("utf-8", "surrogatepass")
 
 
 def _size_bytes(entry: Entry) -> int:

@@ -1,6 +1,7 @@
 """What comes in is understood, or refused with its cause and without its content."""
 
 import base64
+import json
 from datetime import UTC, datetime
 
 import orjson
@@ -82,6 +83,21 @@ def test_a_number_is_a_name() -> None:
     assert decode(value) == expected
     event = b'{"specversion": "1.0", "id": 17, "data": %s}' % value
     assert decode(event, [("content-type", b"application/cloudevents+json")]) == expected
+
+
+NAMES = ("id", "author", "channel", "conversation")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_not_finite_names_nobody(number: str) -> None:
+    document = f'{{"text": "x", {", ".join(f"{json.dumps(name)}: {number}" for name in NAMES)}}}'
+    assert decode(document.encode()) == Message(text="x")
+    event = f'{{"specversion": "1.0", "id": {number}, "data": {document}}}'
+    assert decode(event.encode(), [("content-type", b"application/cloudevents+json")]) == Message(text="x")
+
+
+def test_a_time_that_is_no_number_is_none() -> None:
+    assert decode(b'{"text": "x", "ts": NaN}').ts is None
 
 
 @pytest.mark.parametrize("blank", ["", "  ", None])
@@ -167,12 +183,35 @@ def test_a_binary_cloudevent_may_hold_plain_text() -> None:
         {"data": {"text": "hello"}},
         {"data": "hello"},
         {"data_base64": base64.b64encode(b'{"text": "hello"}').decode()},
+        {"data_base64": base64.b64encode(b"hello").decode(), "datacontenttype": "text/plain"},
+        {
+            "data_base64": base64.b64encode(b"\xef\xbb\xbfhello").decode(),
+            "datacontenttype": "Text/Plain; a=b",
+        },
     ],
 )
 def test_a_structured_cloudevent_is_opened(data: dict[str, object]) -> None:
     event = {"specversion": "1.0", "id": "e-2", "source": "/x", "type": "t", "time": "2026-03-01T10:00:00Z"}
     message = decode(orjson.dumps(event | data), [("content-type", b"application/cloudevents+json")])
     assert (message.text, message.id) == ("hello", "e-2")
+
+
+def test_bare_text_in_base64_that_is_not_utf8_is_refused_as_such() -> None:
+    event = {
+        "specversion": "1.0",
+        "datacontenttype": "text/plain",
+        "data_base64": base64.b64encode(b"caf\xe9").decode(),
+    }
+    with pytest.raises(MessageError) as refused:
+        decode(orjson.dumps(event), [("content-type", b"application/cloudevents+json")])
+    assert refused.value.cause is Cause.NOT_UTF8
+
+
+@pytest.mark.parametrize(
+    "kind", [b"Application/CloudEvents+JSON", b"application/cloudevents+json;charset=UTF-8"]
+)
+def test_a_structured_cloudevent_is_known_by_its_media_type_in_any_case(kind: bytes) -> None:
+    assert decode(b'{"specversion": "1.0", "data": "hello"}', [("content-type", kind)]).text == "hello"
 
 
 @pytest.mark.parametrize(

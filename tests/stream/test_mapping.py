@@ -1,8 +1,10 @@
 """Fields are found where the settings say that they stand, and what is not found is said."""
 
+import base64
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from stream.events import Message
 from stream.mapping import MessageMapping
 from stream.records import Headers
 from stream.settings import Settings, load_settings
+from tests import hostile
 from tests.conftest import Topics
 from tests.records import Record, produce, read_committed_all
 from tests.stream.commands import run, run_beside, write
@@ -36,7 +39,7 @@ def read(value: Any, *, key: bytes | None = None, headers: Headers = (), **setti
     assert mapping is not None
     written = value if isinstance(value, bytes) else orjson.dumps(value)
     input_format = Settings(**settings).input_format
-    return decode_message(*mapping.mapped(written, key, headers, input_format), 10_000)
+    return mapping.message(written, key, headers, input_format)
 
 
 def refused(value: Any, *, key: bytes | None = None, headers: Headers = (), **settings: str) -> MessageError:
@@ -178,6 +181,80 @@ def test_cloud_events_are_mapped_in_both_modes(encoded: bool) -> None:
     assert (binary.text, binary.author, binary.channel, binary.id) == ("hello", "7", "post", "e1")
 
 
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "text", "id"]), inner)
+    ),
+    max_leaves=8,
+)
+
+STRUCTURED = [("content-type", b"application/cloudevents+json")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"data": "hello"}, {"data_base64": base64.b64encode(b'"hello"').decode()}],
+    ids=["data", "base64"],
+)
+def test_a_structured_cloud_event_whose_data_is_a_string_is_mapped_as_bare_text(data: dict[str, str]) -> None:
+    event = {"specversion": "1.0", "id": "e1", "subject": "kim", **data}
+    message = read(event, headers=STRUCTURED, author_from="header:ce_subject")
+    assert (message.text, message.author, message.id) == ("hello", "kim", "e1")
+    assert refused(event, headers=STRUCTURED, author_from="user.id").cause is Cause.UNMAPPED
+    assert refused(event, headers=STRUCTURED, author_from="key:").cause is Cause.UNMAPPED
+
+
+def test_a_structured_cloud_event_whose_data_is_a_list_is_mapped_as_any_list() -> None:
+    event = {"specversion": "1.0", "data": [{"body": "hello"}]}
+    assert read(event, headers=STRUCTURED, text_from="[0].body").text == "hello"
+
+
+def test_a_header_without_a_value_is_not_found() -> None:
+    assert refused({"text": "x"}, headers=[("user", None)], author_from="header:user").cause is Cause.UNMAPPED
+
+
+@given(
+    value=hostile.values | hostile.events | st.just(b'{"specversion": "1.0", "data": "hello"}'),
+    key=st.none() | st.binary(max_size=20),
+    headers=st.lists(
+        st.sampled_from([*STRUCTURED, ("ce_specversion", b"1.0"), ("content-type", b"text/plain")]),
+        max_size=2,
+    ),
+    place=st.sampled_from(["nobody.here", "header:nobody", "key:nobody"]),
+)
+def test_no_record_is_read_whose_author_is_not_where_the_setting_says(
+    value: bytes, key: bytes | None, headers: Headers, place: str
+) -> None:
+    refused(value, key=key, headers=headers, author_from=place)
+
+
+@given(
+    DOCUMENTS | st.sampled_from([7.0, 1e22, 1e-7, -0.0, 1.5, 10**400, float("nan"), float("-inf"), "", " "])
+)
+def test_a_name_is_the_same_with_and_without_a_mapping(name: Any) -> None:
+    value = json.dumps({"text": "x", "author": name}).encode()
+
+    def author_or_cause(read_it: Callable[[], Message]) -> str | None:
+        try:
+            return read_it().author
+        except MessageError as refusal:
+            return refusal.cause
+
+    mapped = author_or_cause(lambda: read(value, author_from="author || ''"))
+    if name not in ([], {}, False):  # to JMESPath there is nothing
+        assert mapped == author_or_cause(lambda: decode_message(value, (), "json", 10_000))
+
+
+@pytest.mark.parametrize("field", ["id", "channel", "conversation", "meta", "other"])
+def test_a_number_of_any_length_is_read_beside_a_mapped_field(field: str) -> None:
+    number = 123456789012345678901234567890
+    value = json.dumps({"text": "hello", "u": "kim", field: {"n": number} if field == "meta" else number})
+    message = read(value.encode(), author_from="u")
+    assert message.author == "kim"
+    assert getattr(message, field, None) in (str(number), None)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [("user.", "column 6"), ("a b", "column 3"), ("header:", "name of a header"), ("", "column 1")],
@@ -193,13 +270,6 @@ def test_a_path_into_bare_text_is_refused_at_the_start() -> None:
         MessageMapping.of(Settings(input_format="text", text_from="body"))
 
 
-DOCUMENTS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "text", "id"]), inner)
-    ),
-    max_leaves=8,
-)
 PLACES = st.sampled_from(
     [
         "a",
