@@ -87,7 +87,9 @@ def test_a_percentile_is_the_latency_that_so_many_messages_did_not_exceed() -> N
     assert [point.percentile(percent) for percent in (1, 50, 99, 100)] == [0.001, 0.05, 0.099, 0.1]
 
 
-def test_the_command_measures_an_annotator_on_a_broker_of_its_own() -> None:
+def test_the_command_measures_an_annotator_on_a_broker_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_HTTP_TOKEN", "4f0d7a1c9be2635808d4c6f1a7e39b52")
+    monkeypatch.setenv("EMOTION_INPUT_TOPIC", "chat,mail")
     arguments = ["bench", "latency", "--model", "null", "--loads", "20", "--seconds", "1", "--burst", "200"]
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
