@@ -319,3 +319,25 @@ def test_settings_prints_a_value_as_it_was_written() -> None:
         line.split() for line in table.splitlines()
     ]
     assert "a·[31mb" in table
+
+
+@pytest.mark.parametrize("command", [("show",), ("use", "loop")])
+def test_links_that_name_each_other_are_no_model(command: tuple[str, ...]) -> None:
+    Path("loop").symlink_to("loop")
+    result = run("model", *command, "--model", "loop")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert "loop is no folder" in result.stderr
+
+
+def test_a_link_of_the_model_that_cannot_be_looked_at_is_one_line() -> None:
+    result = run("model", "use", "weights", "--model", "a" * 300)
+    assert result.exit_code == 2
+    assert "cannot be read (File name too long): name another" in result.stderr
+
+
+def test_a_settings_file_of_which_nobody_knows_whether_it_is_there_is_refused() -> None:
+    Path("emotion-stream.toml").symlink_to("emotion-stream.toml")
+    result = run("settings")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: settings file emotion-stream.toml: Too many levels")
