@@ -71,11 +71,13 @@ def latency(
     """
     from rich.console import Console
 
-    from stream.bench.curve import Report
+    from stream.bench.curve import Report, check_picture
     from stream.bench.latency import Plan, measure
     from stream.scratch import scratch_cluster
     from stream.unwinding import unwind_on_signals
 
+    if plot is not None:
+        check_picture(plot)
     texts = texts_of(file, settings, MOST_TEXTS)
     settings = settings.model_copy(update={"remember_texts": 0})
     unwind_on_signals()
