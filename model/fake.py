@@ -14,10 +14,12 @@ import numpy as np
 from model.calibration import Calibration
 from model.contract import Distress, Emotion, Encoded, Logits, ModelInfo
 from model.decide import DecisionRule
+from model.errors import ModelError
 from model.labels import EMOTIONS, LABEL2ID, LABELS, NEUTRAL
 
 CHARS_PER_TOKEN: Final = 4
 MAX_TOKENS: Final = 512
+MOST_DELAY_MS: Final = 86_400_000
 _POISON: Final = -1
 
 
@@ -41,6 +43,9 @@ class FakeClassifier:
     """
 
     def __init__(self, *, delay_ms: float = 0.0, fail_on: Sequence[str] = ()) -> None:
+        """Raises ``ModelError`` where nobody can sleep for ``delay_ms``."""
+        if not 0 <= delay_ms <= MOST_DELAY_MS:
+            raise ModelError(f"fake model: delay_ms must be from 0 to {MOST_DELAY_MS}, not {delay_ms:g}")
         self.delay_ms = delay_ms
         self.fail_on = tuple(fail_on)
         self._rule = DecisionRule(Calibration(name="fake"))

@@ -22,6 +22,8 @@ from model.runtimes import Runtime
 REMEMBER: Final = 16_384
 """Windows that are remembered where nothing else is said: some 4 MB."""
 
+_FIRST_ROWS: Final = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
@@ -39,8 +41,8 @@ class MemoryUse:
 class Memory:
     """A runtime's logits by token ids, least recently used first out. One thread at a time.
 
-    ``size`` bounds the windows that are remembered, some 250 bytes each; with 0 only equal windows of one
-    batch are shared.
+    ``size`` bounds the windows that are remembered, some 250 bytes each, taken as windows come; with 0 only
+    equal windows of one batch are shared.
     """
 
     def __init__(self, runtime: Runtime, size: int) -> None:
@@ -48,8 +50,8 @@ class Memory:
         self._size = size
         self._keys = _Keys()
         self._slots: OrderedDict[bytes, int] = OrderedDict()  # rows of what is remembered, by key
-        self._free = list(range(size))
-        self._remembered: Logits | None = None  # (size, labels)
+        self._used = 0  # rows that were handed out: those below
+        self._remembered: Logits | None = None  # (rows, labels)
         self._asked = self._known = 0
 
     @property
@@ -89,7 +91,7 @@ class Memory:
         except Exception:
             # Whoever asks next whether the runtime still works must hear it from the runtime.
             self._slots.clear()
-            self._free = list(range(self._size))
+            self._used = 0
             raise
 
     def _gathered(self, sources: npt.NDArray[np.int64], computed: Logits) -> Logits:
@@ -104,15 +106,28 @@ class Memory:
     def _remember(self, new: dict[bytes, int], computed: Logits) -> None:
         if not new or not self._size:
             return
-        if self._remembered is None:
-            self._remembered = np.empty((self._size, computed.shape[1]), dtype=np.float32)
         finite = np.isfinite(computed.sum(axis=1))
         kept = [(key, place) for key, place in new.items() if finite[place]][-self._size :]
-        while len(self._free) < len(kept):
-            self._free.append(self._slots.popitem(last=False)[1])
-        slots = [self._free.pop() for _ in kept]
+        slots = self._slots_for(len(kept))
         self._slots.update(zip((key for key, _ in kept), slots, strict=True))
-        self._remembered[slots] = computed[[place for _, place in kept]]
+        self._with_room(computed.shape[1])[slots] = computed[[place for _, place in kept]]
+
+    def _slots_for(self, count: int) -> list[int]:
+        """So many rows: those that were never used, then those of the least recently used windows."""
+        fresh = range(self._used, min(self._used + count, self._size))
+        self._used = fresh.stop
+        return [*fresh, *(self._slots.popitem(last=False)[1] for _ in range(count - len(fresh)))]
+
+    def _with_room(self, labels: int) -> Logits:
+        """The remembered logits, with room for all rows in use."""
+        before = self._remembered
+        if before is None or len(before) < self._used:
+            rows = min(self._size, max(_FIRST_ROWS, 2 * self._used))
+            self._remembered = np.empty((rows, labels), dtype=np.float32)
+            if before is not None:
+                self._remembered[: len(before)] = before
+            return self._remembered
+        return before
 
 
 class _Keys:

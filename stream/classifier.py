@@ -1,5 +1,6 @@
 """The models that the settings name: the stream's one door to ``model.loading``."""
 
+import os
 from pathlib import Path
 
 from model.contract import Model
@@ -28,7 +29,7 @@ def model_folder(spec: str | None) -> Path | None:
     """The folder that ``model`` or ``shadow`` names, behind all links; None for shipped weights and fakes."""
     if spec is None or spec.partition("?")[0] in BUILT_IN:
         return None
-    return Path(spec).resolve()
+    return Path(os.path.realpath(spec))  # Path.resolve raises where links name each other
 
 
 def check_models(settings: AnnotateSettings) -> None:

@@ -15,8 +15,8 @@ from typing import IO, Any, Final, NamedTuple, NoReturn
 
 import click
 
-from stream.errors import StreamError
-from stream.standardstreams import open_closed_streams
+from stream.errors import OutputError, StreamError
+from stream.standardstreams import flushed_output, open_streams
 from stream.unwinding import end_as_told
 
 PROGRAM: Final = "emotion-stream"
@@ -145,9 +145,9 @@ def root(traceback: bool) -> None:
 
 def main() -> None:
     """Run the command line; ends the process with the command's exit code."""
-    open_closed_streams()
+    open_streams()
     try:
-        root(prog_name=PROGRAM)
+        sys.exit(_exit_code())
     except KeyboardInterrupt:  # between start and the first command
         end_as_told()
         sys.exit(INTERRUPTED)
@@ -157,6 +157,23 @@ def main() -> None:
         if (worker := sys.modules.get("stream.annotate.worker")) and isinstance(ending.code, int):
             worker.leave(ending.code)
         raise
+
+
+def _exit_code() -> Any:
+    """What the command ends with, once its output is written or it is said that it cannot be."""
+    code: Any = 0
+    unwritten: OutputError | None = None
+    try:
+        root(prog_name=PROGRAM)
+    except SystemExit as ending:
+        code = ending.code
+    except OutputError as error:  # of a help that is printed before there is a command
+        unwritten = error
+    unwritten = flushed_output() or unwritten
+    if unwritten is None or code:
+        return code
+    Failure(str(unwritten), unwritten.exit_code).show()
+    return unwritten.exit_code
 
 
 if __name__ == "__main__":

@@ -110,7 +110,13 @@ def settings_file(named: Path | None) -> Path | None:
         return named
     if variable := os.environ.get(CONFIG_VARIABLE):
         return Path(variable)
-    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+    try:
+        DEFAULT_FILE.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:  # nobody knows whether it is there: who reads it says why
+        pass
+    return DEFAULT_FILE
 
 
 def from_file(settings: type[BaseSettings], path: Path) -> Values:

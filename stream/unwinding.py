@@ -14,6 +14,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final
 
+from stream.errors import OutputError
+
 AGAIN_S: Final = 1.0
 """A terminal that is closed says so twice, its shell too: within this time that is one wish, not two."""
 
@@ -38,7 +40,7 @@ def end_as_told() -> None:
     """End by the signal that was heard, so that whoever sent it sees that; returns where there was none."""
     for number in _came:
         for output in filter(None, (sys.stdout, sys.stderr)):
-            with suppress(OSError):  # the terminal may have gone, or whoever read a pipe
+            with suppress(OSError, OutputError):  # the terminal may have gone, or whoever read a pipe
                 output.flush()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

@@ -209,3 +209,13 @@ def logging_as_before() -> Iterator[None]:
         logger.setLevel(level)
     logging.getLogger().handlers = handlers
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[int]:
+    """A file that takes no byte, as on a full disk."""
+    device = Path("/dev/full")
+    if not device.exists():
+        pytest.skip(f"there is no {device} to write to")
+    with device.open("wb") as full:
+        yield full.fileno()

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
 from stream.bench.latency import Curve, Point
 from stream.bench.machine import load_average, machine
-from stream.errors import SettingsError
+from stream.errors import OutputError, SettingsError
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PERCENTILES: Final = (50.0, 95.0, 99.0)
 
@@ -83,12 +86,9 @@ class Report:
 
         Raises:
             SettingsError: matplotlib is not installed.
+            OutputError: the file cannot be written.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise SettingsError("a plot needs matplotlib: pip install 'emotion-stream[train]'") from error
-        figure = Figure(figsize=(7, 4), layout="constrained")
+        figure = _figure()(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
         loads = [100 * point.load for point in self.curve.points]
         for percent in PERCENTILES:
@@ -107,4 +107,36 @@ class Report:
         axes.set_title(machine(), fontsize="small")
         axes.grid(visible=True, which="both", alpha=0.3)
         axes.legend()
-        figure.savefig(file)
+        try:
+            figure.savefig(file)
+        except OSError as error:
+            raise OutputError(f"{file} cannot be written ({error.strerror})") from error
+
+
+def check_picture(file: Path) -> None:
+    """Refuse what ``Report.draw`` could not write, before there is a report.
+
+    Raises:
+        SettingsError: there is no such format, the file cannot be written, or matplotlib is not installed.
+    """
+    formats = _figure()().canvas.get_supported_filetypes()
+    if file.suffix.lower().removeprefix(".") not in formats:
+        raise SettingsError(
+            f"{file}: the name of a picture must end in one of .{', .'.join(sorted(formats))}"
+        )
+    try:
+        there = file.exists()
+        with file.open("ab"):
+            pass
+        if not there:
+            file.unlink()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written ({error.strerror}): name another file") from error
+
+
+def _figure() -> type["Figure"]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SettingsError("a plot needs matplotlib: pip install 'emotion-stream[train]'") from error
+    return Figure

@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 @click.command(cls=SettingsCommand)
-@click.option("--check", is_flag=True, help="Try settings, broker, topics and model; label nothing.")
+@click.option("--check", is_flag=True, help="Try settings, lists, model, broker and topics; label nothing.")
 @click.option(
     "--worker", type=int, hidden=True, help="Which of several workers this is; set by their parent."
 )
@@ -111,6 +111,7 @@ def _given_flags() -> list[str]:
 async def _check(settings: Settings) -> None:
     """Say what is there and what is missing; what stops a start ends it with its own error."""
     from model.loading import usable_cores
+    from stream.annotate.app import Annotator
     from stream.annotate.cluster import check_cluster
     from stream.annotate.models import ready_model, ready_shadow
     from stream.annotate.shares import is_shared, shares_of
@@ -120,6 +121,7 @@ async def _check(settings: Settings) -> None:
     connection(settings)
     check_access(settings)
     model, shadow = ready_model(settings), ready_shadow(settings)
+    Annotator(settings, model, shadow=shadow)  # refuses what the start would: lists, mapping, tracing
     inputs, partitions = Inputs.of(settings), await check_cluster(settings)
     shares = shares_of(settings, usable_cores())
     if registry := open_registry(settings):

@@ -10,9 +10,13 @@ import orjson
 
 from stream.commands.benchtexts import texts_of, texts_option
 from stream.commands.options import Number, SettingsCommand, settings_options
+from stream.sections import AnnotateSettings
 from stream.settings import Settings
 
 MOST_TEXTS: Final = 100_000
+NOT_MEASURED: Final = ("group_id", "input_format", "auto_offset_reset", "drain")
+"""Settings of an annotator that are the measurement's own, for the messages it sends."""
+KEPT: Final = tuple(name for name in AnnotateSettings.model_fields if name not in NOT_MEASURED)
 
 
 @click.command(cls=SettingsCommand)
@@ -46,7 +50,7 @@ MOST_TEXTS: Final = 100_000
     "--plot", type=click.Path(path_type=Path), help="Draw the curve into this file (SVG, PNG, PDF)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@settings_options("kafka", "mapping", "annotate", "max_message_bytes")
+@settings_options("kafka", "mapping", *KEPT)
 def latency(
     settings: Settings,
     file: Path,
@@ -62,20 +66,23 @@ def latency(
     Starts an annotator and sends it your messages at random moments, whether or not it keeps up: a message
     that is sent late, because the machine has no time, counts from when it was due. On a broker of its own;
     with --bootstrap-servers on your cluster, in topics of its own that it deletes at the end. Texts repeat
-    where there are few, so none is remembered (remember_texts is 0).
+    where there are few, so none is remembered (remember_texts is 0). Of your settings
+    the annotator has those of Kafka and Annotator; the shape of the messages is that of your file.
     """
     from rich.console import Console
 
-    from stream.bench.curve import Report
+    from stream.bench.curve import Report, check_picture
     from stream.bench.latency import Plan, measure
     from stream.scratch import scratch_cluster
     from stream.unwinding import unwind_on_signals
 
+    if plot is not None:
+        check_picture(plot)
     texts = texts_of(file, settings, MOST_TEXTS)
     settings = settings.model_copy(update={"remember_texts": 0})
     unwind_on_signals()
     with (
-        scratch_cluster(settings, "bench") as (in_force, broker),
+        scratch_cluster(settings, "bench", KEPT) as (in_force, broker),
         Console(stderr=True).status("starting") as status,
     ):
         plan = Plan(loads, seconds, warm_up, burst)

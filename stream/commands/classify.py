@@ -1,5 +1,7 @@
 """``emotion-stream classify``: labels for texts or a file, without a broker."""
 
+import errno
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -103,7 +105,7 @@ def _messages(
     texts: tuple[str, ...], file_format: Format | None, settings: Settings
 ) -> Iterator[Message | RefusedLine]:
     path = Path(texts[0])
-    if len(texts) == 1 and (path == STDIN or _is_file(path)):
+    if len(texts) == 1 and texts[0] and (path == STDIN or _is_file(path)):
         chosen = file_format or ("text" if path == STDIN else format_of(path))
         with opened(path) as file:
             for line in read_lines(
@@ -122,17 +124,32 @@ def _messages(
 
 
 def _is_file(path: Path) -> bool:
-    """Whether the argument is a file. One that only looks like the name of a file is more likely mistyped.
+    """Whether the argument names a file. One that only looks like the name of a file is more likely mistyped.
 
     Raises:
-        InputFileError: there is no file of this name.
+        InputFileError: it names a folder, a file that cannot be reached, or one that is not there.
     """
     try:
-        if path.suffix in SUFFIXES and not path.exists() and " " not in path.name:
-            raise InputFileError(f"{path}: no such file")
-        return path.is_file()
-    except (OSError, ValueError):  # a text, too long or too strange for a name
+        mode = path.stat().st_mode
+    except ValueError:  # a text, with what no name can have
         return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # a text
+            return False
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            if _looks_like_a_file(path):
+                raise InputFileError(f"{path}: no such file") from None
+            return False
+        raise InputFileError(f"{path}: {error.strerror}: name a readable file") from error
+    if stat.S_ISDIR(mode):
+        raise InputFileError(
+            f"{path} is a folder: name a file in it, or label its name as standard input (-)"
+        )
+    return True
+
+
+def _looks_like_a_file(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and " " not in path.name
 
 
 def _chunks(lines: Iterable[Message | RefusedLine], size: int) -> Iterator[list[Message | RefusedLine]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -11,30 +10,22 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from stream.errors import BrokerError, OutputError
+from stream.errors import BrokerError
 from stream.kafka import connection
 from stream.settings import KafkaSettings
 
 STOP_TIMEOUT_S: Final = 5.0
 _POLL_MS: Final = 200
-_OF_OUTPUT: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What files and terminals answer to a write, and connections never."""
 
 
 @contextmanager
 def broker_errors(settings: KafkaSettings) -> Iterator[None]:
-    """What a client raises, as a ``BrokerError`` that names the cluster.
-
-    Raises:
-        OutputError: it was no client, but what the block prints that could not be written.
-    """
+    """What a client raises, as a ``BrokerError`` that names the cluster."""
     try:
         yield
     except BrokenPipeError:  # whoever read our output has gone; it is not the cluster
         raise
     except (KafkaError, OSError, TimeoutError) as error:
-        if isinstance(error, OSError) and error.errno in _OF_OUTPUT:
-            raise OutputError(f"the output cannot be written ({error.strerror})") from error
         raise BrokerError(
             f"the Kafka cluster at {settings.bootstrap_servers} failed: {error or type(error).__name__}"
         ) from error

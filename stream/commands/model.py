@@ -1,6 +1,7 @@
 """``emotion-stream model``: which model is in force, and its exchange while annotators run."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -34,7 +35,7 @@ def use(settings: Settings, folder: Path) -> None:
     from stream.annotate.models import ready_model
 
     link = _link(settings)
-    info = ready_model(settings.model_copy(update={"model": str(folder.resolve())})).info
+    info = ready_model(settings.model_copy(update={"model": str(model_folder(str(folder.absolute())))})).info
     turn(link, folder)
     click.echo(_shown(info))
     click.echo(f"link     {link} -> {link.readlink()}")
@@ -64,7 +65,8 @@ def turn(link: Path, folder: Path) -> None:
         beside.symlink_to(written, target_is_directory=True)
         beside.replace(link)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise SettingsError(f"the link {link} cannot be written ({error.strerror}): name another") from error
 
 
@@ -76,7 +78,13 @@ def _link(settings: Settings) -> Path:
             "/models/current"
         )
     link = Path(settings.model)
-    if link.exists() and not link.is_symlink():
+    try:
+        taken = link.exists() and not link.is_symlink()
+    except OSError as error:
+        raise SettingsError(
+            f"model: the link {link} cannot be read ({error.strerror}): name another"
+        ) from error
+    if taken:
         raise SettingsError(
             f"model: {link} is a folder and no link: move it aside, and let model name a link to it; or put "
             "the new files in its place yourself and send the annotators SIGHUP"

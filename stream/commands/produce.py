@@ -26,11 +26,12 @@ from stream.admin import check_topics
 from stream.authors import AuthorCase, canonical_author
 from stream.commands.clients import broker_errors, producing
 from stream.commands.options import Number, SettingsCommand, settings_options
-from stream.errors import BrokerError, SettingsError
+from stream.errors import BrokerError, OutputError, SettingsError
 from stream.events import Message
 from stream.mapping import MessageMapping
 from stream.reading import Format, Line, RefusedLine, format_of, opened, read_lines
 from stream.settings import Settings
+from stream.standardstreams import drop_output
 from stream.unwinding import unwind_on_signals
 
 _Lines = Iterator[Line | RefusedLine]
@@ -62,7 +63,8 @@ def produce(settings: Settings, file: Path, file_format: Format | None, key: str
 
     JSON lines hold the fields of a message each; a CSV file names its columns in the first row and needs a
     column text; in plain text every line is a message. Lines that are no message are named and left out,
-    and the exit code is then 1.
+    and the exit code is then 1. What was sent is told on standard error where standard output cannot be
+    written; the exit code is the same.
     """
     chosen = file_format or format_of(file)
     mapping = _mapping(settings, chosen)
@@ -74,9 +76,18 @@ def produce(settings: Settings, file: Path, file_format: Format | None, key: str
             asyncio.run(_send_all(settings, lines, tally, key=key, rate=rate, live=not _is_file(source)))
         finally:  # also after an interrupt: what is sent is sent
             if tally.started_at is not None:
-                click.echo(tally.summary(settings.input_topic))
+                _say(tally.summary(settings.input_topic))
     if tally.refused:
         raise click.exceptions.Exit(1)
+
+
+def _say(summary: str) -> None:
+    """Print what was sent: where that fails it is said elsewhere, for nobody should send it again."""
+    try:
+        click.echo(summary)
+    except (OutputError, BrokenPipeError):
+        drop_output()
+        click.echo(summary, err=True)
 
 
 def _mapping(settings: Settings, file_format: Format) -> MessageMapping | None:

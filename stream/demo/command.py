@@ -4,13 +4,19 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 
 from stream.commands.options import Number, SettingsCommand, settings_options
+from stream.sections import MappingSettings
 from stream.settings import Settings
 
 DEFAULT_RATE = 12.0
+KEPT: Final = ("dashboard_port", "dashboard_hosts", "dashboard_token", "dashboard_try")
+"""What the demo takes of the settings beside the cluster and the model: who reaches the page, and where."""
+KEPT_WITH_A_FILE: Final = tuple(MappingSettings.model_fields)
+"""And what says where the fields stand in messages of the user's own."""
 
 
 @click.command(cls=SettingsCommand)
@@ -47,7 +53,9 @@ def demo(
 
     At a terminal the page stays up at the end, until Ctrl-C; elsewhere the demo ends by itself.
     With --bootstrap-servers it runs on your cluster, in topics of its own that it deletes at the end.
-    Text is published inside those topics (include_text), only so that you can read along.
+    Text is published inside those topics (include_text), only so that you can read along. Of your settings
+    it takes those of the cluster, the model and the page, author_key, and with --input where the fields
+    stand; its alerts go to none of your receivers.
     """
     started_at = time.monotonic()
     # The rest is imported here, so that --help and a mistyped option answer at once.
@@ -73,10 +81,11 @@ def demo(
             await session.until_stopped(lambda: console.print(invitation, markup=False, highlight=False))
 
     told: list[view.Scene] = []
-    settings = settings.model_copy(update={"include_text": True})
+    keep = (*KEPT, *KEPT_WITH_A_FILE) if input_file else KEPT
     unwind_on_signals()
-    with scratch_cluster(settings, "demo") as (in_force, broker):
-        plan = session.Plan(in_force, records, rate, broker, monitor, dashboard, started_at)
+    with scratch_cluster(settings, "demo", keep) as (in_force, broker):
+        in_force_with_text = in_force.model_copy(update={"include_text": True})
+        plan = session.Plan(in_force_with_text, records, rate, broker, monitor, dashboard, started_at)
         scene = asyncio.run(session.run(plan, screen, linger))
     if not told:
         tell(scene)

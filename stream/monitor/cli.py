@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import json
+import os
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from stream.commands.clients import broker_errors, chunks_until, consuming
 from stream.commands.lines import cells, table_console, table_of, visible
-from stream.commands.missing import check_access, missing_receivers
+from stream.commands.missing import missing_receivers
 from stream.commands.options import SettingsCommand, settings_options
 from stream.errors import InputFileError, SettingsError
 from stream.events import DistressSignal, ShortText
@@ -32,7 +33,9 @@ _TOPICS = ("kafka", "topic_prefix")
 
 
 @click.command(cls=SettingsCommand)
-@click.option("--check", is_flag=True, help="Try settings, rules, broker and topics; count nothing.")
+@click.option(
+    "--check", is_flag=True, help="Try settings, rules, state folder, broker and topics; count nothing."
+)
 @settings_options(*_MONITOR)
 def monitor(settings: Settings, check: bool) -> None:
     """Count labels in windows and raise alerts for people to review, until stopped.
@@ -51,11 +54,10 @@ def monitor(settings: Settings, check: bool) -> None:
 async def _check(settings: Settings) -> None:
     """Say what is there and what is missing; what stops a start ends it with its own error."""
     from stream.admin import check_topics
+    from stream.monitor.app import refuse_unusable
     from stream.monitor.rulesfile import RulesFile
-    from stream.monitor.targets import check_receivers
 
-    check_access(settings)
-    check_receivers(settings)
+    refuse_unusable(settings.model_copy(update={"state_dir": _existing(settings.state_dir)}))
     rules = RulesFile(settings.rules_file, base_s=settings.count_window_s)
     active = [rule.name for rule in rules.rules.rules if rule.enabled]
     click.echo(f"rules    {', '.join(active) or 'none'} ({rules.path})")
@@ -66,6 +68,11 @@ async def _check(settings: Settings) -> None:
     click.echo(f"topics   {', '.join(f'{name} ({counts[name]})' for name in sorted(counts))}")
     for line in missing_receivers(settings):
         click.echo(f"missing  {line}", err=True)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there: a start would make the rest, a check none."""
+    return next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
 
 
 @click.group()
@@ -185,10 +192,9 @@ def backtest(
     from stream.monitor.rulesfile import load_rules
 
     sets = {str(path): load_rules(path, base_s=settings.count_window_s) for path in rules_files}
-    path = Path(source)
     events: Iterable[DistressSignal]
-    if path.exists():
-        events, known = list(read_events(path)), list[Review]()
+    if _names_a_file(source):
+        events, known = list(read_events(Path(source))), list[Review]()
     elif settings.bootstrap_servers is None or "/" in source:
         raise InputFileError(f"{source}: no such file; for a topic of that name set --bootstrap-servers")
     else:
@@ -203,6 +209,14 @@ def backtest(
                 click.echo(json.dumps({"rules": name, **alert.model_dump(mode="json")}))
         return
     _print_backtests(results, known)
+
+
+def _names_a_file(source: str) -> bool:
+    """Whether events are to be read from a file: also one that cannot be reached, for that says why."""
+    try:
+        return Path(source).exists()
+    except OSError:
+        return "/" in source  # no topic has one in its name, which may be too long for a file's
 
 
 def _print_backtests(results: dict[str, Any], reviews: list[Review]) -> None:

@@ -57,6 +57,9 @@ def test_the_null_model_counts_tokens_and_goes_round_the_labels() -> None:
     [
         ("fake?slow=1", "unknown option 'slow'; there are delay_ms, fail_on"),
         ("fake?delay_ms=soon", "delay_ms must be a number, not 'soon'"),
+        ("fake?delay_ms=-5", "delay_ms must be from 0 to 86400000, not -5"),
+        ("fake?delay_ms=nan", "delay_ms must be from 0 to 86400000, not nan"),
+        ("fake?delay_ms=1e300", "delay_ms must be from 0 to 86400000, not 1e"),
         ("no/such/folder", "no/such/folder is no folder"),
     ],
 )

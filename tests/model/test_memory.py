@@ -1,5 +1,7 @@
 """Equal texts are computed once, and nobody can tell from the answers."""
 
+import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,6 +51,26 @@ def test_equal_windows_of_a_batch_are_computed_once() -> None:
     assert (runtime.computed, memory.use) == (2, MemoryUse(asked=4, known=2))
     memory.forward([(1, 2)])
     assert runtime.computed == 3
+
+
+def test_memory_is_taken_as_windows_come_whatever_the_bound() -> None:
+    runtime = Counting()
+    memory = Memory(runtime, sys.maxsize)
+    batches = [[(number % 4, *(0,) * (number // 4))] for number in range(12)]
+    for batch in [*batches, *batches]:
+        memory.forward(batch)
+    assert (runtime.computed, memory.use.known) == (12, 12)
+
+
+def test_what_is_remembered_outlasts_that_there_is_more_of_it() -> None:
+    runtime = Counting()
+    memory = Memory(runtime, 6000)
+    windows = list(itertools.islice(itertools.product(range(4), repeat=7), 5000))
+    for start in range(0, len(windows), 700):
+        memory.forward(windows[start : start + 700])
+    assert runtime.computed == 5000
+    np.testing.assert_array_equal(memory.forward(windows), Counting().forward(windows))
+    assert runtime.computed == 5000
 
 
 def test_equal_windows_of_later_batches_are_not_computed_again() -> None:

@@ -1,6 +1,8 @@
 """The command line as a whole: help, exit codes, one line for what goes wrong, options made from settings."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -60,12 +62,38 @@ def test_what_is_started_with_a_stream_closed_does_its_work(closed: str) -> None
 
 
 def test_no_connection_gets_the_number_of_a_stream_that_was_closed() -> None:
-    script = "from stream.standardstreams import open_closed_streams\nopen_closed_streams()\n"
+    script = "from stream.standardstreams import open_streams\nopen_streams()\n"
     script += "import os, socket, sys\nprint('lost', file=sys.stderr)\nos.write(2, b'lost')\n"
     script += "print(socket.socket().fileno())"
     shell = ["/bin/sh", "-c", 'exec "$@" 2>&- <&-', "sh", sys.executable, "-c", script]
     ended = subprocess.run(shell, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     assert int(ended.stdout) > 2
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "settings", "settings --json", "classify --model fake joy"])
+def test_output_that_cannot_be_written_is_one_line(arguments: str, unbuffered: str, full_disk: int) -> None:
+    program = [sys.executable, "-m", "stream.cli", *arguments.split()]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    ended = subprocess.run(
+        program, cwd=ROOT, env=environment, stdout=full_disk, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert ended.stderr == "error: the output cannot be written (No space left on device)\n"
+    assert ended.returncode == 1
+
+
+def test_a_character_that_a_terminal_has_not_is_written_as_an_escape() -> None:
+    ours, theirs = pty.openpty()
+    program = [sys.executable, "-m", "stream.cli", "classify", "--model", "fake", "so much joy 😀"]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1", "TERM": "dumb", "COLUMNS": "100"}
+    ended = subprocess.run(
+        program, cwd=ROOT, env=environment, stdout=theirs, stderr=subprocess.PIPE, check=False
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65_536)
+    os.close(ours)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"so much joy \\U0001f600" in shown
 
 
 @pytest.mark.parametrize("name", list(cli.COMMANDS))
@@ -291,3 +319,25 @@ def test_settings_prints_a_value_as_it_was_written() -> None:
         line.split() for line in table.splitlines()
     ]
     assert "a·[31mb" in table
+
+
+@pytest.mark.parametrize("command", [("show",), ("use", "loop")])
+def test_links_that_name_each_other_are_no_model(command: tuple[str, ...]) -> None:
+    Path("loop").symlink_to("loop")
+    result = run("model", *command, "--model", "loop")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert "loop is no folder" in result.stderr
+
+
+def test_a_link_of_the_model_that_cannot_be_looked_at_is_one_line() -> None:
+    result = run("model", "use", "weights", "--model", "a" * 300)
+    assert result.exit_code == 2
+    assert "cannot be read (File name too long): name another" in result.stderr
+
+
+def test_a_settings_file_of_which_nobody_knows_whether_it_is_there_is_refused() -> None:
+    Path("emotion-stream.toml").symlink_to("emotion-stream.toml")
+    result = run("settings")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: settings file emotion-stream.toml: Too many levels")

@@ -1,6 +1,9 @@
 """``emotion-stream classify``: texts, files and pipes, without a broker."""
 
+import errno
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +81,45 @@ def test_a_file_name_that_is_mistyped_is_not_taken_for_a_text() -> None:
     result = run("classify", "--model", "fake", "mesages.jsonl")
     assert result.exit_code == 2
     assert result.stderr == "error: mesages.jsonl: no such file\n"
+
+
+def test_a_folder_is_not_taken_for_a_text() -> None:
+    Path("mails").mkdir()
+    result = run("classify", "--model", "fake", "mails")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: mails is a folder: name a file in it")
+
+
+def test_a_file_that_cannot_be_reached_is_not_taken_for_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("loop.txt").symlink_to("loop.txt")
+    result = run("classify", "--model", "fake", "loop.txt")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "loop.txt: Too many levels of symbolic links" in result.stderr
+
+    stat = Path.stat
+
+    def refuse(path: Path, **follow: bool) -> os.stat_result:
+        if path.parts[0] == "theirs":  # the superuser, who may run the tests, is refused nothing
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, **follow)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    result = run("classify", "--model", "fake", "theirs/mails")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "error: theirs/mails: Permission denied: name a readable file\n"
+
+
+def test_a_pipe_is_read_as_a_file() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"joy of it\n")
+    os.close(writer)
+    assert labels("--format", "text", f"/dev/fd/{reader}") == [("joy of it", "joy")]
+    os.close(reader)
+
+
+def test_an_empty_text_is_no_folder() -> None:
+    result = run("classify", "--model", "fake", "")
+    assert (result.exit_code, result.stderr) == (1, "line 1: text is empty or only white space\n")
 
 
 def test_a_text_that_is_too_long_for_a_name_is_a_text() -> None:

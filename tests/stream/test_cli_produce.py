@@ -1,5 +1,6 @@
 """``emotion-stream produce``: every line is sent or named, and one person's messages keep their order."""
 
+import asyncio
 import itertools
 import json
 import signal
@@ -52,6 +53,18 @@ async def test_the_key_can_be_another_field_or_none(topics: Topics, key: str, ex
     assert (await run_beside("produce", "one.csv", "--key", key, settings=settings)).exit_code == 0
     (record,) = await read_committed_all(settings.bootstrap_servers or "", settings.input_topic)
     assert record.key == expected
+
+
+async def test_messages_that_were_sent_are_so_where_the_output_cannot_be_written(
+    topics: Topics, full_disk: int
+) -> None:
+    settings = await topics()
+    write("messages.jsonl", '{"text": "one"}\n{"text": "two"}\n')
+    with start("produce", "messages.jsonl", settings=settings, stdout=full_disk) as process:
+        _, stderr = await asyncio.to_thread(process.communicate, timeout=30)
+    assert process.returncode == 0
+    assert stderr.startswith(f"sent 2 messages to {settings.input_topic} in ")
+    assert len(stderr.splitlines()) == 1
 
 
 async def test_refused_lines_are_named_and_the_others_sent(topics: Topics) -> None:

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,7 +21,6 @@ from tests.conftest import Topics
 from tests.records import CODECS, Record, produce
 from tests.stream.commands import run_beside, start
 
-FULL_DISK = Path("/dev/full")
 SOURCE = {"topic": "messages", "partition": 1, "offset": 7}
 WHEN = datetime(2024, 5, 1, 10, 20, 30, tzinfo=UTC)
 EVENT: dict[str, Any] = {
@@ -245,14 +242,6 @@ def test_what_the_monitor_publishes_is_one_line_for_people() -> None:
 def test_an_event_with_fields_missing_still_gives_a_line(name: str) -> None:
     assert isinstance(line_for(name, {}), str)
     assert isinstance(line_for(name, {"source": {}, "windows": [{}], "distress": {}}), str)
-
-
-@pytest.fixture
-def full_disk() -> Iterator[int]:
-    if not FULL_DISK.exists():
-        pytest.skip(f"there is no {FULL_DISK} to write to")
-    with FULL_DISK.open("wb") as full:
-        yield full.fileno()
 
 
 async def test_a_full_disk_is_not_taken_for_a_broken_cluster(topics: Topics, full_disk: int) -> None:

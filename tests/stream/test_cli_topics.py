@@ -65,3 +65,11 @@ async def test_annotate_check_tries_broker_topics_and_model(topics: Topics) -> N
     no_model = await run_beside("annotate", "--check", "--model", "nowhere", settings=settings)
     assert no_model.exit_code == 1
     assert len(no_model.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--optout-file", "--phrases-file"])
+def test_annotate_check_refuses_a_list_that_a_start_would_refuse(option: str) -> None:
+    arguments = ("--model", "fake", option, "/nowhere/list", "--bootstrap-servers", "127.0.0.1:1")
+    result = run("annotate", "--check", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "/nowhere/list" in result.stderr

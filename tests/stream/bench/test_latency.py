@@ -3,13 +3,17 @@
 import asyncio
 import itertools
 import time
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from stream.bench.latency import Point, Work
+from stream.bench.curve import Report, check_picture
+from stream.bench.latency import Curve, Point, Work
 from stream.bench.openloop import Wire, due_times, offered, sustained
+from stream.errors import OutputError
+from stream.settings import Settings
 from tests.stream.commands import run
 
 STALL_S = 0.3
@@ -87,7 +91,9 @@ def test_a_percentile_is_the_latency_that_so_many_messages_did_not_exceed() -> N
     assert [point.percentile(percent) for percent in (1, 50, 99, 100)] == [0.001, 0.05, 0.099, 0.1]
 
 
-def test_the_command_measures_an_annotator_on_a_broker_of_its_own() -> None:
+def test_the_command_measures_an_annotator_on_a_broker_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_HTTP_TOKEN", "4f0d7a1c9be2635808d4c6f1a7e39b52")
+    monkeypatch.setenv("EMOTION_INPUT_TOPIC", "chat,mail")
     arguments = ["bench", "latency", "--model", "null", "--loads", "20", "--seconds", "1", "--burst", "200"]
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
@@ -105,3 +111,39 @@ def test_loads_are_per_cents_above_zero(loads: str) -> None:
     result = run("bench", "latency", "--loads", loads)
     assert result.exit_code == 2
     assert "name per cents above zero" in result.output
+
+
+@pytest.mark.parametrize(
+    ("plot", "said"),
+    [
+        ("curve.foo", "curve.foo: the name of a picture must end in one of "),
+        ("curve", "curve: the name of a picture must end in one of "),
+        ("nowhere/curve.svg", "nowhere/curve.svg cannot be written (No such file or directory)"),
+        ("folder.svg", "folder.svg cannot be written (Is a directory)"),
+    ],
+)
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_measured(
+    plot: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_yet(*_: Any) -> None:
+        pytest.fail("it measures")
+
+    monkeypatch.setattr("stream.scratch.scratch_cluster", not_yet)
+    Path("folder.svg").mkdir()
+    result = run("bench", "latency", "--model", "null", "--plot", plot)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {said}")
+
+
+def test_a_picture_is_drawn_into_the_file_that_was_checked() -> None:
+    file = Path("curve.svg")
+    check_picture(file)
+    assert not file.exists()
+    point = Point(0.5, 10.0, (0.1, 0.2), Work(1, 0.1, 1, 0.1))
+    report = Report(Curve(20.0, (point,)), Settings(), "embedded")
+    report.draw(file)
+    assert b"<svg" in file.read_bytes()
+    check_picture(file)
+    assert b"<svg" in file.read_bytes()
+    with pytest.raises(OutputError, match=r"nowhere/curve.svg cannot be written \(No such file"):
+        report.draw(Path("nowhere/curve.svg"))

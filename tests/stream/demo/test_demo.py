@@ -82,6 +82,27 @@ def test_elsewhere_it_prints_the_pages_address_and_ends_by_itself() -> None:
     assert line_starting("page http://127.0.0.1:", ended.stdout.splitlines())
 
 
+def test_settings_meant_for_real_messages_do_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = {
+        "INPUT_PATTERN": r"support\..*",
+        "INPUT_FORMAT": "text",
+        "TEXT_FROM": "body.content",
+        "AUTO_OFFSET_RESET": "latest",
+        "DRAIN": "true",
+        "OPTOUT_FILE": "/nowhere/optouts.txt",
+        "PHRASES_FILE": "/nowhere/phrases.toml",
+        "SHADOW": "/nowhere/weights",
+        "REGISTRY_URL": "http://127.0.0.1:1",
+        "OUTPUT_SCHEMA": "json",
+    }
+    for name, value in theirs.items():
+        monkeypatch.setenv(f"EMOTION_{name}", value)
+    ended = run_demo("--messages", "20", "--rate", "0")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "exactly once: every message has exactly one outcome" in ended.stdout.splitlines()
+    assert line_starting("20 messages sent", ended.stdout.splitlines()).startswith("20 messages sent: 20 lab")
+
+
 async def test_on_a_cluster_it_leaves_no_topic_behind(broker: Broker) -> None:
     ended = run_demo("--messages", "20", "--rate", "0", "--bootstrap-servers", broker.bootstrap_servers)
     assert ended.returncode == 0, ended.stderr

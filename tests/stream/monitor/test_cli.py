@@ -186,6 +186,16 @@ async def test_a_topic_of_events_is_a_source_of_a_backtest(topics: Topics, tmp_p
     assert len(done.stdout.splitlines()) == 3
 
 
+@pytest.mark.parametrize("source", ["a" * 300, f"events/{'a' * 300}"])
+def test_a_source_that_cannot_be_looked_at_is_one_line(source: str, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    done = CliRunner().invoke(root, ["backtest", f"--rules={rules}", f"--from={source}"])
+    assert done.exit_code == 2
+    assert source in done.stderr
+    assert "unexpected" not in done.stderr
+
+
 async def test_check_says_what_is_there(topics: Topics) -> None:
     settings = await topics()
     done = await run_in_thread(settings, "monitor", "--check")
@@ -237,3 +247,14 @@ def test_what_a_monitor_cannot_start_with_is_said_before_it_waits_for_brokers(op
     done = CliRunner().invoke(root, ["monitor", *waits, option])
     assert done.exit_code == 2
     assert said in done.stderr
+    checked = CliRunner().invoke(root, ["monitor", *waits, option, "--check"])
+    assert (checked.exit_code, checked.stdout) == (2, "")
+    assert said in checked.stderr
+
+
+def test_a_check_makes_no_folder_and_finds_one_that_could_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder, exit_code in ((tmp_path / "new" / "state", 3), (tmp_path / "file" / "state", 2)):
+        arguments = ["--check", "--bootstrap-servers=127.0.0.1:1", f"--state-dir={folder}"]
+        assert CliRunner().invoke(root, ["monitor", *arguments]).exit_code == exit_code
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
