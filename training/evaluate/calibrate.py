@@ -18,11 +18,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from model import manifest
 from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.classifier import EmotionClassifier
 from model.decide import DecisionRule, logistic, temperatures
-from model.folder import ModelFolder
+from model.folder import SAFETENSORS_FILE, ModelFolder
 from model.labels import LABEL2ID, LABELS, NEUTRAL
+from model.outputs import beside
+from model.runtimes.beside import rows_beside
 from training.data.brighter import ENGLISH, load_brighter
 from training.data.languages import MULTILINGUAL
 from training.data.messages import load_distress, load_languages, load_messages
@@ -71,6 +74,8 @@ def calibrate(
 ) -> Calibration:
     """Fit all of it on the validation rows of dair-ai/emotion, GoEmotions and the messages; writes
     ``calibration.json``.
+
+    Raises ``TrainingError`` for a folder that was exported: what to fit is known of its run alone.
     """
     facts = facts_of(folder)
     require_model(folder)
@@ -78,6 +83,7 @@ def calibrate(
         "emotion": load_emotion(data, resplit_of(folder)).validation,
         "goemotions": load_goemotions(data).validation,
     }
+    _require_trained(folder, exported=facts is None)
     forget_calibration(folder)
     classifier, messages = open_classifier(folder, device=device), load_messages().validation
     sets = {source: _validation(rows, row_logits(classifier, rows)) for source, rows in read.items()}
@@ -96,11 +102,24 @@ def calibrate(
     if any(source in sources for source in SEVERAL_SETS):
         said = carried(messages, presence_logits(outputs, len(classifier.columns)))
         calibration = _with_presences(calibration, classifier, data, sources, said)
-    if facts is not None and facts.recipe.distress:
+    if "distress" in beside(len(classifier.columns), outputs.shape[1]):
         calm = outputs[[not row.distress for row in messages], -1]
         calibration = _with_distress_output(calibration, classifier, calm)
     calibration.save(folder)
     return calibration
+
+
+def _require_trained(folder: Path, *, exported: bool) -> None:
+    """Refuse, before the calibration that is there goes, a folder without weights for torch, and where
+    nobody says what it was trained on one with outputs beside its labels, or a manifest.
+    """
+    weights = folder / SAFETENSORS_FILE
+    if exported and ((folder / manifest.FILE_NAME).is_file() or (weights.is_file() and rows_beside(weights))):
+        raise TrainingError(
+            f"{folder} was exported, and its run alone says what to fit: calibrate that, then export it"
+        )
+    if not weights.is_file():
+        raise TrainingError(f"{weights} is missing: a run has the weights for torch, which are calibrated")
 
 
 def _with_presences(
