@@ -14,6 +14,7 @@ from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.decide import logistic, temperatures
 from model.folder import SAFETENSORS_FILE
 from model.labels import LABEL2ID
+from tests.training.runs import in_other_order
 from training.errors import DataError, TrainingError
 from training.evaluate.calibrate import (
     LEVEL_PRECISION,
@@ -198,6 +199,14 @@ def test_distress_is_fitted_on_its_output_where_the_weights_have_one_whatever_th
     _widened(run, distress=1)
     calibrate(run, data_folder, device="cpu")
     assert len(read) == 1
+
+
+def test_the_order_of_a_models_labels_changes_no_calibration(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    first = calibrate(shutil.copytree(debug_run, tmp_path / "run"), data_folder, device="cpu")
+    other = calibrate(in_other_order(debug_run, tmp_path / "other"), data_folder, device="cpu")
+    assert other.model_dump(exclude={"revision"}) == first.model_dump(exclude={"revision"})
 
 
 def test_few_graded_messages_give_a_map_without_steps() -> None:

@@ -1,15 +1,21 @@
 """An evaluation measures what the report promises, and its page needs no other file."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
+from model.folder import SAFETENSORS_FILE
 from model.labels import EMOTIONS
+from tests.training.runs import in_other_order
 from training.data.behaviour_cases import CASES
 from training.data.rows import Row, Splits
+from training.errors import TrainingError
 from training.evaluate.benchmark import abstention_curve, benchmark
+from training.evaluate.predict import open_classifier, row_logits
 from training.evaluate.report import write_report
 from training.evaluate.scores import Evaluation, evaluate
 
@@ -67,6 +73,30 @@ def test_every_part_is_measured(evaluation: Evaluation) -> None:
     assert sum(count for _, count in evaluation.behaviour.values()) == sum(map(len, CASES.values()))
     assert [example["expected"] for example in evaluation.examples] == ["joy", "anger"]
     assert len(evaluation.history) == 2
+
+
+def test_the_order_of_a_models_labels_changes_no_score(
+    evaluation: Evaluation, debug_run: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    other = evaluate(in_other_order(debug_run, tmp_path / "other"), data_folder).as_json()
+    for part, scores in evaluation.as_json().items():
+        if part not in ("model", "by_label", "intervals", "behaviour"):
+            assert other[part] == pytest.approx(scores), part
+    assert other["by_label"] == evaluation.benchmark.by_label
+    assert other["behaviour"] == evaluation.behaviour
+
+
+def test_a_model_that_lacks_an_emotion_is_not_measured(debug_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(debug_run, tmp_path / "five")
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"].pop("6")
+    config["id2label"]["2"] = "neutral"
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / SAFETENSORS_FILE)
+    weights |= {f"classifier.{part}": weights[f"classifier.{part}"][:6] for part in ("weight", "bias")}
+    save_file(weights, folder / SAFETENSORS_FILE, {"format": "pt"})
+    with pytest.raises(TrainingError, match="no label 'love'"):
+        row_logits(open_classifier(folder, device="cpu"), [Row("a text", "joy", "emotion")])
 
 
 def test_the_page_is_self_contained_and_the_numbers_are_beside_it(

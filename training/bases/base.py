@@ -76,7 +76,9 @@ def distilbert_from_bert(bert: "dict[str, Tensor]") -> "dict[str, Tensor]":
 def load_base(
     name: str, labels: tuple[str, ...], *, dropout: float, attention_dropout: float, attention: str
 ) -> tuple[HfModel, HfTokenizer]:
-    """A sequence classifier with a fresh head for ``labels``, and its tokenizer. Raises ``BaseModelError``.
+    """A sequence classifier with a head for ``labels``, and its tokenizer. Raises ``BaseModelError``.
+
+    The head is fresh, or that of a base which tells the same labels apart, in whatever order.
 
     ``name`` is ``minilm``, ``mpnet``, ``random``, a folder, or a name on the Hugging Face hub; ``attention``
     is the implementation by transformers' name ("eager", "sdpa").
@@ -171,6 +173,12 @@ def _pretrained(
                 f"base {name!r} tells {config.num_labels} labels apart, and the recipe {wanted}: "
                 "use another --base"
             )
+        names = _label_names(config)
+        if classifies and set(names) != set(options["label2id"]):
+            raise BaseModelError(
+                f"base {name!r} tells {', '.join(names)} apart, and the recipe "
+                f"{', '.join(options['label2id'])}: use another --base, or name its labels in config.json"
+            )
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForSequenceClassification.from_pretrained(
             name,
@@ -182,11 +190,30 @@ def _pretrained(
         raise BaseModelError(
             f"base {name!r} is no folder and not to be had from the hub; check it, or use --base {MINILM}"
         ) from error
+    if classifies:
+        _order_head(model, [names.index(label) for label in options["label2id"]])
     if model.config.model_type == "distilbert":
         return with_emoji_tokens(model, tokenizer)
     if tokenizer("a")["input_ids"] == tokenizer("a", add_special_tokens=False)["input_ids"]:
         return _ended(model, tokenizer)
     return model, tokenizer
+
+
+def _label_names(config: Any) -> list[str]:
+    """The labels of a configuration in the order of its logits, in lower case as in a model folder."""
+    return [str(config.id2label[k]).strip().lower() for k in sorted(config.id2label)]
+
+
+def _order_head(model: HfModel, order: list[int]) -> None:
+    """Give the last layer its own rows in this order."""
+    import torch
+
+    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)]
+    head = next(layer for layer in reversed(layers) if layer.out_features == len(order))
+    with torch.no_grad():
+        for rows in (head.weight, head.bias):
+            if rows is not None:
+                rows.copy_(rows[order])
 
 
 def _ended(model: HfModel, tokenizer: HfTokenizer) -> tuple[HfModel, HfTokenizer]:

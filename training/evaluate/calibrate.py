@@ -33,7 +33,14 @@ from training.data.rows import Row, load_emotion, load_goemotions
 from training.data.xed import load_xed
 from training.errors import TrainingError
 from training.evaluate.distress import wanted
-from training.evaluate.predict import open_classifier, require_model, row_logits, row_outputs, row_presences
+from training.evaluate.predict import (
+    columns_of,
+    open_classifier,
+    require_model,
+    row_logits,
+    row_outputs,
+    row_presences,
+)
 from training.evaluate.several import Carried, by_language, carried, fit_presences
 from training.fit.validation import presence_logits
 from training.metrics import Floats, Indices, macro_f1, softmax
@@ -95,7 +102,7 @@ def calibrate(
     )
     judged = sets if facts is None or facts.validation_rows is None else facts.validation_rows
     trained_on = [source for source in TEMPERATURE_SETS if source in judged]
-    calibration = fit_calibration(sets, opened.columns, base, trained_on)
+    calibration = fit_calibration(sets, columns_of(classifier), base, trained_on)
     sources = set() if facts is None else set(facts.train_rows)
     if facts is None or facts.recipe.languages != ("en",):
         sources.discard("xed")  # it may have been trained on translations of what is held out

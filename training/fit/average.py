@@ -37,7 +37,7 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
     the first has outputs of presence and another has none, the other's labels say the same.
 
     Raises:
-        TrainingError: one is no run, or they are not of one shape, vocabulary or split.
+        TrainingError: one is no run, or they are not of one shape, vocabulary, split or order of labels.
     """
     import torch
     from safetensors.torch import load_file, save_file
@@ -53,6 +53,8 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
         tokenizers = [(one / TOKENIZER_FILES[0]).read_bytes() for one in (run, first)]
         if tokenizers[0] != tokenizers[1]:
             raise TrainingError(f"{run} and {first} differ in their tokenizer")
+        if ModelFolder.open(run).columns != ModelFolder.open(first).columns:
+            raise TrainingError(f"{run} and {first} differ in their labels (id2label in {CONFIG_FILE})")
         weights = load_file(run / SAFETENSORS_FILE)
         if PRESENCE in mean and PRESENCE not in weights:
             weights |= _presence_of_labels(run, weights)
