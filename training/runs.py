@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model import manifest
 from model.calibration import FILE_NAME as CALIBRATION_FILE
-from model.folder import SAFETENSORS_FILE
+from model.folder import CONFIG_FILE, INT8_ONNX_FILE, SAFETENSORS_FILE
 from training.data.rows import Resplit
 from training.errors import TrainingError
 
@@ -29,6 +29,9 @@ LOG_FILE: Final = "log.csv"
 """The learning curve, a row an epoch."""
 RUN_FILE: Final = "run.json"
 """Recipe, command, rows and history of the run."""
+PROBE_FILE: Final = "probe.npz"
+CROSSFIT_FILE: Final = "crossfit.npz"
+"""What a probe and cross-fitted readings have in the place of a model."""
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 
 Facts = TypeVar("Facts", bound=BaseModel)
@@ -152,14 +155,36 @@ def writable(folder: Path) -> Path:
             return folder
 
 
-def require_empty(folder: Path) -> None:
-    """Refuse a folder that holds a run, finished or not, or another model: training would write over it."""
-    for name in (RUN_FILE, CHECKPOINT, LOG_FILE, SAFETENSORS_FILE):
+def require_empty(folder: Path, *, resumes: str = "") -> None:
+    """Refuse a folder that holds a run, finished or not, or another model: it would be written over.
+
+    ``resumes`` says what resuming would do, where a command can.
+    """
+    for name in (RUN_FILE, CHECKPOINT, LOG_FILE, SAFETENSORS_FILE, INT8_ONNX_FILE, CONFIG_FILE):
         if (folder / name).is_file():
             raise TrainingError(
-                f"{folder} holds a run or a model already ({name}): --resume goes on with a run that is not "
-                "finished, another --out leaves this one as it is, --overwrite begins anew in its place"
+                f"{folder} holds a run or a model already ({name}): {resumes}another --out leaves this one "
+                "as it is, --overwrite begins anew in its place"
             )
+
+
+def require_resumable(folder: Path) -> None:
+    """Refuse to resume what is finished, or what no checkpoint is of: it would be written over.
+
+    A folder in which nothing was begun passes.
+    """
+    if (folder / CHECKPOINT).is_file():
+        return
+    if (folder / RUN_FILE).is_file():
+        raise TrainingError(f"{folder} is finished: --overwrite instead of --resume trains it anew")
+    require_empty(folder, resumes=f"it has no {CHECKPOINT} to resume from, ")
+
+
+def forget_run(folder: Path) -> None:
+    """Remove what an earlier run said of itself, and what would be taken for part of one begun anew."""
+    forget_calibration(folder)
+    for left in (RUN_FILE, CHECKPOINT, LOG_FILE, PROBE_FILE, CROSSFIT_FILE, INT8_ONNX_FILE):
+        (folder / left).unlink(missing_ok=True)
 
 
 def forget_calibration(folder: Path) -> None:

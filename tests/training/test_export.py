@@ -37,6 +37,11 @@ def exported(measured_run: Path, data_folder: Path, tmp_path_factory: pytest.Tem
     return out
 
 
+def test_another_run_is_not_exported_over(debug_run: Path, measured_run: Path) -> None:
+    with pytest.raises(TrainingError, match="holds a run"):
+        export(measured_run, debug_run, name="over")
+
+
 def test_the_folder_holds_what_ships_and_nothing_else(exported: Path) -> None:
     assert {file.name for file in exported.iterdir()} == {
         "README.md",

@@ -17,13 +17,13 @@ from model.outputs import SIZES
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row, text_key
 from training.errors import TrainingError
-from training.fit.crossfit import CROSSFIT_FILE, CrossFit
+from training.fit.crossfit import CrossFit
 from training.fit.device import Device
-from training.fit.probe import PROBE_FILE, Probe
+from training.fit.probe import Probe
 from training.fit.targets import SoftTargets
 from training.fit.validation import presence_logits
 from training.metrics import Floats, softmax
-from training.runs import read_arrays, run_of
+from training.runs import CROSSFIT_FILE, PROBE_FILE, read_arrays, run_of
 
 
 def require_model(folder: Path) -> None:

@@ -16,7 +16,8 @@ from training.errors import TrainingError
 from training.runs import (
     TOKENIZER_FILES,
     command_line,
-    forget_calibration,
+    forget_run,
+    require_empty,
     require_split,
     run_of,
     writable,
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
 PRESENCE: Final = "presence.weight"
 
 
-def average_runs(shares: Mapping[Path, float], out: Path) -> None:
+def average_runs(shares: Mapping[Path, float], out: Path, *, overwrite: bool = False) -> None:
     """Write the mean of the runs' weights, each with its share of the sum, to the folder ``out``.
 
     Tokenizer, configuration and recipe are those of the first; ``averaged`` in ``run.json`` names all. Where
     the first has outputs of presence and another has none, the other's labels say the same.
 
     Raises:
-        TrainingError: one is no run, or they are not of one shape, vocabulary, split or order of labels.
+        TrainingError: one is no run, or they are not of one shape, vocabulary, split or order of labels, or
+            ``out`` holds a run or a model and is not to be overwritten.
     """
     import torch
     from safetensors.torch import load_file, save_file
@@ -46,6 +48,8 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
     first, *_ = shares
     if out.resolve() in {run.resolve() for run in shares}:
         raise TrainingError(f"{out} is one of the runs itself: name another --out")
+    if not overwrite:
+        require_empty(out)
     facts = run_of(first)
     require_split(facts.resplit, shares)
     for run, share in shares.items():
@@ -67,7 +71,7 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
             mean[name] = mean.get(name, 0.0) + share / total * tensor.float()
     writable(out)
     with written(out):
-        forget_calibration(out)
+        forget_run(out)
         save_file(mean, out / SAFETENSORS_FILE, metadata={"format": "pt"})
         for name in (CONFIG_FILE, *TOKENIZER_FILES):
             shutil.copyfile(first / name, out / name)

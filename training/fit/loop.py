@@ -44,9 +44,10 @@ from training.fit.validation import forward, predict, validation_score
 from training.metrics import Floats
 from training.runs import (
     CHECKPOINT,
-    RUN_FILE,
     command_line,
     forget_calibration,
+    forget_run,
+    require_resumable,
     writable,
     write_facts,
     written,
@@ -181,12 +182,11 @@ class Fit:
         Where none are, what an earlier run said of itself goes, and its checkpoint, which nobody is to take
         for this one's.
         """
-        if resume and (self.out / CHECKPOINT).is_file():
-            return self._restore()
-        if resume and (self.out / RUN_FILE).is_file():
-            raise TrainingError(f"{self.out} is finished: --overwrite instead of --resume trains it anew")
-        for left in (RUN_FILE, CHECKPOINT):
-            (self.out / left).unlink(missing_ok=True)
+        if resume:
+            require_resumable(self.out)
+            if (self.out / CHECKPOINT).is_file():
+                return self._restore()
+        forget_run(self.out)
         return 0
 
     def _drawn(self, epoch: int) -> list[int]:

@@ -20,7 +20,7 @@ from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
 from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from training.errors import TrainingError
-from training.runs import TOKENIZER_FILES, resplit_of, writable
+from training.runs import CHECKPOINT, RUN_FILE, TOKENIZER_FILES, resplit_of, writable
 from training.ship import int8
 from training.ship.firsttoken import read_first_token_alone
 
@@ -39,7 +39,7 @@ def export(
     Everything is made in a folder beside ``out`` and then moved file by file, so that whoever loads ``out``
     meanwhile finds whole files.
     Raises ``TrainingError`` where the run is not calibrated, or with other weights, has a split of its own,
-    or is ``out`` itself, and where the folder grows too large.
+    or is ``out`` itself, where ``out`` is another run, and where the folder grows too large.
     """
     if not (run / CALIBRATION_FILE).is_file():
         raise TrainingError(f"{run} is not calibrated: emotion-train calibrate {run}")
@@ -52,6 +52,8 @@ def export(
         raise TrainingError(
             f"{out} is the run itself, whose weights are finer than what ships: name another --out"
         )
+    if (out / RUN_FILE).is_file() or (out / CHECKPOINT).is_file():
+        raise TrainingError(f"{out} holds a run, whose weights are finer than what ships: name another --out")
     calibration = Calibration.load(run)
     if calibration.revision not in (None, revision_of(run / SAFETENSORS_FILE)):
         raise TrainingError(f"{run} was calibrated with other weights: emotion-train calibrate {run}")

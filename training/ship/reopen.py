@@ -24,7 +24,8 @@ from training.fit.recipe import Recipe
 from training.runs import (
     TOKENIZER_FILES,
     command_line,
-    forget_calibration,
+    forget_run,
+    require_empty,
     writable,
     write_facts,
     written,
@@ -41,12 +42,13 @@ _BASE: Final = re.compile(r"^base_model: (\S+)$", re.MULTILINE)
 """Where a card says from which pre-trained base the weights come."""
 
 
-def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
+def reopen(folder: Path, out: Path, recipe: Recipe, *, overwrite: bool = False) -> None:
     """Write the run in ``out``; ``recipe`` is the one that it was trained with.
 
     Raises:
         TrainingError: the folder holds no whole int8 file of ``emotion-train export``, is ``out`` itself, or
-            has other labels, or other outputs beside them, than the recipe.
+            has other labels, or other outputs beside them, than the recipe; or ``out`` holds a run or a model
+            and is not to be overwritten.
     """
     import torch
     from transformers import DistilBertConfig, DistilBertForSequenceClassification
@@ -56,6 +58,8 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
         raise TrainingError(f"{file} is missing: name a folder that emotion-train export made")
     if out.resolve() == folder.resolve():
         raise TrainingError(f"{out} is the folder that is read: name another --out")
+    if not overwrite:
+        require_empty(out)
     opened = ModelFolder.open(folder)
     try:
         weights = _floats(_graph(file))
@@ -76,7 +80,7 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
     narrow_for_saving(network)
     writable(out)
     with written(out):
-        forget_calibration(out)
+        forget_run(out)
         network.save_pretrained(out)
         for name in TOKENIZER_FILES:
             shutil.copyfile(folder / name, out / name)
