@@ -36,8 +36,8 @@ def export(
 
     ``card`` writes the model card of the finished folder that it is given. ``cpu_only`` leaves the weights
     for torch out at the end: the manifest still states them, so the revision is that of the whole folder.
-    Everything is made in a folder beside ``out`` and then moved file by file, so that whoever loads ``out``
-    meanwhile finds whole files.
+    Everything is made in a folder inside ``out``, which is on the same file system, and then moved file by
+    file, so that whoever loads ``out`` meanwhile finds whole files.
     Raises ``TrainingError`` where the run is not calibrated, or with other weights, has a split of its own,
     or is ``out`` itself, where ``out`` is another run, and where the folder grows too large.
     """
@@ -58,7 +58,7 @@ def export(
     if calibration.revision not in (None, revision_of(run / SAFETENSORS_FILE)):
         raise TrainingError(f"{run} was calibrated with other weights: emotion-train calibrate {run}")
     writable(out)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as temporary:
         folder = Path(temporary)
         revision = _write_torch(run, folder)
         calibration.model_copy(update={"name": name, "revision": revision}).save(folder)
@@ -73,11 +73,11 @@ def export(
             raise TrainingError(
                 f"{sum(sizes.values()):,} bytes are more than {MAX_BYTES:,}: take a smaller base"
             )
-        if cpu_only:
-            (out / SAFETENSORS_FILE).unlink(missing_ok=True)  # that of an earlier export
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors writes for its owner alone
             file.replace(out / file.name)
+        if cpu_only:
+            (out / SAFETENSORS_FILE).unlink(missing_ok=True)  # that of an earlier export
     return sizes
 
 
