@@ -128,9 +128,8 @@ class Comparison:
 
     def _int8(self, emotion: Splits, goemotions: Splits) -> Compared:
         folder = self._fitted("polish", self.seeds[0])
-        exported = self.out / "int8"
-        if not (exported / "model.int8.onnx").is_file():
-            export(folder, exported, name="int8")
+        exported = self.out / f"int8-{self.seeds[0]}"
+        export(folder, exported, name="int8")  # anew: nothing tells whether an earlier one is of this run
         costs = _costs(folder)
         return Compared(
             f"polish, seed {self.seeds[0]}, int8",

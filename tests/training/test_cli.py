@@ -62,6 +62,7 @@ def test_help_names_every_command_and_does_not_load_torch() -> None:
         (("fit", "--recipe", "debug", "--seed", "-1"), "Invalid value for '--seed'"),
         (("fit", "--recipe", "debug", "--seed", str(2**63)), "Invalid value for '--seed'"),
         (("fit", "--recipe", "debug", "--base", "/nowhere", "--out", "/nowhere"), "is the base itself"),
+        (("fit", "--recipe", "debug", "--teacher", "/nowhere"), "recipe debug does not distil"),
         (("fit", "--resume", "--overwrite"), "--resume goes on and --overwrite begins anew"),
         (("causal", "--epochs", "0"), "Invalid value for '--epochs'"),
         (("calibrate", "/nowhere"), "holds no model"),

@@ -86,6 +86,24 @@ def test_a_broken_off_run_resumes_with_the_same_outcome(data_folder: Path, tmp_p
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_run_that_stopped_early_trains_no_further_when_it_is_resumed(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BrokenError(RuntimeError):
+        pass
+
+    def break_off(self: Fit) -> None:
+        raise BrokenError
+
+    recipe = replace(DEBUG, epochs=4, patience=1, learning_rate=0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Fit, "_write_run_file", break_off)
+        with pytest.raises(BrokenError):
+            _fit(recipe, data_folder, tmp_path).run()
+    _fit(recipe, data_folder, tmp_path).run(resume=True)
+    assert len(run_of(tmp_path).history) == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", b"no checkpoint"])
 def test_a_checkpoint_that_is_cut_says_how_to_go_on(
     data_folder: Path, tmp_path: Path, content: bytes

@@ -70,6 +70,11 @@ def fit(
         raise TrainingError(f"{folder} is the base itself: name another --out")
     resplit = None if split is None else Resplit(_percentages(split), seed)
     require_split(resplit, (Path(chosen.base), *(teacher or ())))
+    if teacher and not chosen.distil:
+        raise TrainingError(
+            f"recipe {chosen.name} does not distil, so nobody would hear a --teacher: give their weight with "
+            "--distil, such as 0.5, or leave them out"
+        )
     if resume:
         require_resumable(folder)
     elif not overwrite:

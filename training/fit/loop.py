@@ -157,6 +157,8 @@ class Fit:
         first = self._begin(resume)
         seconds_before = self.log.seconds
         for epoch in range(first, self.recipe.epochs):
+            if self.log.history and self.log.epochs_since_best >= self.recipe.patience:
+                break
             mean_loss = self._train_epoch(epoch)
             model = self.average.model if self.average else self.model
             scores = {
@@ -170,8 +172,6 @@ class Fit:
             if improved:
                 self._save(model)
             self._checkpoint(epoch + 1)
-            if self.log.epochs_since_best >= self.recipe.patience:
-                break
         self._write_run_file()
         (self.out / CHECKPOINT).unlink(missing_ok=True)
         return FitResult(self.out, self.log.best_score, self.log.best_epoch, self.log.seconds)
