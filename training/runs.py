@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -22,6 +22,9 @@ from model.calibration import FILE_NAME as CALIBRATION_FILE
 from model.folder import CONFIG_FILE, INT8_ONNX_FILE, SAFETENSORS_FILE
 from training.data.rows import Resplit
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CHECKPOINT: Final = "checkpoint.pt"
 """What the next epoch depends on, until the run is finished; see ``training.fit.checkpoint``."""
@@ -130,6 +133,20 @@ def read_arrays(file: Path, remedy: str, *names: str) -> tuple[npt.NDArray[Any],
             return tuple(saved[name] for name in names)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise TrainingError(f"{file} cannot be read: {remedy}") from error
+
+
+def weights_of(run: Path) -> "dict[str, Tensor]":
+    """The weights of a run by their names. Raises ``TrainingError`` where their file is missing, or cut."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = run / SAFETENSORS_FILE
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"{file} cannot be read ({error}): copy the run again, or train it anew"
+        ) from error
 
 
 @contextmanager

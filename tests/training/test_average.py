@@ -81,6 +81,13 @@ def test_what_is_no_run_and_what_does_not_fit_are_one_line_each(
         average_runs({debug_run: 1, tripled: 1}, tmp_path / "mean")
 
 
+def test_weights_that_are_cut_are_one_line(debug_run: Path, tripled: Path, tmp_path: Path) -> None:
+    file = tripled / SAFETENSORS_FILE
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match=r"model\.safetensors cannot be read \(.+\): copy the run again"):
+        average_runs({debug_run: 1, tripled: 1}, tmp_path / "mean")
+
+
 @pytest.mark.parametrize("share", ["runs/a", "runs/a=", "runs/a=none", "runs/a=-1", "=1"])
 def test_a_share_is_a_number_above_zero(share: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["average", share, "--out", str(tmp_path / "mean")])

@@ -105,6 +105,12 @@ def load_base(
     return _pretrained(name, options, attention, {"dropout": dropout, "attention_dropout": attention_dropout})
 
 
+def cannot_be_loaded(base: str, error: Exception) -> BaseModelError:
+    """What is said of a base that is there, but cut, or no classifier."""
+    first_line = str(error).strip().partition("\n")[0]
+    return BaseModelError(f"base {base!r} cannot be loaded, copy it again or name another ({first_line})")
+
+
 def _minilm(options: dict[str, Any], attention: str) -> tuple[HfModel, HfTokenizer]:
     from safetensors.torch import load_file
     from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification
@@ -167,18 +173,7 @@ def _pretrained(
         config = AutoConfig.from_pretrained(name)
         if config.model_type == "distilbert":
             options = options | dropouts
-        wanted, classifies = options["num_labels"], "ForSequenceClassification" in str(config.architectures)
-        if classifies and config.num_labels != wanted:
-            raise BaseModelError(
-                f"base {name!r} tells {config.num_labels} labels apart, and the recipe {wanted}: "
-                "use another --base"
-            )
-        names = _label_names(config)
-        if classifies and set(names) != set(options["label2id"]):
-            raise BaseModelError(
-                f"base {name!r} tells {', '.join(names)} apart, and the recipe "
-                f"{', '.join(options['label2id'])}: use another --base, or name its labels in config.json"
-            )
+        names = _labels_of_head(name, config, list(options["label2id"]))
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForSequenceClassification.from_pretrained(
             name,
@@ -186,11 +181,15 @@ def _pretrained(
             dtype=torch.float32,  # weights of half the precision, as ship, lose most of a step
             **options,
         )
-    except (OSError, ValueError) as error:  # not found, no network, no classifier of that kind
+    except BaseModelError:
+        raise
+    except Exception as error:  # transformers, safetensors and tokenizers each raise their own
+        if Path(name).is_dir():
+            raise cannot_be_loaded(name, error) from error
         raise BaseModelError(
             f"base {name!r} is no folder and not to be had from the hub; check it, or use --base {MINILM}"
         ) from error
-    if classifies:
+    if names:
         _order_head(model, [names.index(label) for label in options["label2id"]])
     if model.config.model_type == "distilbert":
         return with_emoji_tokens(model, tokenizer)
@@ -199,9 +198,25 @@ def _pretrained(
     return model, tokenizer
 
 
-def _label_names(config: Any) -> list[str]:
-    """The labels of a configuration in the order of its logits, in lower case as in a model folder."""
-    return [str(config.id2label[k]).strip().lower() for k in sorted(config.id2label)]
+def _labels_of_head(name: str, config: Any, labels: list[str]) -> list[str]:
+    """The labels of a base that classifies, in the order of its logits; none of another.
+
+    Raises ``BaseModelError`` where they are not ``labels``.
+    """
+    if "ForSequenceClassification" not in str(config.architectures):
+        return []
+    if config.num_labels != len(labels):
+        raise BaseModelError(
+            f"base {name!r} tells {config.num_labels} labels apart, and the recipe {len(labels)}: "
+            "use another --base"
+        )
+    names = [str(config.id2label[k]).strip().lower() for k in sorted(config.id2label)]
+    if set(names) != set(labels):
+        raise BaseModelError(
+            f"base {name!r} tells {', '.join(names)} apart, and the recipe {', '.join(labels)}: use another "
+            "--base, or name its labels in config.json"
+        )
+    return names
 
 
 def _order_head(model: HfModel, order: list[int]) -> None:

@@ -20,6 +20,7 @@ from training.runs import (
     require_empty,
     require_split,
     run_of,
+    weights_of,
     writable,
     write_facts,
     written,
@@ -38,11 +39,11 @@ def average_runs(shares: Mapping[Path, float], out: Path, *, overwrite: bool = F
     the first has outputs of presence and another has none, the other's labels say the same.
 
     Raises:
-        TrainingError: one is no run, or they are not of one shape, vocabulary, split or order of labels, or
-            ``out`` holds a run or a model and is not to be overwritten.
+        TrainingError: one is no run or cut, or they are not of one shape, vocabulary, split or order of
+            labels, or ``out`` holds a run or a model and is not to be overwritten.
     """
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     total, mean = sum(shares.values()), dict[str, torch.Tensor]()
     first, *_ = shares
@@ -59,7 +60,7 @@ def average_runs(shares: Mapping[Path, float], out: Path, *, overwrite: bool = F
             raise TrainingError(f"{run} and {first} differ in their tokenizer")
         if ModelFolder.open(run).columns != ModelFolder.open(first).columns:
             raise TrainingError(f"{run} and {first} differ in their labels (id2label in {CONFIG_FILE})")
-        weights = load_file(run / SAFETENSORS_FILE)
+        weights = weights_of(run)
         if PRESENCE in mean and PRESENCE not in weights:
             weights |= _presence_of_labels(run, weights)
         if mean and PRESENCE in weights and PRESENCE not in mean:
