@@ -7,7 +7,6 @@ memory is its own; runs that are there are taken as they are. Then every row is 
     ensemble of polish's seeds · int8 of polish
 """
 
-import json
 import subprocess
 import sys
 import time
@@ -37,7 +36,7 @@ from training.evaluate.calibrate import calibrate, fit_neutral_threshold
 from training.evaluate.predict import open_classifier, row_logits
 from training.fit.recipes import DECODER
 from training.metrics import Floats, Indices, macro_f1
-from training.runs import RUN_FILE, read_facts, require_split
+from training.runs import RUN_FILE, as_json, read_facts, require_split
 from training.ship.export import export
 
 TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
@@ -192,7 +191,7 @@ class Comparison:
     def _write(self, rows: list[Compared]) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         records = [{"name": row.name, "scores": row.scores, "notes": row.notes} for row in rows]
-        (self.out / "compare.json").write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+        (self.out / "compare.json").write_text(as_json(records), encoding="utf-8")
         (self.out / "compare.md").write_text(as_table(rows), encoding="utf-8")
 
 

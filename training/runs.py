@@ -5,17 +5,18 @@ which knows another part of it, and outlives versions: what a reader may find mi
 """
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from model import manifest
 from model.calibration import FILE_NAME as CALIBRATION_FILE
@@ -37,6 +38,8 @@ CROSSFIT_FILE: Final = "crossfit.npz"
 """What a probe and cross-fitted readings have in the place of a model."""
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 
+Score = Annotated[float, BeforeValidator(lambda given: math.nan if given is None else given)]
+"""A number as ``as_json`` writes it: null is none."""
 Facts = TypeVar("Facts", bound=BaseModel)
 
 
@@ -75,7 +78,7 @@ class RunFacts(BaseModel):
     best_epoch: int | None = None
     seconds: float | None = None
     peak_bytes: int | None = None
-    history: list[dict[str, float]] = []
+    history: list[dict[str, Score]] = []
     averaged: dict[str, float] = {}
     refitted: str | None = None
 
@@ -105,7 +108,20 @@ def run_of(folder: Path) -> RunFacts:
 
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the ``run.json`` of a run."""
-    (folder / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (folder / RUN_FILE).write_text(as_json(facts), encoding="utf-8")
+
+
+def as_json(content: object) -> str:
+    """JSON that every parser reads: null stands for no number, as the ROC-AUC of a label without rows."""
+    return json.dumps(_with_null(content), indent=2) + "\n"
+
+
+def _with_null(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {name: _with_null(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_with_null(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def read_facts(file: Path, kind: type[Facts], remedy: str) -> Facts:

@@ -1,7 +1,9 @@
 """An evaluation measures what the report promises, and its page needs no other file."""
 
 import json
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,9 +112,14 @@ def test_the_page_is_self_contained_and_the_numbers_are_beside_it(
     assert metrics["benchmark"]["accuracy"] == evaluation.benchmark.scores["accuracy"]
 
 
-def test_markup_in_a_message_stays_text(evaluation: Evaluation, tmp_path: Path) -> None:
-    from dataclasses import replace
+def test_the_numbers_are_json_also_where_one_is_none(evaluation: Evaluation, tmp_path: Path) -> None:
+    unknown = replace(evaluation.benchmark, scores=evaluation.benchmark.scores | {"roc_auc_macro": math.nan})
+    write_report(replace(evaluation, benchmark=unknown), tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert metrics["benchmark"]["roc_auc_macro"] is None
 
+
+def test_markup_in_a_message_stays_text(evaluation: Evaluation, tmp_path: Path) -> None:
     worst = [{"label": "joy", "named": "fear", "rows": 1, "examples": [("<script>x</script> | a", 0.9)]}]
     changed = replace(evaluation, benchmark=replace(evaluation.benchmark, worst=worst))
     assert "<script>" not in write_report(changed, tmp_path).read_text()

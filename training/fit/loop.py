@@ -34,7 +34,7 @@ from training.fit.batches import encode, training_batches
 from training.fit.checkpoint import load_checkpoint, save_checkpoint
 from training.fit.device import Device
 from training.fit.graphs import GraphedStep, Step
-from training.fit.losses import Wanted, class_weights, loss
+from training.fit.losses import Wanted, class_weights, loss, require_finite
 from training.fit.network import network_of
 from training.fit.optimizer import WeightAverage, optimizer_of, rate_factor
 from training.fit.recipe import Recipe
@@ -150,7 +150,8 @@ class Fit:
     def run(self, *, resume: bool = False) -> FitResult:
         """Train until the last epoch or until validation no longer improves; the best epoch is what stays.
 
-        Raises ``TrainingError`` where the folder cannot be written to, or there is nothing to resume.
+        Raises ``TrainingError`` where the folder cannot be written to, there is nothing to resume, or a loss
+        is no number any more.
         """
         started = time.monotonic()
         writable(self.out)
@@ -165,6 +166,8 @@ class Fit:
                 name: validation_score(self._predict(model, rows), rows, self.recipe.labels)
                 for name, rows in self.validation.items()
             }
+            for loss_of_rows in (mean_loss, *(score["nll"] for score in scores.values())):
+                require_finite(loss_of_rows)
             seconds = seconds_before + time.monotonic() - started
             improved = self.log.add(
                 epoch + 1, mean_loss, float(self.schedule.get_last_lr()[-1]), scores, seconds
@@ -222,8 +225,10 @@ class Fit:
             self._step += 1
             if self.average is not None:
                 self.average.follow(self._step)
-            if self._progress is not None and (self._step % SHOWN_EVERY == 0 or self._step == self.steps):
-                self._progress(self._step, self.steps, float(step_loss))
+            if self._step % SHOWN_EVERY == 0 or self._step == self.steps:
+                require_finite(float(step_loss))
+                if self._progress is not None:
+                    self._progress(self._step, self.steps, float(step_loss))
         return float(total) / self.steps_an_epoch
 
     def _train_step(self, input_ids: "Tensor", attention_mask: "Tensor", indices: "Tensor") -> "Tensor":
