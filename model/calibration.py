@@ -162,7 +162,13 @@ class Calibration(_Frozen):
         file = folder / FILE_NAME
         try:
             return cls.model_validate_json(file.read_bytes())
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if file.is_symlink():
+                raise CalibrationError(
+                    file,
+                    "file",
+                    "is a link that leads to no file: copy the files behind links too",
+                ) from error
             return cls()
         except OSError as error:
             raise CalibrationError(file, "file", f"cannot be read ({error.strerror})") from error

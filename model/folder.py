@@ -59,7 +59,7 @@ class ModelFolder:
     @classmethod
     def open(cls, path: Path) -> "ModelFolder":
         """Read and check the folder; raises ``ModelError`` with one line that says what to do."""
-        if not path.is_dir():
+        if not _is_folder(path):
             raise ModelError(
                 f"{path} is no folder: name a Hugging Face model folder, or none for the shipped"
             )
@@ -67,13 +67,13 @@ class ModelFolder:
         stated, digests = manifest.read(path), manifest.digests(path)
         if stated is not None:
             manifest.check(path, stated, digests)
-        calibration = Calibration.load(path)
+        calibration, vocabulary = Calibration.load(path), _vocabulary(config)
         folder = cls(
             path=path,
             columns=_columns(path, config),
             max_tokens=min([calibration.max_tokens, *_length_limits(path, config)]),
-            pad_token_id=_pad_token_id(path, config),
-            vocabulary=_vocabulary(config),
+            pad_token_id=_pad_token_id(path, config, vocabulary),
+            vocabulary=vocabulary,
             calibration=calibration,
             digests=digests,
             stated=stated,
@@ -162,6 +162,16 @@ class ModelFolder:
             )
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a folder above it that this user may not enter
+        raise ModelError(
+            f"{path} cannot be looked at ({error.strerror}): give this user the right to read it, and to "
+            "enter the folders above it"
+        ) from error
+
+
 def revision_of(weights: Path) -> str:
     """First 12 hex digits of the SHA-256 of a weights file."""
     with weights.open("rb") as file:
@@ -218,12 +228,16 @@ def _vocabulary(config: dict[str, Any]) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _pad_token_id(path: Path, config: dict[str, Any]) -> int:
+def _pad_token_id(path: Path, config: dict[str, Any], vocabulary: int | None) -> int:
     token = config.get("pad_token_id")
     if token is None:
         return 0
     if isinstance(token, bool) or not isinstance(token, int) or token < 0:
         raise ModelError(
             f"{path / CONFIG_FILE}: pad_token_id is {token!r}, expected is a token's id: mend it"
+        )
+    if vocabulary is not None and token >= vocabulary:
+        raise ModelError(
+            f"{path / CONFIG_FILE}: pad_token_id is {token:,}, but there are {vocabulary:,} tokens: mend it"
         )
     return token

@@ -37,8 +37,11 @@ _VERSION: Final = 1
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256, in hex, of each deciding file that ``folder`` holds, by name. Reads them whole."""
-    return {name: _sha256(folder / name) for name in DECIDING_FILES if (folder / name).is_file()}
+    """SHA-256, in hex, of each deciding file that ``folder`` holds, by name. Reads them whole.
+
+    Raises ``ModelError`` for one that cannot be read, and for a link that leads nowhere.
+    """
+    return {name: _sha256(folder / name) for name in DECIDING_FILES if _is_there(folder / name)}
 
 
 def write(folder: Path) -> Path:
@@ -57,10 +60,10 @@ def state(folder: Path, files: Mapping[str, str]) -> Path:
 def read(folder: Path) -> dict[str, str] | None:
     """The digests that the manifest of ``folder`` states; None where there is no manifest.
 
-    Raises ``ModelError`` for one that cannot be read.
+    Raises ``ModelError`` for one that cannot be read, and for a link that leads nowhere.
     """
     file = folder / FILE_NAME
-    if not file.is_file():
+    if not _is_there(file):
         return None
     content = read_object(file)
     files = content.get("files")
@@ -87,6 +90,17 @@ def revision(stated: Mapping[str, str]) -> str:
     """12 hex digits over all of ``stated``: the same revision, the same files."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(stated.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+
+def _is_there(file: Path) -> bool:
+    """Whether the file is there. A link without its file, as in a cache of the hub that was copied without
+    its blobs, is no file that was left out: the folder would load as another model than it is.
+    """
+    if file.is_file():
+        return True
+    if file.is_symlink():
+        raise ModelError(f"{file} is a link that leads to no file: copy the files behind links too")
+    return False
 
 
 def _sha256(file: Path) -> str:

@@ -7,7 +7,6 @@ memory is its own; runs that are there are taken as they are. Then every row is 
     ensemble of polish's seeds · int8 of polish
 """
 
-import json
 import subprocess
 import sys
 import time
@@ -37,7 +36,7 @@ from training.evaluate.calibrate import calibrate, fit_neutral_threshold
 from training.evaluate.predict import open_classifier, row_logits
 from training.fit.recipes import DECODER
 from training.metrics import Floats, Indices, macro_f1
-from training.runs import RUN_FILE, read_facts, require_split
+from training.runs import RUN_FILE, as_json, read_facts, require_split
 from training.ship.export import export
 
 TRAINED: Final = ("report", "lora", "decoder", "best", "polish")
@@ -128,9 +127,8 @@ class Comparison:
 
     def _int8(self, emotion: Splits, goemotions: Splits) -> Compared:
         folder = self._fitted("polish", self.seeds[0])
-        exported = self.out / "int8"
-        if not (exported / "model.int8.onnx").is_file():
-            export(folder, exported, name="int8")
+        exported = self.out / f"int8-{self.seeds[0]}"
+        export(folder, exported, name="int8")  # anew: nothing tells whether an earlier one is of this run
         costs = _costs(folder)
         return Compared(
             f"polish, seed {self.seeds[0]}, int8",
@@ -193,7 +191,7 @@ class Comparison:
     def _write(self, rows: list[Compared]) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         records = [{"name": row.name, "scores": row.scores, "notes": row.notes} for row in rows]
-        (self.out / "compare.json").write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+        (self.out / "compare.json").write_text(as_json(records), encoding="utf-8")
         (self.out / "compare.md").write_text(as_table(rows), encoding="utf-8")
 
 

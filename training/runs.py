@@ -5,23 +5,27 @@ which knows another part of it, and outlives versions: what a reader may find mi
 """
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from model import manifest
 from model.calibration import FILE_NAME as CALIBRATION_FILE
-from model.folder import SAFETENSORS_FILE
+from model.folder import CONFIG_FILE, INT8_ONNX_FILE, SAFETENSORS_FILE
 from training.data.rows import Resplit
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CHECKPOINT: Final = "checkpoint.pt"
 """What the next epoch depends on, until the run is finished; see ``training.fit.checkpoint``."""
@@ -29,8 +33,13 @@ LOG_FILE: Final = "log.csv"
 """The learning curve, a row an epoch."""
 RUN_FILE: Final = "run.json"
 """Recipe, command, rows and history of the run."""
+PROBE_FILE: Final = "probe.npz"
+CROSSFIT_FILE: Final = "crossfit.npz"
+"""What a probe and cross-fitted readings have in the place of a model."""
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 
+Score = Annotated[float, BeforeValidator(lambda given: math.nan if given is None else given)]
+"""A number as ``as_json`` writes it: null is none."""
 Facts = TypeVar("Facts", bound=BaseModel)
 
 
@@ -69,7 +78,7 @@ class RunFacts(BaseModel):
     best_epoch: int | None = None
     seconds: float | None = None
     peak_bytes: int | None = None
-    history: list[dict[str, float]] = []
+    history: list[dict[str, Score]] = []
     averaged: dict[str, float] = {}
     refitted: str | None = None
 
@@ -99,7 +108,20 @@ def run_of(folder: Path) -> RunFacts:
 
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the ``run.json`` of a run."""
-    (folder / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (folder / RUN_FILE).write_text(as_json(facts), encoding="utf-8")
+
+
+def as_json(content: object) -> str:
+    """JSON that every parser reads: null stands for no number, as the ROC-AUC of a label without rows."""
+    return json.dumps(_with_null(content), indent=2) + "\n"
+
+
+def _with_null(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {name: _with_null(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_with_null(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def read_facts(file: Path, kind: type[Facts], remedy: str) -> Facts:
@@ -129,6 +151,20 @@ def read_arrays(file: Path, remedy: str, *names: str) -> tuple[npt.NDArray[Any],
         raise TrainingError(f"{file} cannot be read: {remedy}") from error
 
 
+def weights_of(run: Path) -> "dict[str, Tensor]":
+    """The weights of a run by their names. Raises ``TrainingError`` where their file is missing, or cut."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = run / SAFETENSORS_FILE
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"{file} cannot be read ({error}): copy the run again, or train it anew"
+        ) from error
+
+
 @contextmanager
 def written(folder: Path) -> Iterator[None]:
     """What keeps files of a run from being written (a full disk, rights), as a ``TrainingError``."""
@@ -152,14 +188,36 @@ def writable(folder: Path) -> Path:
             return folder
 
 
-def require_empty(folder: Path) -> None:
-    """Refuse a folder that holds a run, finished or not, or another model: training would write over it."""
-    for name in (RUN_FILE, CHECKPOINT, LOG_FILE, SAFETENSORS_FILE):
+def require_empty(folder: Path, *, resumes: str = "") -> None:
+    """Refuse a folder that holds a run, finished or not, or another model: it would be written over.
+
+    ``resumes`` says what resuming would do, where a command can.
+    """
+    for name in (RUN_FILE, CHECKPOINT, LOG_FILE, SAFETENSORS_FILE, INT8_ONNX_FILE, CONFIG_FILE):
         if (folder / name).is_file():
             raise TrainingError(
-                f"{folder} holds a run or a model already ({name}): --resume goes on with a run that is not "
-                "finished, another --out leaves this one as it is, --overwrite begins anew in its place"
+                f"{folder} holds a run or a model already ({name}): {resumes}another --out leaves this one "
+                "as it is, --overwrite begins anew in its place"
             )
+
+
+def require_resumable(folder: Path) -> None:
+    """Refuse to resume what is finished, or what no checkpoint is of: it would be written over.
+
+    A folder in which nothing was begun passes.
+    """
+    if (folder / CHECKPOINT).is_file():
+        return
+    if (folder / RUN_FILE).is_file():
+        raise TrainingError(f"{folder} is finished: --overwrite instead of --resume trains it anew")
+    require_empty(folder, resumes=f"it has no {CHECKPOINT} to resume from, ")
+
+
+def forget_run(folder: Path) -> None:
+    """Remove what an earlier run said of itself, and what would be taken for part of one begun anew."""
+    forget_calibration(folder)
+    for left in (RUN_FILE, CHECKPOINT, LOG_FILE, PROBE_FILE, CROSSFIT_FILE, INT8_ONNX_FILE):
+        (folder / left).unlink(missing_ok=True)
 
 
 def forget_calibration(folder: Path) -> None:

@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 
 
 def rows_beside(weights: Path) -> Rows:
-    """The rows in a safetensors file; empty where there are none."""
-    from safetensors import safe_open
+    """The rows in a safetensors file; empty where there are none. Raises ``ModelError`` where it is cut."""
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(str(weights), framework="pt") as file:
-        names = set(file.keys())
-        return {
-            name: (file.get_tensor(f"{name}.weight"), file.get_tensor(f"{name}.bias"))
-            for name in SIZES
-            if f"{name}.weight" in names
-        }
+    try:
+        with safe_open(str(weights), framework="pt") as file:
+            names = set(file.keys())
+            return {
+                name: (file.get_tensor(f"{name}.weight"), file.get_tensor(f"{name}.bias"))
+                for name in SIZES
+                if f"{name}.weight" in names
+            }
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{weights} cannot be read, copy it again ({error})") from error
 
 
 def widen(network: Any, rows: Rows) -> None:

@@ -8,6 +8,12 @@ import pytest
 from model import Calibration, CalibrationError
 
 
+def test_a_calibration_behind_a_broken_link_is_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").symlink_to(tmp_path / "gone")
+    with pytest.raises(CalibrationError, match="leads to no file"):
+        Calibration.load(tmp_path)
+
+
 def test_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     calibration = Calibration(
         name="emotion",

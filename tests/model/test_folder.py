@@ -1,5 +1,6 @@
 """Which folders are accepted, and what is said of those that are not."""
 
+import errno
 import hashlib
 import json
 import re
@@ -101,6 +102,34 @@ def test_a_length_that_no_text_fits_in_is_refused(
 def test_a_padding_that_is_no_token_is_refused(make_folder: FolderMaker, token: object) -> None:
     path = make_folder(config={"pad_token_id": token})
     with pytest.raises(ModelError, match=r"config\.json: pad_token_id is .*a token's id"):
+        ModelFolder.open(path)
+
+
+def test_a_padding_beyond_the_vocabulary_is_refused(make_folder: FolderMaker) -> None:
+    path = make_folder(config={"pad_token_id": 999_999})
+    with pytest.raises(ModelError, match="pad_token_id is 999,999, but there are"):
+        ModelFolder.open(path)
+
+
+def test_a_folder_below_one_that_may_not_be_entered_is_refused_in_one_line(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(ModelError, match=r"cannot be looked at \(Permission denied\): give this user"):
+        ModelFolder.open(tiny_folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["calibration.json", "manifest.json", "tokenizer_config.json", "model.safetensors"]
+)
+def test_a_link_without_its_file_is_no_file_that_was_left_out(make_folder: FolderMaker, name: str) -> None:
+    path = make_folder()
+    (path / name).unlink(missing_ok=True)
+    (path / name).symlink_to("blobs/gone")
+    with pytest.raises(ModelError, match=rf"{re.escape(name)}.* is a link that leads to no file"):
         ModelFolder.open(path)
 
 

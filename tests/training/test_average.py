@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from model.folder import SAFETENSORS_FILE
+from tests.training.runs import in_other_order
 from training.cli import app
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier
@@ -72,9 +73,18 @@ def test_what_is_no_run_and_what_does_not_fit_are_one_line_each(
     save_file(weights | {name: torch.zeros(3)}, tripled / SAFETENSORS_FILE, {"format": "pt"})
     with pytest.raises(TrainingError, match="differ in shape"):
         average_runs({debug_run: 1, tripled: 1}, tmp_path / "mean")
+    with pytest.raises(TrainingError, match="differ in their labels"):
+        average_runs({debug_run: 1, in_other_order(debug_run, tmp_path / "other"): 1}, tmp_path / "mean")
     (tripled / "tokenizer.json").write_text("{}")
     shutil.copy(debug_run / SAFETENSORS_FILE, tripled / SAFETENSORS_FILE)
     with pytest.raises(TrainingError, match="tokenizer"):
+        average_runs({debug_run: 1, tripled: 1}, tmp_path / "mean")
+
+
+def test_weights_that_are_cut_are_one_line(debug_run: Path, tripled: Path, tmp_path: Path) -> None:
+    file = tripled / SAFETENSORS_FILE
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match=r"model\.safetensors cannot be read \(.+\): copy the run again"):
         average_runs({debug_run: 1, tripled: 1}, tmp_path / "mean")
 
 

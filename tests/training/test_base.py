@@ -1,13 +1,19 @@
 """The converted base is the same model, and emoji are tokens in it."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from model.errors import ModelError
 from model.labels import EMOTIONS, LABELS
+from model.runtimes.beside import rows_beside
+from tests.training.runs import in_other_order
 from training.bases.base import DISTILBERT, load_base, minilm_folder
 from training.bases.emoji import EMOJI
+from training.bases.sentences import SentenceEncoder
 from training.errors import BaseModelError
 
 
@@ -60,6 +66,37 @@ def test_an_unknown_symbol_does_not_swallow_its_word(minilm) -> None:  # type: i
 def test_a_run_of_other_labels_is_no_base(debug_run: Path) -> None:
     with pytest.raises(BaseModelError, match="tells 7 labels apart, and the recipe 6"):
         _load(str(debug_run), EMOTIONS)
+
+
+def test_a_run_whose_labels_stand_in_another_order_is_the_same_base(debug_run: Path, tmp_path: Path) -> None:
+    (model, tokenizer), (other, _) = (
+        _load(str(run)) for run in (debug_run, in_other_order(debug_run, tmp_path / "other"))
+    )
+    text = tokenizer("the z house again", return_tensors="pt")
+    with torch.inference_mode():
+        assert torch.equal(model.eval()(**text).logits, other.eval()(**text).logits)
+
+
+def test_a_base_whose_labels_have_other_names_is_refused(debug_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(debug_run, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {str(k): f"LABEL_{k}" for k in range(7)}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BaseModelError, match=r"tells label_0, .* apart, and the recipe sadness"):
+        _load(str(folder))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_base_that_is_cut_is_one_line(name: str, debug_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(debug_run, tmp_path / "cut")
+    (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    with pytest.raises(BaseModelError, match=r"cannot be loaded, copy it again or name another \(.+\)$"):
+        _load(str(folder))
+    if name == "model.safetensors":
+        with pytest.raises(ModelError, match=r"model\.safetensors cannot be read, copy it again"):
+            rows_beside(folder / name)
+        with pytest.raises(BaseModelError, match="cannot be loaded"):
+            SentenceEncoder(str(folder), "cpu", bf16=False)
 
 
 def test_emoji_change_neither_the_size_nor_other_tokens(minilm) -> None:  # type: ignore[no-untyped-def]

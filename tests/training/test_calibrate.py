@@ -1,14 +1,20 @@
 """Calibration finds what was put in, and what it writes is what the classifier reads."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from model.calibration import Calibration, DistressWeights
+from model import manifest
+from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.decide import logistic, temperatures
+from model.folder import SAFETENSORS_FILE
 from model.labels import LABEL2ID
+from tests.training.runs import in_other_order
 from training.errors import DataError, TrainingError
 from training.evaluate.calibrate import (
     LEVEL_PRECISION,
@@ -23,6 +29,7 @@ from training.evaluate.calibrate import (
     fit_temperature,
 )
 from training.metrics import Floats, Indices, ece, softmax
+from training.runs import RUN_FILE
 
 ALL = tuple(range(7))
 
@@ -123,8 +130,6 @@ def test_the_temperature_comes_from_the_sets_that_were_trained_on() -> None:
 def test_a_runs_calibration_is_written_and_belongs_to_its_weights(
     data_folder: Path, debug_run: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     run = shutil.copytree(debug_run, tmp_path / "run")
     written = calibrate(run, data_folder)
     assert Calibration.load(run) == written
@@ -138,6 +143,70 @@ def test_a_calibration_stays_where_the_data_for_another_one_is_not_there(tmp_pat
     with pytest.raises(DataError):
         calibrate(tmp_path, tmp_path / "nowhere")
     assert Calibration.load(tmp_path).temperature == 2.0
+
+
+def _widened(run: Path, **rows: int) -> None:
+    """Give the weights of a run outputs beside its labels, so many of each name."""
+    weights = load_file(run / SAFETENSORS_FILE)
+    width = weights["classifier.weight"].shape[1]
+    torch.manual_seed(0)
+    for name, count in rows.items():
+        weights |= {f"{name}.weight": torch.randn(count, width), f"{name}.bias": torch.zeros(count)}
+    save_file(weights, run / SAFETENSORS_FILE, {"format": "pt"})
+
+
+@pytest.mark.parametrize("left", ["manifest", "outputs"])
+def test_a_folder_that_was_exported_keeps_its_calibration_and_manifest(
+    left: str, data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(debug_run, tmp_path / "shipped")
+    (folder / RUN_FILE).unlink()
+    Calibration(name="shipped", temperature=2.0).save(folder)
+    if left == "outputs":
+        _widened(folder, presence=6, distress=1)
+    else:
+        manifest.write(folder)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(TrainingError, match="calibrate that, then export it"):
+        calibrate(folder, data_folder, device="cpu")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_calibration_stays_where_the_weights_for_torch_are_not_there(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(debug_run, tmp_path / "for-cpus")
+    (folder / SAFETENSORS_FILE).unlink()
+    Calibration(temperature=2.0).save(folder)
+    with pytest.raises(TrainingError, match="is missing"):
+        calibrate(folder, data_folder, device="cpu")
+    assert Calibration.load(folder).temperature == 2.0
+
+
+def test_distress_is_fitted_on_its_output_where_the_weights_have_one_whatever_the_recipe_says(
+    data_folder: Path, debug_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Floats] = []
+
+    def fitted(output: Floats, *_: object) -> tuple[tuple[tuple[float, float], ...], DistressLevels]:
+        read.append(output)
+        return ((0.0, 0.0), (1.0, 1.0)), DistressLevels()
+
+    monkeypatch.setattr("training.evaluate.calibrate.fit_distress_output", fitted)
+    run = shutil.copytree(debug_run, tmp_path / "run")
+    calibrate(run, data_folder, device="cpu")
+    assert not read
+    _widened(run, distress=1)
+    calibrate(run, data_folder, device="cpu")
+    assert len(read) == 1
+
+
+def test_the_order_of_a_models_labels_changes_no_calibration(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    first = calibrate(shutil.copytree(debug_run, tmp_path / "run"), data_folder, device="cpu")
+    other = calibrate(in_other_order(debug_run, tmp_path / "other"), data_folder, device="cpu")
+    assert other.model_dump(exclude={"revision"}) == first.model_dump(exclude={"revision"})
 
 
 def test_few_graded_messages_give_a_map_without_steps() -> None:

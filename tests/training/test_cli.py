@@ -16,7 +16,7 @@ from training.cli import main
 from training.data.rows import Resplit, load_emotion
 from training.evaluate.scores import evaluate
 from training.fit.loop import Fit
-from training.runs import CHECKPOINT, LOG_FILE, RUN_FILE
+from training.runs import CHECKPOINT, CROSSFIT_FILE, LOG_FILE, PROBE_FILE, RUN_FILE, run_of
 
 COMMANDS = ("fit", "evaluate", "compare", "audit", "calibrate", "airline", "agree", "causal", "export")
 
@@ -62,6 +62,7 @@ def test_help_names_every_command_and_does_not_load_torch() -> None:
         (("fit", "--recipe", "debug", "--seed", "-1"), "Invalid value for '--seed'"),
         (("fit", "--recipe", "debug", "--seed", str(2**63)), "Invalid value for '--seed'"),
         (("fit", "--recipe", "debug", "--base", "/nowhere", "--out", "/nowhere"), "is the base itself"),
+        (("fit", "--recipe", "debug", "--teacher", "/nowhere"), "recipe debug does not distil"),
         (("fit", "--resume", "--overwrite"), "--resume goes on and --overwrite begins anew"),
         (("causal", "--epochs", "0"), "Invalid value for '--epochs'"),
         (("calibrate", "/nowhere"), "holds no model"),
@@ -129,7 +130,9 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(
     assert "cannot be written to (Not a directory)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("left", [RUN_FILE, CHECKPOINT, LOG_FILE, "model.safetensors"])
+@pytest.mark.parametrize(
+    "left", [RUN_FILE, CHECKPOINT, LOG_FILE, "model.safetensors", "model.int8.onnx", "config.json"]
+)
 def test_an_earlier_run_is_not_written_over_unless_that_is_meant(
     left: str,
     data_folder: Path,
@@ -148,6 +151,50 @@ def test_an_earlier_run_is_not_written_over_unless_that_is_meant(
     assert (tmp_path / left).read_bytes() == b"of an earlier run"
     assert _call(monkeypatch, *fit, "--overwrite") == 0
     assert "best epoch 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("average", "RUN=1"),
+        ("reopen", "RUN", "--recipe", "debug"),
+        ("probe",),
+        ("causal",),
+        ("base",),
+        ("crossfit",),
+        ("fit", "--recipe", "debug", "--resume"),
+    ],
+)
+def test_no_command_writes_over_another_run_unasked(
+    command: tuple[str, ...],
+    debug_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, run = (shutil.copytree(debug_run, tmp_path / name) for name in ("out", "run"))
+    (run / "model.int8.onnx").touch()
+    (out / RUN_FILE).unlink()
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    arguments = [part.replace("RUN", str(run)) for part in command]
+    assert _call(monkeypatch, *arguments, "--out", str(out)) == 2
+    assert "holds a run or a model already" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+def test_a_run_that_is_overwritten_leaves_nothing_that_is_taken_for_the_new_one(
+    debug_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = (CHECKPOINT, LOG_FILE, PROBE_FILE, CROSSFIT_FILE, "model.int8.onnx", "calibration.json")
+    out = tmp_path / "mean"
+    out.mkdir()
+    for name in left:
+        (out / name).touch()
+    average = ("average", f"{debug_run}=1", "--out", str(out))
+    assert _call(monkeypatch, *average) == 2
+    assert _call(monkeypatch, *average, "--overwrite") == 0
+    assert not [name for name in left if (out / name).exists()]
+    assert run_of(out).averaged == {str(debug_run): 1.0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

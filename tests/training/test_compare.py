@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE
 from training.compare import ROWS, Compared, Comparison, as_table
 from training.errors import TrainingError
 from training.evaluate.calibrate import calibrate
@@ -49,6 +50,30 @@ def test_int8_is_measured_on_the_cpu_whatever_the_other_rows_run_on(
     calibrate(tmp_path / "polish-0", data_folder, device="cpu")
     (row,) = Comparison(tmp_path, data_folder, (0,), "minilm", device="cuda").run(["int8"])
     assert row.name == "polish, seed 0, int8"
+
+
+def test_int8_is_measured_of_the_run_that_is_there_now(
+    data_folder: Path, debug_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported: list[tuple[str, bytes]] = []
+
+    def export(run: Path, out: Path, *, name: str) -> None:
+        exported.append((out.name, (run / SAFETENSORS_FILE).read_bytes()))
+        out.mkdir(exist_ok=True)
+        (out / INT8_ONNX_FILE).touch()
+
+    monkeypatch.setattr("training.compare.export", export)
+    monkeypatch.setattr(Comparison, "_scores", lambda *_: {})
+    monkeypatch.setattr(Comparison, "_write", lambda *_: None)
+    for seed in (0, 1):
+        run = shutil.copytree(debug_run, tmp_path / f"polish-{seed}")
+        (run / "calibration.json").touch()
+    Comparison(tmp_path, data_folder, (0,), "minilm").run(["int8"])
+    Comparison(tmp_path, data_folder, (1,), "minilm").run(["int8"])
+    (tmp_path / "polish-0" / SAFETENSORS_FILE).write_bytes(b"trained anew")
+    Comparison(tmp_path, data_folder, (0,), "minilm").run(["int8"])
+    assert [name for name, _ in exported] == ["int8-0", "int8-1", "int8-0"]
+    assert exported[-1][1] == b"trained anew"
 
 
 def test_the_table_has_mean_and_spread_over_the_seeds() -> None:

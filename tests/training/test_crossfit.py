@@ -16,7 +16,8 @@ from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import soft_labels
-from training.fit.crossfit import CROSSFIT_FILE, CrossFit, cross_fit, first_labels
+from training.fit.crossfit import CrossFit, cross_fit, first_labels
+from training.runs import CROSSFIT_FILE
 
 PRESENCE = slice(len(LABELS), None)
 ANGER, JOY = EMOTIONS.index("anger"), EMOTIONS.index("joy")

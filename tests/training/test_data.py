@@ -20,6 +20,7 @@ from training.data.rows import (
     load_emotion,
     load_goemotions,
     stratified_split,
+    text_key,
 )
 from training.errors import DataError
 
@@ -152,6 +153,14 @@ def test_what_is_no_text_is_not_read_as_one(tmp_path: Path, row: str) -> None:
     (tmp_path / "emotion" / "train.jsonl").write_text(row + "\n")
     with pytest.raises(DataError, match=r"train\.jsonl:1: text and label must be strings"):
         load_emotion(tmp_path)
+
+
+def test_half_a_surrogate_pair_is_read_as_a_replacement(data_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(data_folder, tmp_path / "data")
+    (folder / "emotion" / "train.jsonl").write_text('{"text": "cut \\ud83d", "label": "joy"}\n')
+    (row,) = load_emotion(folder).train
+    assert row.text == "cut \N{REPLACEMENT CHARACTER}"
+    assert len(text_key(row.text)) == 16
 
 
 def test_an_unknown_label_is_refused(tmp_path: Path) -> None:

@@ -1,15 +1,23 @@
 """An evaluation measures what the report promises, and its page needs no other file."""
 
 import json
+import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
+from model.folder import SAFETENSORS_FILE
 from model.labels import EMOTIONS
+from tests.training.runs import in_other_order
 from training.data.behaviour_cases import CASES
 from training.data.rows import Row, Splits
+from training.errors import TrainingError
 from training.evaluate.benchmark import abstention_curve, benchmark
+from training.evaluate.predict import open_classifier, row_logits
 from training.evaluate.report import write_report
 from training.evaluate.scores import Evaluation, evaluate
 
@@ -69,6 +77,30 @@ def test_every_part_is_measured(evaluation: Evaluation) -> None:
     assert len(evaluation.history) == 2
 
 
+def test_the_order_of_a_models_labels_changes_no_score(
+    evaluation: Evaluation, debug_run: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    other = evaluate(in_other_order(debug_run, tmp_path / "other"), data_folder).as_json()
+    for part, scores in evaluation.as_json().items():
+        if part not in ("model", "by_label", "intervals", "behaviour"):
+            assert other[part] == pytest.approx(scores), part
+    assert other["by_label"] == evaluation.benchmark.by_label
+    assert other["behaviour"] == evaluation.behaviour
+
+
+def test_a_model_that_lacks_an_emotion_is_not_measured(debug_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(debug_run, tmp_path / "five")
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"].pop("6")
+    config["id2label"]["2"] = "neutral"
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / SAFETENSORS_FILE)
+    weights |= {f"classifier.{part}": weights[f"classifier.{part}"][:6] for part in ("weight", "bias")}
+    save_file(weights, folder / SAFETENSORS_FILE, {"format": "pt"})
+    with pytest.raises(TrainingError, match="no label 'love'"):
+        row_logits(open_classifier(folder, device="cpu"), [Row("a text", "joy", "emotion")])
+
+
 def test_the_page_is_self_contained_and_the_numbers_are_beside_it(
     evaluation: Evaluation, tmp_path: Path
 ) -> None:
@@ -80,9 +112,14 @@ def test_the_page_is_self_contained_and_the_numbers_are_beside_it(
     assert metrics["benchmark"]["accuracy"] == evaluation.benchmark.scores["accuracy"]
 
 
-def test_markup_in_a_message_stays_text(evaluation: Evaluation, tmp_path: Path) -> None:
-    from dataclasses import replace
+def test_the_numbers_are_json_also_where_one_is_none(evaluation: Evaluation, tmp_path: Path) -> None:
+    unknown = replace(evaluation.benchmark, scores=evaluation.benchmark.scores | {"roc_auc_macro": math.nan})
+    write_report(replace(evaluation, benchmark=unknown), tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert metrics["benchmark"]["roc_auc_macro"] is None
 
+
+def test_markup_in_a_message_stays_text(evaluation: Evaluation, tmp_path: Path) -> None:
     worst = [{"label": "joy", "named": "fear", "rows": 1, "examples": [("<script>x</script> | a", 0.9)]}]
     changed = replace(evaluation, benchmark=replace(evaluation.benchmark, worst=worst))
     assert "<script>" not in write_report(changed, tmp_path).read_text()

@@ -1,8 +1,10 @@
 """What ships opens in transformers, agrees with what was trained, and says so in its card."""
 
+import errno
 import shutil
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -10,7 +12,7 @@ import pytest
 
 from model.calibration import Calibration
 from model.classifier import EmotionClassifier
-from model.folder import ModelFolder
+from model.folder import SAFETENSORS_FILE, ModelFolder
 from training.errors import TrainingError
 from training.evaluate.calibrate import calibrate
 from training.evaluate.report import write_report
@@ -18,6 +20,7 @@ from training.evaluate.scores import evaluate
 from training.ship.card import _languages, model_card
 from training.ship.export import export
 
+OTHER_DISK = Path("/dev/shm")
 TEXTS = ["so z today", "j!", "a much longer message about dinner, the train and the house at night"]
 
 
@@ -37,6 +40,11 @@ def exported(measured_run: Path, data_folder: Path, tmp_path_factory: pytest.Tem
     return out
 
 
+def test_another_run_is_not_exported_over(debug_run: Path, measured_run: Path) -> None:
+    with pytest.raises(TrainingError, match="holds a run"):
+        export(measured_run, debug_run, name="over")
+
+
 def test_the_folder_holds_what_ships_and_nothing_else(exported: Path) -> None:
     assert {file.name for file in exported.iterdir()} == {
         "README.md",
@@ -48,7 +56,30 @@ def test_the_folder_holds_what_ships_and_nothing_else(exported: Path) -> None:
         "tokenizer.json",
         "tokenizer_config.json",
     }
-    assert not list(exported.parent.glob(".weights-*"))
+
+
+def test_a_folder_on_another_file_system_is_exported_to(measured_run: Path, tmp_path: Path) -> None:
+    if not OTHER_DISK.is_dir() or OTHER_DISK.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip(f"{OTHER_DISK} is not on another file system")
+    with TemporaryDirectory(dir=OTHER_DISK) as elsewhere:
+        out = tmp_path / "weights"
+        out.symlink_to(elsewhere)
+        export(measured_run, out, name="tiny")
+        assert ModelFolder.open(Path(elsewhere)).name == "tiny"
+        assert not list(out.glob(".*"))
+
+
+def test_an_export_that_fails_leaves_the_earlier_one_as_it_was(
+    measured_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(errno.EXDEV, "Invalid cross-device link", str(target))
+
+    (tmp_path / SAFETENSORS_FILE).write_bytes(b"of an earlier export")
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="cross-device"):
+        export(measured_run, tmp_path, name="tiny", cpu_only=True)
+    assert [file.name for file in tmp_path.iterdir()] == [SAFETENSORS_FILE]
 
 
 def test_int8_and_torch_agree(exported: Path) -> None:

@@ -86,6 +86,48 @@ def test_a_broken_off_run_resumes_with_the_same_outcome(data_folder: Path, tmp_p
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_run_that_stopped_early_trains_no_further_when_it_is_resumed(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BrokenError(RuntimeError):
+        pass
+
+    def break_off(self: Fit) -> None:
+        raise BrokenError
+
+    recipe = replace(DEBUG, epochs=4, patience=1, learning_rate=0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Fit, "_write_run_file", break_off)
+        with pytest.raises(BrokenError):
+            _fit(recipe, data_folder, tmp_path).run()
+    _fit(recipe, data_folder, tmp_path).run(resume=True)
+    assert len(run_of(tmp_path).history) == 2
+
+
+@pytest.mark.parametrize("diverges_in", [1, 2])
+def test_a_training_that_diverges_ends_in_one_line_and_saves_nothing_of_it(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diverges_in: int
+) -> None:
+    train_epoch, out = Fit._train_epoch, tmp_path / "run"
+
+    def diverging(self: Fit, epoch: int) -> float:
+        loss = train_epoch(self, epoch)
+        if epoch + 1 < diverges_in:
+            return loss
+        with torch.no_grad():
+            next(self.model.parameters()).fill_(torch.nan)
+        return loss if epoch else torch.nan
+
+    monkeypatch.setattr(Fit, "_train_epoch", diverging)
+    with pytest.raises(TrainingError, match="has diverged"):
+        _fit(replace(DEBUG, ema_decay=0.0), data_folder, out).run()
+    saved = _weights(out) if (out / "model.safetensors").is_file() else {}
+    assert bool(saved) is (diverges_in > 1)
+    assert all(np.isfinite(part).all() for part in saved.values())
+    assert (out / CHECKPOINT).is_file() is (diverges_in > 1)
+    assert not (out / RUN_FILE).exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", b"no checkpoint"])
 def test_a_checkpoint_that_is_cut_says_how_to_go_on(
     data_folder: Path, tmp_path: Path, content: bytes

@@ -12,7 +12,8 @@ from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import soft_labels
-from training.fit.probe import PROBE_FILE, Probe, fit_probe
+from training.fit.probe import Probe, fit_probe
+from training.runs import PROBE_FILE
 
 ANGRY, GLAD = "the house x again", "dinner j at night"
 NOT_ASKED = ("love",)

@@ -44,6 +44,13 @@ def test_it_orders_the_grades_that_it_was_given(graded_run: Path) -> None:
     assert min(said[:2]) > max(said[2:])
 
 
+def test_weights_that_are_cut_are_one_line(graded_run: Path) -> None:
+    file = graded_run / SAFETENSORS_FILE
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match="cannot be read"):
+        refit_distress(graded_run, rows(), LABELS, CPU)
+
+
 def test_messages_without_a_grade_are_read_as_before(graded_run: Path) -> None:
     ungraded = [
         Row("the train at night", "neutral", "messages"),

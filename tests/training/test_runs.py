@@ -1,6 +1,7 @@
 """What a run wrote about itself is read as far as it goes; what is missing or wrong is named in one line."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 from model.folder import ModelFolder
 from training.compare import _costs
 from training.errors import TrainingError
-from training.evaluate.measured import METRICS_FILE, measured_of
+from training.evaluate.measured import METRICS_FILE, Measured, measured_of
 from training.evaluate.scores import _history
-from training.runs import LOG_FILE, RUN_FILE, facts_of, run_of
+from training.runs import LOG_FILE, RUN_FILE, as_json, facts_of, run_of
 from training.ship.card import _base_name, _commands
 
 TRAINED = {"command": "emotion-train fit", "recipe": {"name": "best", "base": "minilm"}, "train_rows": {}}
@@ -111,6 +112,18 @@ class TestMetrics:
 
     def test_those_of_an_older_version_have_no_languages(self, run: Path, metrics: dict[str, Any]) -> None:
         assert self.read(run, metrics)
+
+    def test_a_score_that_is_no_number_is_null_and_read_back(
+        self, run: Path, metrics: dict[str, Any]
+    ) -> None:
+        metrics["benchmark"]["roc_auc_weighted"] = float("nan")
+        metrics["intervals"]["accuracy"] = [float("nan"), 0.5]
+        text = as_json(metrics)
+        assert "NaN" not in text
+        read = self.read(run, json.loads(text))
+        assert isinstance(read, Measured)
+        assert math.isnan(read.benchmark["roc_auc_weighted"])
+        assert math.isnan(read.intervals["accuracy"][0])
 
     def test_those_of_other_weights_are_refused(self, run: Path, metrics: dict[str, Any]) -> None:
         with pytest.raises(TrainingError, match="after it was evaluated: evaluate it again"):

@@ -76,7 +76,9 @@ def distilbert_from_bert(bert: "dict[str, Tensor]") -> "dict[str, Tensor]":
 def load_base(
     name: str, labels: tuple[str, ...], *, dropout: float, attention_dropout: float, attention: str
 ) -> tuple[HfModel, HfTokenizer]:
-    """A sequence classifier with a fresh head for ``labels``, and its tokenizer. Raises ``BaseModelError``.
+    """A sequence classifier with a head for ``labels``, and its tokenizer. Raises ``BaseModelError``.
+
+    The head is fresh, or that of a base which tells the same labels apart, in whatever order.
 
     ``name`` is ``minilm``, ``mpnet``, ``random``, a folder, or a name on the Hugging Face hub; ``attention``
     is the implementation by transformers' name ("eager", "sdpa").
@@ -101,6 +103,12 @@ def load_base(
         options |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": attention_dropout}
         return with_emoji_tokens(*_pretrained(str(mpnet_folder()), options, "eager", {}))
     return _pretrained(name, options, attention, {"dropout": dropout, "attention_dropout": attention_dropout})
+
+
+def cannot_be_loaded(base: str, error: Exception) -> BaseModelError:
+    """What is said of a base that is there, but cut, or no classifier."""
+    first_line = str(error).strip().partition("\n")[0]
+    return BaseModelError(f"base {base!r} cannot be loaded, copy it again or name another ({first_line})")
 
 
 def _minilm(options: dict[str, Any], attention: str) -> tuple[HfModel, HfTokenizer]:
@@ -165,12 +173,7 @@ def _pretrained(
         config = AutoConfig.from_pretrained(name)
         if config.model_type == "distilbert":
             options = options | dropouts
-        wanted, classifies = options["num_labels"], "ForSequenceClassification" in str(config.architectures)
-        if classifies and config.num_labels != wanted:
-            raise BaseModelError(
-                f"base {name!r} tells {config.num_labels} labels apart, and the recipe {wanted}: "
-                "use another --base"
-            )
+        names = _labels_of_head(name, config, list(options["label2id"]))
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForSequenceClassification.from_pretrained(
             name,
@@ -178,15 +181,54 @@ def _pretrained(
             dtype=torch.float32,  # weights of half the precision, as ship, lose most of a step
             **options,
         )
-    except (OSError, ValueError) as error:  # not found, no network, no classifier of that kind
+    except BaseModelError:
+        raise
+    except Exception as error:  # transformers, safetensors and tokenizers each raise their own
+        if Path(name).is_dir():
+            raise cannot_be_loaded(name, error) from error
         raise BaseModelError(
             f"base {name!r} is no folder and not to be had from the hub; check it, or use --base {MINILM}"
         ) from error
+    if names:
+        _order_head(model, [names.index(label) for label in options["label2id"]])
     if model.config.model_type == "distilbert":
         return with_emoji_tokens(model, tokenizer)
     if tokenizer("a")["input_ids"] == tokenizer("a", add_special_tokens=False)["input_ids"]:
         return _ended(model, tokenizer)
     return model, tokenizer
+
+
+def _labels_of_head(name: str, config: Any, labels: list[str]) -> list[str]:
+    """The labels of a base that classifies, in the order of its logits; none of another.
+
+    Raises ``BaseModelError`` where they are not ``labels``.
+    """
+    if "ForSequenceClassification" not in str(config.architectures):
+        return []
+    if config.num_labels != len(labels):
+        raise BaseModelError(
+            f"base {name!r} tells {config.num_labels} labels apart, and the recipe {len(labels)}: "
+            "use another --base"
+        )
+    names = [str(config.id2label[k]).strip().lower() for k in sorted(config.id2label)]
+    if set(names) != set(labels):
+        raise BaseModelError(
+            f"base {name!r} tells {', '.join(names)} apart, and the recipe {', '.join(labels)}: use another "
+            "--base, or name its labels in config.json"
+        )
+    return names
+
+
+def _order_head(model: HfModel, order: list[int]) -> None:
+    """Give the last layer its own rows in this order."""
+    import torch
+
+    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)]
+    head = next(layer for layer in reversed(layers) if layer.out_features == len(order))
+    with torch.no_grad():
+        for rows in (head.weight, head.bias):
+            if rows is not None:
+                rows.copy_(rows[order])
 
 
 def _ended(model: HfModel, tokenizer: HfTokenizer) -> tuple[HfModel, HfTokenizer]:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from model.folder import CONFIG_FILE
-from training.bases.base import MPNET
+from training.bases.base import MPNET, cannot_be_loaded
 from training.bases.mpnet import mpnet_folder
 from training.errors import BaseModelError
 from training.metrics import Floats
@@ -29,7 +29,7 @@ class SentenceEncoder:
     """
 
     def __init__(self, base: str, device: str, *, bf16: bool) -> None:
-        """Raises ``BaseModelError`` where a package of ``mpnet`` is missing, or the folder is none."""
+        """Raises ``BaseModelError`` where a package of ``mpnet`` is missing, or the folder is none or cut."""
         import torch
         from transformers import AutoModel, AutoTokenizer
 
@@ -38,8 +38,11 @@ class SentenceEncoder:
         self._device = device
         if not (folder / CONFIG_FILE).is_file():
             raise BaseModelError(f"base {base!r} holds no model: emotion-train base --out {folder} makes one")
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        loaded = AutoModel.from_pretrained(folder, dtype=torch.bfloat16 if bf16 else torch.float32)
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(folder)
+            loaded = AutoModel.from_pretrained(folder, dtype=torch.bfloat16 if bf16 else torch.float32)
+        except Exception as error:  # transformers, safetensors and tokenizers each raise their own
+            raise cannot_be_loaded(base, error) from error
         self._model = loaded.eval().to(device)
 
     def embed(self, texts: Sequence[str]) -> Floats:

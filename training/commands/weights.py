@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from training.commands.options import LINE, Data, DeviceName, out
+from training.commands.options import LINE, Data, DeviceName, Overwrite, out
 from training.errors import TrainingError
 
 
 def average(
     runs: Annotated[list[str], typer.Argument(help="RUN=SHARE: a run's folder and its share of the mean.")],
     folder: Annotated[Path, typer.Option("--out", help="Where the mean goes.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the mean of several runs' weights, which began from the same ones: one network, one cost."""
     from training.fit.average import average_runs
@@ -20,7 +21,7 @@ def average(
     shares = dict(map(_share, runs))
     if len(shares) < len(runs):
         raise TrainingError("a run is named twice: give it one share")
-    average_runs(shares, folder)
+    average_runs(shares, folder, overwrite=overwrite)
     out.print(f"{folder}: the mean of {', '.join(runs)}", **LINE)
 
 
@@ -70,12 +71,13 @@ def reopen(
     model: Annotated[Path, typer.Argument(help="A folder that emotion-train export made.")],
     recipe: Annotated[str, typer.Option(help="The recipe that it was trained with.")],
     folder: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Read the weights for torch back from an int8 file, to train on: of a folder for CPUs alone, say."""
     from training.fit.recipes import recipe_named
     from training.ship.reopen import reopen as reopen_folder
 
-    reopen_folder(model, folder, recipe_named(recipe))
+    reopen_folder(model, folder, recipe_named(recipe), overwrite=overwrite)
     out.print(f"{folder}: the weights of {model}", **LINE)
 
 

@@ -14,6 +14,7 @@ hub.
 import hashlib
 import json
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -72,6 +73,9 @@ GOEMOTIONS_TO_LABEL_EKMAN: Final = {
     "curiosity": "surprise",
     "realization": "surprise",
 }
+
+# Half a surrogate pair, which JSON can carry, is no Unicode text: neither encoded nor embedded.
+_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
 EMOTION_HUB: Final = "dair-ai/emotion"
 GOEMOTIONS_HUB: Final = "google-research-datasets/go_emotions"
@@ -239,7 +243,7 @@ def read_labelled(file: Path) -> list[tuple[str, str]]:
             raise DataError(f'{file}:{number}: expected {{"text": ..., "label": ...}}') from error
         if not isinstance(text, str) or not isinstance(label, str):
             raise DataError(f"{file}:{number}: text and label must be strings")
-        pairs.append((text, label))
+        pairs.append((_HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text), label))
     return pairs
 
 

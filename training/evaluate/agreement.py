@@ -59,17 +59,29 @@ def agreement(models: Sequence[Path], data: Path | None, *, device: str = "auto"
     """Compare the models in ``models`` on the validation rows. Raises ``TrainingError``."""
     if len(models) < 2:
         raise TrainingError("agree compares models: name two or more")
+    names = _names(models)
     resplit = resplit_of(models[0])
     require_split(resplit, models)
     rows = load_emotion(data, resplit).validation
     labels = np.array([LABEL2ID[row.label] for row in rows])
     probabilities = {
-        folder.name: six_way(
+        name: six_way(
             row_logits(open_classifier(folder, device=device), rows), Calibration.load(folder).temperature
         )
-        for folder in models
+        for name, folder in zip(names, models, strict=True)
     }
     return compared(probabilities, labels)
+
+
+def _names(models: Sequence[Path]) -> list[str]:
+    """The folders' names, or their paths where a name is that of two. Raises ``TrainingError`` for one folder
+    that is named twice.
+    """
+    paths = [folder.resolve() for folder in models]
+    if len(set(paths)) < len(paths):
+        raise TrainingError("a model is named twice: agree compares different ones")
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in models]
 
 
 def compared(probabilities: dict[str, Floats], labels: Indices) -> Agreement:

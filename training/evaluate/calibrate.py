@@ -18,11 +18,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from model import manifest
 from model.calibration import Calibration, DistressLevels, DistressWeights
 from model.classifier import EmotionClassifier
 from model.decide import DecisionRule, logistic, temperatures
-from model.folder import ModelFolder
+from model.folder import SAFETENSORS_FILE, ModelFolder
 from model.labels import LABEL2ID, LABELS, NEUTRAL
+from model.outputs import beside
+from model.runtimes.beside import rows_beside
 from training.data.brighter import ENGLISH, load_brighter
 from training.data.languages import MULTILINGUAL
 from training.data.messages import load_distress, load_languages, load_messages
@@ -30,7 +33,14 @@ from training.data.rows import Row, load_emotion, load_goemotions
 from training.data.xed import load_xed
 from training.errors import TrainingError
 from training.evaluate.distress import wanted
-from training.evaluate.predict import open_classifier, require_model, row_logits, row_outputs, row_presences
+from training.evaluate.predict import (
+    columns_of,
+    open_classifier,
+    require_model,
+    row_logits,
+    row_outputs,
+    row_presences,
+)
 from training.evaluate.several import Carried, by_language, carried, fit_presences
 from training.fit.validation import presence_logits
 from training.metrics import Floats, Indices, macro_f1, softmax
@@ -71,6 +81,8 @@ def calibrate(
 ) -> Calibration:
     """Fit all of it on the validation rows of dair-ai/emotion, GoEmotions and the messages; writes
     ``calibration.json``.
+
+    Raises ``TrainingError`` for a folder that was exported: what to fit is known of its run alone.
     """
     facts = facts_of(folder)
     require_model(folder)
@@ -78,6 +90,7 @@ def calibrate(
         "emotion": load_emotion(data, resplit_of(folder)).validation,
         "goemotions": load_goemotions(data).validation,
     }
+    _require_trained(folder, exported=facts is None)
     forget_calibration(folder)
     classifier, messages = open_classifier(folder, device=device), load_messages().validation
     sets = {source: _validation(rows, row_logits(classifier, rows)) for source, rows in read.items()}
@@ -89,18 +102,31 @@ def calibrate(
     )
     judged = sets if facts is None or facts.validation_rows is None else facts.validation_rows
     trained_on = [source for source in TEMPERATURE_SETS if source in judged]
-    calibration = fit_calibration(sets, opened.columns, base, trained_on)
+    calibration = fit_calibration(sets, columns_of(classifier), base, trained_on)
     sources = set() if facts is None else set(facts.train_rows)
     if facts is None or facts.recipe.languages != ("en",):
         sources.discard("xed")  # it may have been trained on translations of what is held out
     if any(source in sources for source in SEVERAL_SETS):
         said = carried(messages, presence_logits(outputs, len(classifier.columns)))
         calibration = _with_presences(calibration, classifier, data, sources, said)
-    if facts is not None and facts.recipe.distress:
+    if "distress" in beside(len(classifier.columns), outputs.shape[1]):
         calm = outputs[[not row.distress for row in messages], -1]
         calibration = _with_distress_output(calibration, classifier, calm)
     calibration.save(folder)
     return calibration
+
+
+def _require_trained(folder: Path, *, exported: bool) -> None:
+    """Refuse, before the calibration that is there goes, a folder without weights for torch, and where
+    nobody says what it was trained on one with outputs beside its labels, or a manifest.
+    """
+    weights = folder / SAFETENSORS_FILE
+    if exported and ((folder / manifest.FILE_NAME).is_file() or (weights.is_file() and rows_beside(weights))):
+        raise TrainingError(
+            f"{folder} was exported, and its run alone says what to fit: calibrate that, then export it"
+        )
+    if not weights.is_file():
+        raise TrainingError(f"{weights} is missing: a run has the weights for torch, which are calibrated")
 
 
 def _with_presences(

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel
 
 from model.folder import ModelFolder
 from training.errors import TrainingError
-from training.runs import read_facts
+from training.runs import Score, read_facts
 
 METRICS_FILE: Final = Path("evaluation") / "metrics.json"
 
@@ -57,7 +57,7 @@ class Measured(BaseModel):
 
     model: Model
     benchmark: Annotated[
-        dict[str, float],
+        dict[str, Score],
         AfterValidator(
             _with(
                 *("accuracy", "macro_f1", "weighted_f1", "roc_auc_weighted", "ece_before", "own_temperature"),
@@ -65,15 +65,15 @@ class Measured(BaseModel):
             )
         ),
     ]
-    intervals: Annotated[dict[str, tuple[float, float]], AfterValidator(_with("accuracy", "macro_f1"))]
+    intervals: Annotated[dict[str, tuple[Score, Score]], AfterValidator(_with("accuracy", "macro_f1"))]
     by_label: list[LabelScores]
     goemotions: Annotated[
-        dict[str, float],
+        dict[str, Score],
         AfterValidator(_with("rows", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "ece")),
     ]
-    messages: Annotated[dict[str, float], AfterValidator(_with("rows", "accuracy", "macro_f1", "ece"))]
+    messages: Annotated[dict[str, Score], AfterValidator(_with("rows", "accuracy", "macro_f1", "ece"))]
     behaviour: dict[str, tuple[int, int]]
-    languages: Annotated[dict[str, float], AfterValidator(_of_languages)] = {}
+    languages: Annotated[dict[str, Score], AfterValidator(_of_languages)] = {}
 
 
 def measured_of(run: Path) -> Measured:

@@ -12,18 +12,18 @@ import numpy.typing as npt
 from model.classifier import EmotionClassifier
 from model.decide import logistic
 from model.folder import CONFIG_FILE, SAFETENSORS_FILE, revision_of
-from model.labels import LABEL2ID, LABELS, NEUTRAL
+from model.labels import EMOTIONS, LABEL2ID, LABELS, NEUTRAL
 from model.outputs import SIZES
 from training.bases.sentences import SentenceEncoder
 from training.data.rows import Row, text_key
 from training.errors import TrainingError
-from training.fit.crossfit import CROSSFIT_FILE, CrossFit
+from training.fit.crossfit import CrossFit
 from training.fit.device import Device
-from training.fit.probe import PROBE_FILE, Probe
+from training.fit.probe import Probe
 from training.fit.targets import SoftTargets
 from training.fit.validation import presence_logits
 from training.metrics import Floats, softmax
-from training.runs import read_arrays, run_of
+from training.runs import CROSSFIT_FILE, PROBE_FILE, read_arrays, run_of
 
 
 def require_model(folder: Path) -> None:
@@ -38,8 +38,22 @@ def open_classifier(folder: Path, *, device: str = "auto", precision: str = "fp3
     return EmotionClassifier.load(folder, device=device, precision=precision)
 
 
+def columns_of(classifier: EmotionClassifier) -> tuple[int, ...]:
+    """The label of each logit that ``row_outputs`` gives, as an index into ``LABELS``: all from the first on.
+
+    Raises ``TrainingError`` for a model that lacks an emotion, which cannot be measured beside others.
+    """
+    ordered = tuple(sorted(classifier.columns))
+    if ordered != tuple(range(len(ordered))) or len(ordered) < len(EMOTIONS):
+        lacking = next(label for k, label in enumerate(EMOTIONS) if k not in ordered)
+        raise TrainingError(f"the model has no label {lacking!r}: use one that tells all six emotions apart")
+    return ordered
+
+
 def row_logits(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
-    """Logits of each row's labels, shape (N, K); of several windows, their mean weighted by tokens."""
+    """Logits of each row's labels, in the order of ``LABELS`` whatever the model's is, shape (N, K); of
+    several windows, their mean weighted by tokens.
+    """
     return row_outputs(classifier, rows)[:, : len(classifier.columns)]
 
 
@@ -50,8 +64,10 @@ def row_outputs(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:
     weights = np.array([len(window) for encoded in batch for window in encoded.windows], dtype=np.float64)
     starts = np.cumsum([0, *(len(encoded.windows) for encoded in batch[:-1])])
     sums = np.add.reduceat(by_window * weights[:, None], starts, axis=0)
-    logits: Floats = sums / np.add.reduceat(weights, starts)[:, None]
-    return logits
+    outputs: Floats = sums / np.add.reduceat(weights, starts)[:, None]
+    labels = len(columns_of(classifier))
+    outputs[:, :labels] = outputs[:, np.argsort(classifier.columns)]
+    return outputs
 
 
 def row_presences(classifier: EmotionClassifier, rows: Sequence[Row]) -> Floats:

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from model.labels import EMOTIONS
 from training.evaluate.plots import plots
 from training.evaluate.scores import Evaluation
+from training.runs import as_json
 
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
@@ -29,7 +29,7 @@ def write_report(evaluation: Evaluation, out: Path) -> Path:
         (out / f"{name}.png").write_bytes(image)
     markdown = as_markdown(evaluation, images)
     (out / "report.md").write_text(markdown, encoding="utf-8")
-    (out / "metrics.json").write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
+    (out / "metrics.json").write_text(as_json(evaluation.as_json()), encoding="utf-8")
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     for name, image in images.items():
         body = body.replace(f"{name}.png", f"data:image/png;base64,{base64.b64encode(image).decode()}")

@@ -14,7 +14,6 @@ import numpy as np
 from model.calibration import Calibration
 from model.classifier import EmotionClassifier
 from model.decide import DecisionRule
-from model.folder import ModelFolder
 from model.labels import EMOTIONS, LABEL2ID, LABELS
 from training.data.brighter import load_brighter
 from training.data.languages import BRIGHTER
@@ -25,7 +24,7 @@ from training.errors import TrainingError
 from training.evaluate.behaviour import Outcome, pass_rates, run_cases
 from training.evaluate.benchmark import Benchmark, benchmark, own_temperature
 from training.evaluate.distress import distress_scores
-from training.evaluate.predict import open_classifier, row_logits, row_outputs, row_presences
+from training.evaluate.predict import columns_of, open_classifier, row_logits, row_outputs, row_presences
 from training.evaluate.several import by_language, carried
 from training.fit.validation import presence_logits
 from training.metrics import (
@@ -87,12 +86,11 @@ class Evaluation:
 def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision: str = "fp32") -> Evaluation:
     """Measure the model in ``folder`` on the test splits and the behavioural set."""
     classifier = open_classifier(folder, device=device, precision=precision)
-    opened = ModelFolder.open(folder)
-    calibration = opened.calibration
+    calibration = Calibration.load(folder)
     emotion = load_emotion(data, resplit_of(folder))
     logits = row_logits(classifier, emotion.test)
     labels = np.array([LABEL2ID[row.label] for row in emotion.test])
-    rule = DecisionRule(calibration, opened.columns)
+    rule = DecisionRule(calibration, columns_of(classifier))
     outcomes = run_cases(classifier)
     return Evaluation(
         model=_describe(folder, classifier, calibration),
@@ -104,7 +102,7 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
             own_temperature=own_temperature(row_logits(classifier, emotion.validation), emotion.validation),
         ),
         seven_way=_seven_way(logits, labels, rule),
-        goemotions=goemotions_scores(classifier, opened, data),
+        goemotions=goemotions_scores(classifier, rule, data),
         messages=_written_scores(classifier, rule, load_messages().test),
         replies=_written_scores(classifier, rule, load_replies()),
         languages=language_scores(classifier, rule, data),
@@ -117,14 +115,13 @@ def evaluate(folder: Path, data: Path | None, *, device: str = "auto", precision
 
 
 def goemotions_scores(
-    classifier: EmotionClassifier, folder: ModelFolder, data: Path | None
+    classifier: EmotionClassifier, rule: DecisionRule, data: Path | None
 ) -> dict[str, float]:
     """Seven-way scores on GoEmotions' single-label test rows, by the shipped rule.
 
     A model without a neutral logit gets the neutral threshold that is best on the validation rows.
     """
-    rule = DecisionRule(folder.calibration, folder.columns)
-    scores: dict[str, float] = {"neutral_threshold": folder.calibration.neutral_threshold}
+    scores: dict[str, float] = {"neutral_threshold": rule.calibration.neutral_threshold}
     for name, ekman in (("", False), ("ekman_", True)):
         rows = load_goemotions(data, ekman=ekman).test
         probabilities, labels = _placed(classifier, rule, rows)

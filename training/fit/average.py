@@ -16,9 +16,11 @@ from training.errors import TrainingError
 from training.runs import (
     TOKENIZER_FILES,
     command_line,
-    forget_calibration,
+    forget_run,
+    require_empty,
     require_split,
     run_of,
+    weights_of,
     writable,
     write_facts,
     written,
@@ -30,22 +32,25 @@ if TYPE_CHECKING:
 PRESENCE: Final = "presence.weight"
 
 
-def average_runs(shares: Mapping[Path, float], out: Path) -> None:
+def average_runs(shares: Mapping[Path, float], out: Path, *, overwrite: bool = False) -> None:
     """Write the mean of the runs' weights, each with its share of the sum, to the folder ``out``.
 
     Tokenizer, configuration and recipe are those of the first; ``averaged`` in ``run.json`` names all. Where
     the first has outputs of presence and another has none, the other's labels say the same.
 
     Raises:
-        TrainingError: one is no run, or they are not of one shape, vocabulary or split.
+        TrainingError: one is no run or cut, or they are not of one shape, vocabulary, split or order of
+            labels, or ``out`` holds a run or a model and is not to be overwritten.
     """
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     total, mean = sum(shares.values()), dict[str, torch.Tensor]()
     first, *_ = shares
     if out.resolve() in {run.resolve() for run in shares}:
         raise TrainingError(f"{out} is one of the runs itself: name another --out")
+    if not overwrite:
+        require_empty(out)
     facts = run_of(first)
     require_split(facts.resplit, shares)
     for run, share in shares.items():
@@ -53,7 +58,9 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
         tokenizers = [(one / TOKENIZER_FILES[0]).read_bytes() for one in (run, first)]
         if tokenizers[0] != tokenizers[1]:
             raise TrainingError(f"{run} and {first} differ in their tokenizer")
-        weights = load_file(run / SAFETENSORS_FILE)
+        if ModelFolder.open(run).columns != ModelFolder.open(first).columns:
+            raise TrainingError(f"{run} and {first} differ in their labels (id2label in {CONFIG_FILE})")
+        weights = weights_of(run)
         if PRESENCE in mean and PRESENCE not in weights:
             weights |= _presence_of_labels(run, weights)
         if mean and PRESENCE in weights and PRESENCE not in mean:
@@ -65,7 +72,7 @@ def average_runs(shares: Mapping[Path, float], out: Path) -> None:
             mean[name] = mean.get(name, 0.0) + share / total * tensor.float()
     writable(out)
     with written(out):
-        forget_calibration(out)
+        forget_run(out)
         save_file(mean, out / SAFETENSORS_FILE, metadata={"format": "pt"})
         for name in (CONFIG_FILE, *TOKENIZER_FILES):
             shutil.copyfile(first / name, out / name)

@@ -28,9 +28,8 @@ from training.fit.probe import languages_of
 from training.fit.recipe import Source
 from training.fit.targets import Targets, targets
 from training.metrics import Floats, Indices
-from training.runs import command_line, read_arrays, write_facts
+from training.runs import CROSSFIT_FILE, command_line, read_arrays, write_facts
 
-CROSSFIT_FILE: Final = "crossfit.npz"
 SOURCES: Final[tuple[Source, ...]] = ("brighter", "brighter_en")
 FOLDS: Final = 5
 LEAST_ROWS: Final = 10

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from training.fit.batches import Batch, training_batches
 from training.fit.loop import Progress
+from training.fit.losses import require_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,7 @@ def descend(
     """Minimise ``loss_of`` each batch of ``ids`` by AdamW; the mean loss of the last epoch.
 
     ``factor`` is that of the learning rate, by the step and by how many there are in all.
+    Raises ``TrainingError`` where the loss is no number any more.
     """
     import torch
 
@@ -51,4 +53,5 @@ def descend(
             total += float(loss.detach())
             if progress is not None:
                 progress(step, steps, float(loss.detach()))
+        require_finite(total)
     return total / steps_an_epoch

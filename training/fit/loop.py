@@ -34,7 +34,7 @@ from training.fit.batches import encode, training_batches
 from training.fit.checkpoint import load_checkpoint, save_checkpoint
 from training.fit.device import Device
 from training.fit.graphs import GraphedStep, Step
-from training.fit.losses import Wanted, class_weights, loss
+from training.fit.losses import Wanted, class_weights, loss, require_finite
 from training.fit.network import network_of
 from training.fit.optimizer import WeightAverage, optimizer_of, rate_factor
 from training.fit.recipe import Recipe
@@ -44,9 +44,10 @@ from training.fit.validation import forward, predict, validation_score
 from training.metrics import Floats
 from training.runs import (
     CHECKPOINT,
-    RUN_FILE,
     command_line,
     forget_calibration,
+    forget_run,
+    require_resumable,
     writable,
     write_facts,
     written,
@@ -149,19 +150,24 @@ class Fit:
     def run(self, *, resume: bool = False) -> FitResult:
         """Train until the last epoch or until validation no longer improves; the best epoch is what stays.
 
-        Raises ``TrainingError`` where the folder cannot be written to, or there is nothing to resume.
+        Raises ``TrainingError`` where the folder cannot be written to, there is nothing to resume, or a loss
+        is no number any more.
         """
         started = time.monotonic()
         writable(self.out)
         first = self._begin(resume)
         seconds_before = self.log.seconds
         for epoch in range(first, self.recipe.epochs):
+            if self.log.history and self.log.epochs_since_best >= self.recipe.patience:
+                break
             mean_loss = self._train_epoch(epoch)
             model = self.average.model if self.average else self.model
             scores = {
                 name: validation_score(self._predict(model, rows), rows, self.recipe.labels)
                 for name, rows in self.validation.items()
             }
+            for loss_of_rows in (mean_loss, *(score["nll"] for score in scores.values())):
+                require_finite(loss_of_rows)
             seconds = seconds_before + time.monotonic() - started
             improved = self.log.add(
                 epoch + 1, mean_loss, float(self.schedule.get_last_lr()[-1]), scores, seconds
@@ -169,8 +175,6 @@ class Fit:
             if improved:
                 self._save(model)
             self._checkpoint(epoch + 1)
-            if self.log.epochs_since_best >= self.recipe.patience:
-                break
         self._write_run_file()
         (self.out / CHECKPOINT).unlink(missing_ok=True)
         return FitResult(self.out, self.log.best_score, self.log.best_epoch, self.log.seconds)
@@ -181,12 +185,11 @@ class Fit:
         Where none are, what an earlier run said of itself goes, and its checkpoint, which nobody is to take
         for this one's.
         """
-        if resume and (self.out / CHECKPOINT).is_file():
-            return self._restore()
-        if resume and (self.out / RUN_FILE).is_file():
-            raise TrainingError(f"{self.out} is finished: --overwrite instead of --resume trains it anew")
-        for left in (RUN_FILE, CHECKPOINT):
-            (self.out / left).unlink(missing_ok=True)
+        if resume:
+            require_resumable(self.out)
+            if (self.out / CHECKPOINT).is_file():
+                return self._restore()
+        forget_run(self.out)
         return 0
 
     def _drawn(self, epoch: int) -> list[int]:
@@ -222,8 +225,10 @@ class Fit:
             self._step += 1
             if self.average is not None:
                 self.average.follow(self._step)
-            if self._progress is not None and (self._step % SHOWN_EVERY == 0 or self._step == self.steps):
-                self._progress(self._step, self.steps, float(step_loss))
+            if self._step % SHOWN_EVERY == 0 or self._step == self.steps:
+                require_finite(float(step_loss))
+                if self._progress is not None:
+                    self._progress(self._step, self.steps, float(step_loss))
         return float(total) / self.steps_an_epoch
 
     def _train_step(self, input_ids: "Tensor", attention_mask: "Tensor", indices: "Tensor") -> "Tensor":

@@ -3,6 +3,7 @@
 Shapes: logits (B, K); everything else of a batch as ``Wanted`` says.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from model.outputs import presence
 from training.data.rows import Row
+from training.errors import TrainingError
 from training.fit.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -123,3 +125,12 @@ def _presence_loss(logits: "Tensor", present: "Tensor", weight: "Tensor") -> "Te
 
     by_label = functional.binary_cross_entropy_with_logits(logits, present, reduction="none")
     return (by_label * weight).sum() / len(logits)
+
+
+def require_finite(loss: float) -> None:
+    """Raises ``TrainingError`` for a loss that is no number: the weights behind it are none either."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the training has diverged (a loss is {loss}), and nothing is saved of it since: begin anew "
+            "(--overwrite) with a lower learning rate"
+        )

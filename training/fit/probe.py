@@ -23,9 +23,8 @@ from training.fit.recipe import Source
 from training.fit.regression import regress
 from training.fit.targets import targets
 from training.metrics import Floats
-from training.runs import command_line, read_arrays, write_facts
+from training.runs import PROBE_FILE, command_line, read_arrays, write_facts
 
-PROBE_FILE: Final = "probe.npz"
 Output = Literal["presence", "distress"]
 ENGLISH_SOURCES: Final[dict[Source, Output]] = {"brighter_en": "presence", "distress": "distress"}
 MULTILINGUAL_SOURCES: Final[dict[Source, Output]] = {"distress": "distress", "languages": "distress"}

@@ -34,7 +34,7 @@ from training.fit.regression import regress
 from training.fit.targets import targets
 from training.fit.validation import predict
 from training.metrics import Floats
-from training.runs import command_line, forget_calibration, run_of, write_facts
+from training.runs import command_line, forget_calibration, run_of, weights_of, write_facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -154,9 +154,7 @@ def _save(weights: "dict[str, Tensor]", run: Path) -> None:
 
 def _with_rows(run: Path, name: Beside) -> "dict[str, Tensor]":
     """The run's weights, among them the rows of that name."""
-    from safetensors.torch import load_file
-
-    weights: dict[str, Tensor] = load_file(run / SAFETENSORS_FILE)
+    weights = weights_of(run)
     if f"{name}.weight" not in weights:
         raise TrainingError(f"{run} has no output for {name}: its recipe trains none")
     return weights

@@ -20,7 +20,7 @@ from model.calibration import Calibration
 from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
 from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from training.errors import TrainingError
-from training.runs import TOKENIZER_FILES, resplit_of, writable
+from training.runs import CHECKPOINT, RUN_FILE, TOKENIZER_FILES, resplit_of, writable
 from training.ship import int8
 from training.ship.firsttoken import read_first_token_alone
 
@@ -36,10 +36,10 @@ def export(
 
     ``card`` writes the model card of the finished folder that it is given. ``cpu_only`` leaves the weights
     for torch out at the end: the manifest still states them, so the revision is that of the whole folder.
-    Everything is made in a folder beside ``out`` and then moved file by file, so that whoever loads ``out``
-    meanwhile finds whole files.
+    Everything is made in a folder inside ``out``, which is on the same file system, and then moved file by
+    file, so that whoever loads ``out`` meanwhile finds whole files.
     Raises ``TrainingError`` where the run is not calibrated, or with other weights, has a split of its own,
-    or is ``out`` itself, and where the folder grows too large.
+    or is ``out`` itself, where ``out`` is another run, and where the folder grows too large.
     """
     if not (run / CALIBRATION_FILE).is_file():
         raise TrainingError(f"{run} is not calibrated: emotion-train calibrate {run}")
@@ -52,11 +52,13 @@ def export(
         raise TrainingError(
             f"{out} is the run itself, whose weights are finer than what ships: name another --out"
         )
+    if (out / RUN_FILE).is_file() or (out / CHECKPOINT).is_file():
+        raise TrainingError(f"{out} holds a run, whose weights are finer than what ships: name another --out")
     calibration = Calibration.load(run)
     if calibration.revision not in (None, revision_of(run / SAFETENSORS_FILE)):
         raise TrainingError(f"{run} was calibrated with other weights: emotion-train calibrate {run}")
     writable(out)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as temporary:
         folder = Path(temporary)
         revision = _write_torch(run, folder)
         calibration.model_copy(update={"name": name, "revision": revision}).save(folder)
@@ -71,11 +73,11 @@ def export(
             raise TrainingError(
                 f"{sum(sizes.values()):,} bytes are more than {MAX_BYTES:,}: take a smaller base"
             )
-        if cpu_only:
-            (out / SAFETENSORS_FILE).unlink(missing_ok=True)  # that of an earlier export
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors writes for its owner alone
             file.replace(out / file.name)
+        if cpu_only:
+            (out / SAFETENSORS_FILE).unlink(missing_ok=True)  # that of an earlier export
     return sizes
 
 

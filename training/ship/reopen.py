@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from model.folder import INT8_ONNX_FILE, ModelFolder
-from model.outputs import beside
+from model.labels import LABELS
+from model.outputs import Beside, beside
 from model.runtimes.beside import narrow_for_saving, widen
 from training.errors import TrainingError
 from training.fit.recipe import Recipe
 from training.runs import (
     TOKENIZER_FILES,
     command_line,
-    forget_calibration,
+    forget_run,
+    require_empty,
     writable,
     write_facts,
     written,
@@ -40,11 +42,13 @@ _BASE: Final = re.compile(r"^base_model: (\S+)$", re.MULTILINE)
 """Where a card says from which pre-trained base the weights come."""
 
 
-def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
+def reopen(folder: Path, out: Path, recipe: Recipe, *, overwrite: bool = False) -> None:
     """Write the run in ``out``; ``recipe`` is the one that it was trained with.
 
     Raises:
-        TrainingError: the folder holds no whole int8 file of ``emotion-train export``, or is ``out`` itself.
+        TrainingError: the folder holds no whole int8 file of ``emotion-train export``, is ``out`` itself, or
+            has other labels, or other outputs beside them, than the recipe; or ``out`` holds a run or a model
+            and is not to be overwritten.
     """
     import torch
     from transformers import DistilBertConfig, DistilBertForSequenceClassification
@@ -54,7 +58,9 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
         raise TrainingError(f"{file} is missing: name a folder that emotion-train export made")
     if out.resolve() == folder.resolve():
         raise TrainingError(f"{out} is the folder that is read: name another --out")
-    ModelFolder.open(folder)
+    if not overwrite:
+        require_empty(out)
+    opened = ModelFolder.open(folder)
     try:
         weights = _floats(_graph(file))
     except (KeyError, IndexError) as error:
@@ -69,11 +75,12 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
         | {f"classifier.{part}": rows[:labels] for part, rows in last.items()}
     )
     places = beside(labels, len(last["bias"]))
+    _require_recipe(folder, recipe, {LABELS[k] for k in opened.columns}, tuple(places))
     widen(network, {name: (last["weight"][place], last["bias"][place]) for name, place in places.items()})
     narrow_for_saving(network)
     writable(out)
     with written(out):
-        forget_calibration(out)
+        forget_run(out)
         network.save_pretrained(out)
         for name in TOKENIZER_FILES:
             shutil.copyfile(folder / name, out / name)
@@ -83,6 +90,17 @@ def reopen(folder: Path, out: Path, recipe: Recipe) -> None:
         "train_rows": {source: {} for source in recipe.sources},
     }
     write_facts(out, run)
+
+
+def _require_recipe(folder: Path, recipe: Recipe, labels: set[str], outputs: tuple[Beside, ...]) -> None:
+    """Refuse a recipe that trains other outputs than these: as a teacher the run would be misread."""
+    if labels == set(recipe.labels) and outputs == recipe.beside:
+        return
+    has, trains = (" and ".join(names) or "nothing" for names in (outputs, recipe.beside))
+    raise TrainingError(
+        f"{folder} was not trained with recipe {recipe.name}: it has {len(labels)} labels and beside them "
+        f"{has}, the recipe {len(recipe.labels)} and {trains}; name another --recipe"
+    )
 
 
 def _stated_base(folder: Path) -> str | None:
