@@ -220,7 +220,8 @@ def test_missing_topics_and_wrong_rules_end_a_monitor_with_one_line(topics: Topi
     [
         ({"WEBHOOK_URL": "https://hooks.example/x"}, "set EMOTION_WEBHOOK_SECRET"),
         ({"WEBHOOK_URL": "http://hooks.example/x"}, "set allow_http_receivers"),
-        ({"WEBHOOK_URL": "hooks.example/x"}, "is no address to send alerts to"),
+        ({"WEBHOOK_URL": "hooks.example/x"}, "is no URL: write https://HOST/PATH"),
+        ({"WEBHOOK_URL": "ftp://hooks.example/x"}, "is no address to send alerts to"),
         ({"ALERTMANAGER_URL": "https://a.example,https://10.0.0.7"}, "set allow_private_receivers"),
     ],
 )
