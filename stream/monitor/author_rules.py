@@ -4,6 +4,7 @@ State and one signal in, state and a measurement out. Each author has a state of
 in which authors are interleaved cannot matter.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from stream.events import DistressSignal, ModelRef, Source
 from stream.monitor.fold import input_partition
 from stream.monitor.lifecycle import IDLE, Life, Measurement, Reading, compare
 from stream.monitor.reach import weight
-from stream.monitor.rules import AuthorRule, PhraseRule
+from stream.monitor.rules import DAY_S, AuthorRule, PhraseRule
 from stream.monitor.sizes import MOST_SOURCES_OF_AUTHOR, PHRASES_CHARS, TRAIL_POINTS, first_of
 
 EVIDENCE_MESSAGES: Final = 20
@@ -22,6 +23,10 @@ EVIDENCE_MESSAGES: Final = 20
 TEXT_BYTES: Final = 4000
 """Of each text that is remembered, in JSON, where signals carry it: what is known of an author must fit into
 a record of Kafka, and each rule that fires has texts of its own."""
+
+
+ENDED_S: Final = DAY_S
+"""For so long after an alert has ended, readers of alerts may not have heard of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,27 @@ def with_state_of(rule: AuthorRule | PhraseRule, state: AuthorState, after: Rule
     if meanings.get(rule.name) != rule.meaning:
         meanings = {**meanings, rule.name: rule.meaning}
     return replace(state, rules={**state.rules, rule.name: after}, meanings=meanings)
+
+
+def without_removed(state: AuthorState, names: Collection[str]) -> AuthorState:
+    """The state without what rules of other names know of the author: they are gone.
+
+    It stays while an alert of theirs fires, and a day longer, so that it is known to have ended.
+    """
+    gone = {
+        name
+        for name, known in state.rules.items()
+        if name not in names
+        and not known.life.firing
+        and state.at - (known.life.resolved_at or 0.0) > ENDED_S
+    }
+    if not gone:
+        return state
+    return replace(
+        state,
+        rules={name: known for name, known in state.rules.items() if name not in gone},
+        meanings={name: meaning for name, meaning in state.meanings.items() if name not in gone},
+    )
 
 
 def behind(rule: AuthorRule | PhraseRule, state: AuthorState, messages: int) -> tuple[Seen, ...]:

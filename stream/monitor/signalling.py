@@ -36,6 +36,7 @@ from stream.monitor.author_rules import (
     remember,
     state_of,
     with_state_of,
+    without_removed,
 )
 from stream.monitor.events import Alert
 from stream.monitor.lifecycle import Change, Measurement, step, tick
@@ -137,6 +138,8 @@ class SignalPartition:
         if published_at is not None:
             at = min(at, published_at + CLOCK_SKEW_S)
         state, alerts = observe(self.rules.of_authors, state, signal, name, self._partition, at)
+        if len(state.rules) > len(self.rules.rules):
+            state = without_removed(state, {rule.name for rule in self.rules.rules})
         self._store(name, state)
         self._changes.alerts += alerts
         return alerts

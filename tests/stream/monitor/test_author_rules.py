@@ -201,6 +201,23 @@ def test_an_alert_ends_when_its_rule_is_taken_away() -> None:
     assert alert.ends_at is not None
 
 
+def test_what_removed_rules_knew_of_an_author_is_forgotten_once_their_alerts_have_ended() -> None:
+    day = 86_400
+    partition = SignalPartition(0, rules(author_rule(name="version-0")), lambda _: None)
+    for offset, one in enumerate(sad(8)):
+        partition.apply(one, offset)
+    assert partition._state("author-a").firing
+    (fired,) = partition.take_changes().alerts
+    for version in range(1, 20):
+        partition.rules = rules(author_rule(name=f"version-{version}"))
+        partition.apply(signal(0.1, offset=100 + version, ts=NOON + 60 * version), 100 + version)
+    assert partition._state("author-a").firing
+    partition.tick([fired], NOON + 3600)
+    assert set(partition._state("author-a").rules) == {"version-0", "version-19"}
+    partition.apply(signal(0.1, offset=200, ts=NOON + 2 * day), 200)
+    assert set(partition._state("author-a").rules) == {"version-19"}
+
+
 def test_an_alert_that_no_state_remembers_ends_once_it_would_have_expired() -> None:
     fired = run(SUSTAINED, sad(6))
     elsewhere = SignalPartition(0, SUSTAINED, lambda _: None)
