@@ -50,7 +50,7 @@ class Intake:
         self._gate = gate
         self._hand_over = hand_over
         self._is_full = is_full
-        self._rests: set[asyncio.Task[None]] = set()
+        self._rests: dict[AssignedPartition, asyncio.Task[None]] = {}
 
     async def take(
         self, polled: Sequence[tuple[AssignedPartition, Sequence[Any]]], tasks: asyncio.TaskGroup
@@ -64,8 +64,11 @@ class Intake:
                 self._consumer.pause(partition.tp)
                 name = f"rest-{partition.tp.topic}-{partition.tp.partition}"
                 task = tasks.create_task(self._take_rest(partition, rest), name=name)
-                self._rests.add(task)
-                task.add_done_callback(self._rests.discard)
+                self._rests[partition] = task
+
+    def holds(self, partition: AssignedPartition) -> bool:
+        """Whether what is left of a partition is being read or handed over: then it is not to be fetched."""
+        return partition in self._rests
 
     def give_up(self) -> None:
         """Wait for no schema any more: the partitions are given away."""
@@ -74,7 +77,7 @@ class Intake:
 
     def close(self) -> None:
         """Read no more: nobody takes over what is read."""
-        for task in self._rests:
+        for task in self._rests.values():
             task.cancel()
 
     async def _slice(self, partition: AssignedPartition, records: Sequence[Any]) -> Sequence[Any]:
@@ -110,5 +113,6 @@ class Intake:
                 await asyncio.sleep(0)
         finally:
             partition.held = 0
+            self._rests.pop(partition, None)
         if partition.state is PartitionState.RUNNING:
             self._consumer.resume(partition.tp)

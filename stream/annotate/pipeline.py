@@ -222,7 +222,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         paused = 0
         self._metrics.waiting.set(sum(partition.waits_for_schema for partition in self.partitions.values()))
         for partition in self.partitions.values():
-            if partition.held:
+            if self._intake.holds(partition):
                 continue
             share = self._in_flight_share(partition)
             if partition.state is PartitionState.RUNNING and share >= 1:

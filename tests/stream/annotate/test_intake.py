@@ -1,0 +1,232 @@
+"""What was polled is read a slice at a time: nothing of it is passed over, and the event loop goes on."""
+
+import asyncio
+import itertools
+import random
+import threading
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from model.contract import Encoded, Logits, Model
+from model.fake import FakeClassifier
+from stream.annotate.admission import Admission
+from stream.annotate.assigned import PartitionContext
+from stream.annotate.inputtopics import Incarnation
+from stream.annotate.pipeline import Pipeline
+from stream.annotate.progress import Progress
+from stream.annotate.publish import Finished
+from stream.annotate.tracing import NoTracing
+from stream.annotate.worker import Worker
+from stream.deadline import Deadline
+from stream.membership import Membership
+from stream.metrics import Metrics
+from stream.privacy import OptOut, Pseudonyms
+from stream.settings import Settings
+from tests.stream.annotate.test_annotator import until
+from tests.stream.annotate.test_outcomes import TOPICS, encoder
+
+TOPIC = "messages"
+PLACES = [TopicPartition(TOPIC, number) for number in range(6)]
+OUTCOMES = {TOPICS.emotions, TOPICS.dlq}
+UNREADABLE, READABLE = b"{oops", b'{"text": "joy"}'
+LARGE = b'{"text": "%s"}' % (b"joy" * 1000)
+
+
+@pytest.fixture(autouse=True)
+def a_record_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.annotate.intake.SLICE_S", -1.0)
+
+
+class Consumer:
+    """A consumer of logs in memory, which start at offset 0 and end where their records do."""
+
+    def __init__(self, logs: Mapping[TopicPartition, Sequence[bytes]]) -> None:
+        self.logs: dict[TopicPartition, list[Any]] = {place: [] for place in logs}
+        for place, values in logs.items():
+            self.append(place, values)
+        self.positions = dict.fromkeys(logs, 0)
+        self.first = dict.fromkeys(logs, 0)
+        self.paused: set[TopicPartition] = set()
+        self.polls = 0
+        self.assigning: asyncio.Task[None] | None = None
+        self._fetcher = SimpleNamespace(_fetch_min_bytes=1, _fetch_max_wait_ms=500)
+        self._coordinator = SimpleNamespace(group_id="group", member_id="member", generation=1)
+
+    def append(self, place: TopicPartition, values: Sequence[bytes]) -> None:
+        log = self.logs[place]
+        log += [record(place, offset, value) for offset, value in enumerate(values, start=len(log))]
+
+    def subscribe(self, topics: Collection[str], listener: Pipeline) -> None:
+        self.assigning = asyncio.create_task(listener.on_partitions_assigned(list(self.logs)))
+
+    def pause(self, *places: TopicPartition) -> None:
+        self.paused.update(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        self.paused.difference_update(places)
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self.positions[place] = offset
+
+    async def position(self, place: TopicPartition) -> int:
+        return self.positions[place]
+
+    async def beginning_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {place: self.first[place] for place in places}
+
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {place: len(self.logs[place]) for place in places}
+
+    async def poll(self, *_: Any, max_records: int, **__: Any) -> dict[TopicPartition, list[Any]]:
+        """As ``stream.annotate.polling.poll``; at most so many records of each partition."""
+        await asyncio.sleep(0.001)
+        self.polls += 1
+        found = {}
+        for place in self.logs.keys() - self.paused:
+            start = self.positions[place]
+            if records := self.logs[place][start : start + max_records]:
+                self.positions[place] = start + len(records)
+                found[place] = records
+        return found
+
+    async def polled(self, times: int) -> None:
+        """Wait until it was polled so often."""
+        most = self.polls + times
+        await until(lambda: self.polls > most)
+
+
+class Published:
+    """A publisher that notes which offsets have an outcome."""
+
+    owner: str | None = "owner"
+
+    def __init__(self) -> None:
+        self.offsets: dict[TopicPartition, list[int]] = {place: [] for place in PLACES}
+
+    async def take_over(
+        self, places: Collection[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        return dict.fromkeys(places, OffsetAndMetadata(0, ""))
+
+    async def claim(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None: ...
+
+    async def commit(self, finished: Sequence[Finished]) -> None:
+        for part in finished:
+            outcomes = (found for place, found in part.output.items() if place[0] in OUTCOMES)
+            self.offsets[part.partition] += sorted(one.offset for one in itertools.chain(*outcomes))
+
+    async def close(self, deadline: Deadline) -> None: ...
+
+
+class Held(FakeClassifier):
+    """Neither reads nor labels but while it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads, self.labels = threading.Event(), threading.Event()
+
+    def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
+        self.reads.wait(30)
+        return super().tokenize(texts)
+
+    def forward(self, batch: Sequence[Encoded]) -> Logits:
+        self.labels.wait(30)
+        return super().forward(batch)
+
+
+def record(place: TopicPartition, offset: int, value: bytes) -> ConsumerRecord[Any, Any]:
+    return ConsumerRecord(*place, offset, 1_700_000_000_000, 0, None, value, None, 0, len(value), ())
+
+
+@asynccontextmanager
+async def running(
+    consumer: Any, publisher: Published, settings: Settings, model: Model
+) -> AsyncIterator[Pipeline]:
+    """A pipeline that labels what the consumer has."""
+    threads, asks, stop = (Worker("tokenize"), Worker("model")), context(consumer, publisher), asyncio.Event()
+    pipeline = Pipeline(settings, model, admission(), asks, asks.metrics, threads)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(pipeline.run(stop))
+        yield pipeline
+        stop.set()
+    for thread in threads:
+        thread.stop()
+
+
+def context(consumer: Any, publisher: Published) -> PartitionContext:
+    async def open_publisher(membership: Membership, number: int) -> Published:
+        return publisher
+
+    return PartitionContext(
+        consumer=consumer,
+        open_publisher=open_publisher,
+        encoders={TOPIC: encoder()},
+        metrics=Metrics(),
+        tracing=NoTracing(),
+        commit_interval_s=0.0,
+        incarnations={TOPIC: Incarnation(None, 0)},
+        starts_at_latest=False,
+        progress=Progress(60.0),
+        suspects=set(),
+    )
+
+
+def admission() -> Admission:
+    pseudonyms = Pseudonyms(b"key")
+    return Admission(
+        input_format="json",
+        max_message_bytes=1_000_000,
+        max_ahead_s=300,
+        pseudonyms=pseudonyms,
+        optout=OptOut(pseudonyms),
+        phrases=None,
+    )
+
+
+async def test_a_rest_that_waits_to_be_handed_over_is_not_passed_over_by_what_comes_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its partition is full meanwhile, and then has room again: what is labelled was there before it."""
+    one, other = PLACES[:2]
+    consumer, publisher, model = Consumer({one: [READABLE] * 8, other: []}), Published(), Held()
+    monkeypatch.setattr("stream.annotate.pipeline.poll", consumer.poll)
+    monkeypatch.setattr("stream.annotate.pipeline._POLL_MESSAGES", 20)
+    settings = Settings(max_in_flight_messages=20, max_wait_ms=1)
+    async with running(consumer, publisher, settings, model) as pipeline:
+        model.reads.set()
+        await until(lambda: pipeline.in_flight == 8 and not pipeline._to_tokenize.qsize())
+        model.reads.clear()
+        consumer.append(other, [READABLE] * 9)  # one is read, and the others fill the queue
+        await until(pipeline._to_tokenize.full)
+        consumer.append(one, [UNREADABLE, READABLE])
+        await until(lambda: pipeline.in_flight == 8 + 9 + 2)
+        await consumer.polled(3)
+        model.labels.set()
+        await until(lambda: pipeline.in_flight == 9 + 1)
+        await consumer.polled(3)
+        consumer.append(one, [UNREADABLE] * 60)
+        await consumer.polled(3)
+        model.reads.set()
+        await until(lambda: consumer.positions[one] == len(consumer.logs[one]) and not pipeline.in_flight)
+    assert publisher.offsets[one] == list(range(len(consumer.logs[one])))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_every_message_is_published_once_in_whatever_sizes_and_polls_it_comes(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = random.Random(seed)
+    kinds = [UNREADABLE, READABLE, LARGE]
+    consumer, publisher = Consumer({place: chance.choices(kinds, k=150) for place in PLACES}), Published()
+    monkeypatch.setattr("stream.annotate.pipeline.poll", consumer.poll)
+    monkeypatch.setattr("stream.annotate.pipeline._POLL_MESSAGES", chance.randint(2, 30))
+    settings = Settings(max_in_flight_messages=40, max_in_flight_bytes=40_000, max_wait_ms=1)
+    async with running(consumer, publisher, settings, FakeClassifier(delay_ms=1)):
+        await until(lambda: sum(map(len, publisher.offsets.values())) >= 150 * len(PLACES))
+    assert publisher.offsets == {place: list(range(150)) for place in PLACES}
