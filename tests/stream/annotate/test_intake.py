@@ -16,8 +16,10 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from model.contract import Encoded, Logits, Model
 from model.fake import FakeClassifier
 from stream.annotate.admission import Admission
-from stream.annotate.assigned import PartitionContext
+from stream.annotate.assigned import AssignedPartition, PartitionContext
 from stream.annotate.inputtopics import Incarnation
+from stream.annotate.intake import Intake
+from stream.annotate.ledger import Entry
 from stream.annotate.pipeline import Pipeline
 from stream.annotate.progress import Progress
 from stream.annotate.publish import Finished
@@ -230,3 +232,27 @@ async def test_every_message_is_published_once_in_whatever_sizes_and_polls_it_co
     async with running(consumer, publisher, settings, FakeClassifier(delay_ms=1)):
         await until(lambda: sum(map(len, publisher.offsets.values())) >= 150 * len(PLACES))
     assert publisher.offsets == {place: list(range(150)) for place in PLACES}
+
+
+async def test_a_slice_at_a_time_keeps_the_event_loop_however_many_partitions_have_rests() -> None:
+    consumer: Any = Consumer({place: [UNREADABLE] * 5 for place in PLACES})
+    asks = context(consumer, Published())
+    partitions = [AssignedPartition(place, asks, lambda: None) for place in PLACES]
+    for partition in partitions:
+        partition.begin(0)
+
+    async def nowhere(_: list[Entry]) -> None: ...
+
+    intake = Intake(admission(), consumer, NoTracing(), None, nowhere, lambda _: False)
+    entered = [0]
+
+    async def look_on() -> None:
+        while entered[-1] < 5 * len(PLACES):
+            entered.append(sum(len(partition.ledger) for partition in partitions))
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(look_on())
+        await intake.take([(one, consumer.logs[one.tp]) for one in partitions], tasks)
+    assert max(after - before for before, after in itertools.pairwise(entered)) <= 2
+    assert consumer.paused == set()
