@@ -30,6 +30,7 @@ from stream.membership import Membership
 from stream.metrics import Metrics
 from stream.privacy import OptOut, Pseudonyms
 from stream.settings import Settings
+from stream.transactions import PublishError
 from tests.stream.annotate.test_annotator import until
 from tests.stream.annotate.test_outcomes import TOPICS, encoder
 
@@ -256,3 +257,32 @@ async def test_a_slice_at_a_time_keeps_the_event_loop_however_many_partitions_ha
         await intake.take([(one, consumer.logs[one.tp]) for one in partitions], tasks)
     assert max(after - before for before, after in itertools.pairwise(entered)) <= 2
     assert consumer.paused == set()
+
+
+def held_partition(consumer: Any) -> AssignedPartition:
+    """Of eight records that were polled, three are in the ledger."""
+    [place] = PLACES[:1]
+    partition = AssignedPartition(place, context(consumer, Published()), lambda: None)
+    partition.begin(0)
+    consumer.positions[place], partition.held = 8, 5
+    for one in consumer.logs[place][:3]:
+        partition.ledger.enter(admission().admit(one))
+    return partition
+
+
+async def test_what_was_fetched_before_retention_removed_it_is_still_read() -> None:
+    consumer = Consumer({PLACES[0]: [UNREADABLE] * 20})
+    partition = held_partition(consumer)
+    consumer.first[PLACES[0]] = 12
+    await partition.out_of_range(8)
+    assert consumer.positions[PLACES[0]] == 12
+    assert all(partition.ledger.enter(admission().admit(one)) for one in consumer.logs[PLACES[0]][3:8])
+
+
+async def test_a_partition_that_is_cut_back_before_what_waits_to_be_read_starts_over() -> None:
+    consumer = Consumer({PLACES[0]: [UNREADABLE] * 20})
+    partition = held_partition(consumer)
+    partition.ledger.release(3)
+    consumer.logs[PLACES[0]] = consumer.logs[PLACES[0]][:2]
+    with pytest.raises(PublishError):
+        await partition.out_of_range(8)
