@@ -143,17 +143,29 @@ class Held(FakeClassifier):
         return super().forward(batch)
 
 
+class SilentRegistry:
+    """A schema registry that does not answer."""
+
+    def missing(self, _: bytes) -> int:
+        return 1
+
+    def ask(self, number: int) -> None: ...
+
+    async def fetch(self, number: int) -> None:
+        await asyncio.Event().wait()
+
+
 def record(place: TopicPartition, offset: int, value: bytes) -> ConsumerRecord[Any, Any]:
     return ConsumerRecord(*place, offset, 1_700_000_000_000, 0, None, value, None, 0, len(value), ())
 
 
 @asynccontextmanager
 async def running(
-    consumer: Any, publisher: Published, settings: Settings, model: Model
+    consumer: Any, publisher: Published, settings: Settings, model: Model, registry: Any = None
 ) -> AsyncIterator[Pipeline]:
     """A pipeline that labels what the consumer has."""
     threads, asks, stop = (Worker("tokenize"), Worker("model")), context(consumer, publisher), asyncio.Event()
-    pipeline = Pipeline(settings, model, admission(), asks, asks.metrics, threads)
+    pipeline = Pipeline(settings, model, admission(), asks, asks.metrics, threads, registry)
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(pipeline.run(stop))
         yield pipeline
@@ -218,6 +230,24 @@ async def test_a_rest_that_waits_to_be_handed_over_is_not_passed_over_by_what_co
         model.reads.set()
         await until(lambda: consumer.positions[one] == len(consumer.logs[one]) and not pipeline.in_flight)
     assert publisher.offsets[one] == list(range(len(consumer.logs[one])))
+
+
+async def test_a_partition_that_was_given_away_is_shown_neither_as_waiting_nor_as_assigned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [place] = PLACES[:1]
+    consumer = Consumer({place: [READABLE]})
+    monkeypatch.setattr("stream.annotate.pipeline.poll", consumer.poll)
+    async with running(consumer, Published(), Settings(), FakeClassifier(), SilentRegistry()) as pipeline:
+
+        def shown(name: str) -> float | None:
+            return pipeline._metrics.registry.get_sample_value(f"emotion_{name}_partitions")
+
+        await until(lambda: shown("waiting") == shown("assigned") == 1)
+        await pipeline.on_partitions_revoked([place])
+        await pipeline.on_partitions_assigned([])
+        await consumer.polled(2)
+        assert [shown(name) for name in ("assigned", "paused", "waiting")] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("seed", range(3))
