@@ -16,6 +16,9 @@ from stream.records import Headers, Record, size_bytes
 TIMESTAMP_HEADER: Final = "dlq_timestamp"
 """Kafka's time stamp of the message: in a dead letter, and in the message that ``replay`` sends back."""
 
+CUT_HEADER: Final = "dlq_cut"
+"""What of a dead letter was cut."""
+
 CUT_BYTES: Final = 4096
 """Where a letter does not fit, this much is left of its value; longer headers and keys are left out."""
 
@@ -73,7 +76,7 @@ def encode_dead_letter(letter: DeadLetter, original: Headers, source: str) -> li
     if letter.timestamp_ms is not None:
         ours.append((TIMESTAMP_HEADER, str(letter.timestamp_ms).encode()))
     if letter.cut:
-        ours.append(("dlq_cut", ",".join(letter.cut).encode()))
+        ours.append((CUT_HEADER, ",".join(letter.cut).encode()))
         ours.append(("dlq_size", str(letter.size).encode()))
         ours.append(("dlq_sha256", (letter.sha256 or "").encode()))
     if letter.first_offset is not None:
@@ -105,7 +108,7 @@ def decode_dead_letter(headers: Headers) -> tuple[DeadLetter, list[tuple[str, by
             ),
             failed_at=datetime.fromisoformat(ours["ce_time"]),
             timestamp_ms=int(ours[TIMESTAMP_HEADER]) if TIMESTAMP_HEADER in ours else None,
-            cut=tuple(ours["dlq_cut"].split(",")) if "dlq_cut" in ours else (),
+            cut=tuple(ours[CUT_HEADER].split(",")) if CUT_HEADER in ours else (),
             size=int(ours["dlq_size"]) if "dlq_size" in ours else None,
             sha256=ours.get("dlq_sha256"),
             first_offset=int(ours["dlq_first_offset"]) if "dlq_first_offset" in ours else None,

@@ -107,7 +107,7 @@ def read_lines(
     ``mapping`` holds for JSON lines: places in the record's headers or key are not looked for.
 
     Raises:
-        InputFileError: a CSV file without a column ``text``.
+        InputFileError: a CSV file without a column ``text``, or with two for one field.
     """
     values = {"jsonl": _json_lines, "csv": _csv_rows, "text": _text_lines}[file_format](file)
     mapping = mapping.of_values() if mapping is not None and file_format == "jsonl" else None
@@ -167,6 +167,8 @@ def _csv_rows(file: BinaryIO) -> _Values:
             "the CSV file has no column text: the first row must name the columns, "
             f"such as {', '.join(Message.model_fields)}"
         )
+    if twice := [name for name in Message.model_fields if header.count(name) > 1]:
+        raise InputFileError(f"the CSV file has several columns {twice[0]}: rename all but one of them")
     while True:
         try:
             row = next(rows)

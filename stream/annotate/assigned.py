@@ -136,7 +136,7 @@ class AssignedPartition:
         """Go on where the log has something, since it has nothing at the position that was to be read.
 
         Raises:
-            PublishError: messages in flight lie beyond that; joining anew starts over.
+            PublishError: messages in flight or held lie beyond that; joining anew starts over.
         """
         consumer = self._context.consumer
         first = await self._edge(consumer.beginning_offsets)
@@ -158,9 +158,10 @@ class AssignedPartition:
                 end=end,
                 going_on_from=offset,
             )
-            if self.ledger:
+            if self.ledger or self.held:
                 raise PublishError(f"{self.tp.topic} {self.tp.partition} ends before messages in flight")
-        self.ledger.next_offset = offset
+        if not self.held:  # else those that are left would count as taken
+            self.ledger.next_offset = offset
         consumer.seek(self.tp, offset)
 
     def _note_expired(self, position: int, first: int) -> None:

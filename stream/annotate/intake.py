@@ -50,7 +50,9 @@ class Intake:
         self._gate = gate
         self._hand_over = hand_over
         self._is_full = is_full
-        self._rests: set[asyncio.Task[None]] = set()
+        self._rests: dict[AssignedPartition, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
+        """Rests take turns: one slice of each would keep the event loop as long as there are partitions."""
 
     async def take(
         self, polled: Sequence[tuple[AssignedPartition, Sequence[Any]]], tasks: asyncio.TaskGroup
@@ -58,14 +60,21 @@ class Intake:
         """Read what each partition was polled of: a slice now, what is left in ``tasks``."""
         for partition, records in polled:
             partition.held = len(records)
+        until = time.monotonic() + SLICE_S
         for partition, records in polled:
             rest = await self._slice(partition, records)
             if rest and partition.state.admits:
                 self._consumer.pause(partition.tp)
                 name = f"rest-{partition.tp.topic}-{partition.tp.partition}"
                 task = tasks.create_task(self._take_rest(partition, rest), name=name)
-                self._rests.add(task)
-                task.add_done_callback(self._rests.discard)
+                self._rests[partition] = task
+            if time.monotonic() > until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + SLICE_S
+
+    def holds(self, partition: AssignedPartition) -> bool:
+        """Whether what is left of a partition is being read or handed over: then it is not to be fetched."""
+        return partition in self._rests
 
     def give_up(self) -> None:
         """Wait for no schema any more: the partitions are given away."""
@@ -74,7 +83,7 @@ class Intake:
 
     def close(self) -> None:
         """Read no more: nobody takes over what is read."""
-        for task in self._rests:
+        for task in self._rests.values():
             task.cancel()
 
     async def _slice(self, partition: AssignedPartition, records: Sequence[Any]) -> Sequence[Any]:
@@ -106,9 +115,11 @@ class Intake:
                     continue
                 if self._gate is not None and not await self._gate.told(partition, rest):
                     return
-                rest = await self._slice(partition, rest)
-                await asyncio.sleep(0)
+                async with self._turn:
+                    rest = await self._slice(partition, rest)
+                    await asyncio.sleep(0)
         finally:
             partition.held = 0
+            self._rests.pop(partition, None)
         if partition.state is PartitionState.RUNNING:
             self._consumer.resume(partition.tp)

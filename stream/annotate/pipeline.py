@@ -113,6 +113,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         finally:
             self._tasks = None
             ownership, self._ownership = self._ownership, None
+            self._show_partitions()
             if ownership is not None:
                 await ownership.close(Deadline(1.0))
 
@@ -164,7 +165,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         if assigned:
             self._ownership = Ownership(Membership.of(self._consumer), assigned, self._context)
             self._ownership.start(self._tasks)
-        self._metrics.assigned.set(len(self.partitions))
+        self._show_partitions()
 
     async def _give_up(self, deadline: Deadline) -> None:
         """Finish and close all partitions within one budget."""
@@ -172,7 +173,14 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         if self._ownership is not None:
             await self._ownership.give_up(deadline)
             self._ownership = None
-        self._metrics.assigned.set(0)
+        self._show_partitions()
+
+    def _show_partitions(self) -> None:
+        """The metrics of the partitions that are ours now, which may be none."""
+        partitions = self.partitions.values()
+        self._metrics.assigned.set(len(partitions))
+        self._metrics.paused.set(sum(one.state is PartitionState.PAUSED for one in partitions))
+        self._metrics.waiting.set(sum(one.waits_for_schema for one in partitions))
 
     # Poll and take in.
 
@@ -217,20 +225,15 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     def _regulate(self) -> None:
         """Pause partitions at their share of the bound, resume those at half of it."""
-        if not self.partitions:
-            return
-        paused = 0
-        self._metrics.waiting.set(sum(partition.waits_for_schema for partition in self.partitions.values()))
         for partition in self.partitions.values():
-            if partition.held:
+            if self._intake.holds(partition):
                 continue
             share = self._in_flight_share(partition)
             if partition.state is PartitionState.RUNNING and share >= 1:
                 partition.pause()
             elif partition.state is PartitionState.PAUSED and share <= 1 / 2:
                 partition.resume()
-            paused += partition.state is PartitionState.PAUSED
-        self._metrics.paused.set(paused)
+        self._show_partitions()
 
     # Tokenize and infer.
 

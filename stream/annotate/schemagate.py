@@ -29,9 +29,13 @@ class SchemaGate:
 
         The schemas of all of them are asked for.
         """
-        if self.lets_in(records[0]):
+        number = self._registry.missing(records[0].value)
+        if number is None:
             return True
-        waiting = asyncio.create_task(self._fetch(records))
+        for record in records:
+            if (other := self._registry.missing(record.value)) is not None:
+                self._registry.ask(other)
+        waiting = asyncio.create_task(self._registry.fetch(number))
         self._waiting.add(waiting)
         partition.waits_for_schema = True
         try:
@@ -48,7 +52,3 @@ class SchemaGate:
         """Wait for no schema any more: the partitions are given away."""
         for waiting in self._waiting:
             waiting.cancel()
-
-    async def _fetch(self, records: Sequence[Any]) -> None:
-        missing = {self._registry.missing(record.value) for record in records}
-        await asyncio.gather(*(self._registry.fetch(number) for number in missing if number is not None))

@@ -13,13 +13,13 @@ import asyncio
 import gzip
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import click
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 from aiokafka.structs import TopicPartition
 
@@ -29,6 +29,7 @@ from stream.commands.letters import CAUSES, Letter, find_original
 from stream.commands.lines import visible
 from stream.commands.options import SettingsCommand, settings_options
 from stream.commands.replaypositions import Positions, Progress, read_progress, replay_group, seek_wanted
+from stream.deadletters import CUT_HEADER
 from stream.errors import StreamError
 from stream.inputs import Inputs
 from stream.records import Record, size_bytes
@@ -99,7 +100,7 @@ async def replay_dead_letters(
             consumer = await clients.enter_async_context(consuming(settings, dlq, counts[dlq]))
             ends = await seek_wanted(consumer, progress.values())
             replay = Replay(settings, targets, progress, producer, limit)
-            async for chunk in chunks_until(consumer, ends, max_records=CHUNK):
+            async for chunk in _chunks(consumer, ends):
                 await replay.send(chunk)
                 if replay.full:
                     break
@@ -107,6 +108,23 @@ async def replay_dead_letters(
                 replay.positions |= ends
             await replay.keep_positions()
     return replay.sent
+
+
+async def _chunks(consumer: AIOKafkaConsumer, ends: Positions) -> AsyncIterator[list[Any]]:
+    """What is sent in one transaction: dead letters up to one that was cut.
+
+    Its original is looked for, which takes long where brokers are far away; of many, a transaction would time
+    out.
+    """
+    async for records in chunks_until(consumer, ends, max_records=CHUNK):
+        chunk = []
+        for record in records:
+            chunk.append(record)
+            if any(name == CUT_HEADER for name, _ in record.headers):
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
 
 
 @dataclass(frozen=True, slots=True)

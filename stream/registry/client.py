@@ -148,12 +148,16 @@ class SchemaRegistry:
             await self.fetch(number)
         return self.json_of(value)
 
-    async def fetch(self, number: int) -> None:
-        """Have the schema of this id at hand, however long the registry is away."""
+    def ask(self, number: int) -> None:
+        """Begin to fetch the schema of this id, and wait for nothing."""
         if number not in self._fetching:
             task = asyncio.create_task(self._fetch(number), name=f"schema-{number}")
             self._fetching[number] = task
             task.add_done_callback(lambda _: self._fetching.pop(number, None))
+
+    async def fetch(self, number: int) -> None:
+        """Have the schema of this id at hand, however long the registry is away."""
+        self.ask(number)
         await asyncio.shield(self._fetching[number])
 
     async def check(self) -> None:

@@ -16,10 +16,10 @@ from model.fake import FakeClassifier
 from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
 from stream.commands import replay as replay_module
-from stream.commands.letters import CAUSES
+from stream.commands.letters import CAUSES, find_original
 from stream.commands.replay import Replay
 from stream.commands.replaypositions import replay_group
-from stream.deadletters import encode_dead_letter
+from stream.deadletters import dead_letter_record, encode_dead_letter
 from stream.errors import StreamError
 from stream.events import DeadLetter, Source
 from stream.settings import Settings
@@ -308,6 +308,32 @@ async def test_a_message_that_was_cut_goes_back_whole_or_is_said_to_be_gone(conf
     result = await run_beside("replay", "--again", settings=settings)
     assert "0  dead letters sent back" in result.stdout
     assert f"its original is gone from {settings.input_topic} 0, offset 0" in result.stderr
+
+
+async def test_each_message_that_was_cut_goes_back_before_the_next_one_is_looked_for(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking for many in one transaction would take longer than it may be open."""
+    settings = await topics(partitions=1)
+    servers, values = settings.bootstrap_servers or "", [b"%d" % n * 5000 for n in range(3)]
+    await produce(servers, settings.input_topic, values)
+    letters = [dead(settings, "not_json", b"whole")]
+    for offset, value in enumerate(values):
+        source = Source(topic=settings.input_topic, partition=0, offset=offset)
+        letter = DeadLetter(id="any", cause="not_json", error="what was wrong", source=source, failed_at=WHEN)
+        cut = dead_letter_record(letter, None, value, (), source="/test", max_bytes=1, at_ms=WRITTEN_AT_MS)
+        letters.append(Record(cut.value, headers=cut.headers))
+    await write(settings, letters)
+    there = []
+
+    async def look(*arguments: Any) -> Any:
+        there.append(len(await sent_back(settings)))
+        return await find_original(*arguments)
+
+    monkeypatch.setattr(replay_module, "find_original", look)
+    await replay_module.replay_dead_letters(settings, CAUSES, limit=None, again=False, dry_run=False)
+    assert there == [3, 5, 6]
+    assert await values_sent_back(settings) == Counter({b"whole": 1} | dict.fromkeys(values, 2))
 
 
 async def test_a_message_that_came_compressed_fits_when_it_goes_back(configured: Topics) -> None:

@@ -140,6 +140,13 @@ def test_a_csv_file_without_a_column_text_is_refused_as_a_whole(content: str) ->
         lines_of(content, "csv")
 
 
+@pytest.mark.parametrize("name", ["text", "author"])
+def test_a_csv_file_with_two_columns_for_one_field_is_refused_as_a_whole(name: str) -> None:
+    rows = f"text,author,mood,mood,{name}\na,b,c,d,e\n"
+    with pytest.raises(InputFileError, match=f"several columns {name}"):
+        lines_of(rows, "csv")
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("a.jsonl", "jsonl"), ("a.NDJSON", "jsonl"), ("a.csv", "csv"), ("a.txt", "text")]
 )

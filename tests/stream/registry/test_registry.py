@@ -301,6 +301,25 @@ async def test_a_partition_waits_for_the_registry_and_says_so(topics: Topics, se
     assert await read_committed_all(servers, settings.topics.dlq) == []
 
 
+async def test_what_can_be_read_does_not_wait_for_the_schema_of_what_comes_after_it(
+    topics: Topics, server: RegistryServer
+) -> None:
+    settings = await topics(partitions=1, registry_url=server.url, text_from="body")
+    number, kept_back = server.add("ticket", written.avro_text()), server.add("plain", "{}", "JSON")
+    server.told[f"GET /schemas/ids/{kept_back}"] = (503, "")
+    avro, plain = written.avro(number, TICKET), written.prefixed(kept_back, b'{"body": "joy"}')
+    await produce(str(settings.bootstrap_servers), settings.input_topic, [avro, avro, plain, avro])
+    annotator = Annotator(settings, FakeClassifier())
+    running = asyncio.create_task(annotator.run())
+    try:
+        await until(lambda: labelled(annotator) == 2, timeout_s=10)
+        server.told.clear()
+        await until(lambda: labelled(annotator) == 4)
+    finally:
+        annotator.stop()
+        await running
+
+
 def labelled(annotator: Annotator) -> float:
     return annotator.metrics.registry.get_sample_value("emotion_messages_total", {"outcome": "labelled"}) or 0
 
