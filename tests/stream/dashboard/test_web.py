@@ -112,13 +112,24 @@ async def test_a_request_under_another_hosts_name_is_refused() -> None:
             assert answer.status == 200
 
 
+async def test_dashboards_side_by_side_under_one_name_keep_their_sessions() -> None:
+    """Browsers send a cookie to every port of a host."""
+    async with browser_of(Settings(**NOWHERE)) as (_, client), running(Settings(**NOWHERE)) as other:
+        await opened(client)
+        async with client.get(f"{other.address}/") as answer:
+            assert answer.status == 200
+        for address in ("", other.address):
+            async with client.get(f"{address}/api/session") as answer:
+                assert answer.status == 200
+
+
 async def test_without_a_session_nothing_but_the_page_is_answered() -> None:
     async with browser_of(Settings(**NOWHERE)) as (_, client):
         for path in ("/api/stream", "/api/session", "/api/alert?id=x", "/api/channels"):
             async with client.get(path) as answer:
                 assert answer.status == 401, path
         async with client.get("/") as answer:
-            cookie = answer.cookies[COOKIE]
+            [cookie] = answer.cookies.values()
         assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Strict", "")
 
 
