@@ -243,6 +243,8 @@ class DashboardWeb:
         """The alert, if no review has come that whoever decides has not seen."""
         item = self._item(alert_id)
         if len(item.reviews) != seen:
+            if not item.reviews:
+                raise web.HTTPConflict(text="its reviews are not those that you saw: look at it again")
             last = item.reviews[-1]
             raise web.HTTPConflict(text=f"{last.reviewer} has {last.verdict} it meanwhile: look at it again")
         return item

@@ -338,6 +338,7 @@ async def test_what_the_topics_hold_is_shown_and_a_review_goes_into_the_log(topi
         ]
         for alerts, status in (
             ([["none", 0]], 404),
+            ([["drift:1", 3]], 409),
             ([], 400),
             ([["none"]], 400),
             ([["none", "0"]], 400),
