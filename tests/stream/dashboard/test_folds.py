@@ -213,6 +213,14 @@ def test_windows_of_any_length_are_shown_with_the_empty_ones_between() -> None:
     assert (shown["window_s"], [row[2] for row in shown["windows"]]) == (10, [1, 0, 0, 1])
 
 
+def test_a_window_that_begins_between_two_others_hides_none_of_them() -> None:
+    foreign = counter("c", NOON + timedelta(seconds=7), 60, {"joy": 1})
+    minutes = [counter("c", NOON + timedelta(minutes=n), 60, {"joy": 20}) for n in range(1, 4)]
+    for order in permutations((foreign, *minutes)):
+        windows = history_of(*order).windows("c", 60, LATER)
+        assert [row.messages for _, row in windows] == [1, 20, 20, 20]
+
+
 def minutes_of(*names: str, first: int = 0, count: int = 30) -> list[WindowCounter]:
     """What a monitor publishes for channels while minutes pass."""
     moments = (NOON + timedelta(minutes=n) for n in range(first, first + count))
