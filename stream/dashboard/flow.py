@@ -84,8 +84,8 @@ def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelle
             delay_s=max(0.0, labelled_at - at),
             label=str(event["label"])[:WORD_KEPT],
             labels=tuple(str(label)[:WORD_KEPT] for label in (event.get("labels") or ())[:LABELS_KEPT]),
-            confidence=float(event["confidence"]),
-            distress=None if distress["score"] is None else float(distress["score"]),
+            confidence=_share(event["confidence"]),
+            distress=None if distress["score"] is None else _share(distress["score"]),
             level=str(distress["level"])[:WORD_KEPT],
             author=_text(event.get("author"), NAME_KEPT),
             channel=_text(event.get("channel"), NAME_KEPT),
@@ -99,6 +99,13 @@ def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelle
 
 def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
+
+
+def _share(value: Any) -> float:
+    share = float(value)
+    if not 0.0 <= share <= 1.0:
+        raise ValueError("beyond 0 to 1")
+    return share
 
 
 def _text(value: Any, most: int) -> str | None:

@@ -68,6 +68,13 @@ def test_an_event_with_a_field_of_another_type_never_ends_the_reading(name: str,
     assert found is None or isinstance(found.id, str)
 
 
+@pytest.mark.parametrize("share", [-0.01, 1.01, 1e308])
+def test_an_event_is_none_whose_probability_is_none(share: float) -> None:
+    """The page would show all of its digits."""
+    for odd in ({"confidence": share}, {"distress": {"score": share, "level": "high"}}):
+        assert labelled(to_json(event(0, NOON, "joy") | odd), 0, LATER, live=True) is None
+
+
 def test_fields_that_later_versions_add_are_shown_and_may_be_missing() -> None:
     assert one().language is None
     assert one(language="de", labels=["joy", "love"]).labels == ("joy", "love")
