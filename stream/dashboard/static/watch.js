@@ -1,6 +1,6 @@
 /** The view of who watches: figures, label mix over time, channels unlike their usual, newest messages. */
 
-import {$, clock, el, fill, name, number, percent, several, span, when} from "./dom.js";
+import {$, el, fill, name, number, percent, several, span, when} from "./dom.js";
 import {badge, known, LABELS} from "./labels.js";
 import {clear, draw, mixChart, sparkline} from "./charts.js";
 import {ask} from "./server.js";
@@ -95,7 +95,7 @@ function showTable() {
   const rows = mix.windows.slice(-30).reverse();
   fill($("mix-table"), el("table", {},
     el("thead", {}, el("tr", {}, el("th", {scope: "col"}, "from"), LABELS.map(label => el("th", {scope: "col"}, label)), el("th", {scope: "col"}, "confidence"))),
-    el("tbody", {}, rows.map(row => el("tr", {}, el("th", {scope: "row"}, clock(row[0])), row.slice(1, 1 + LABELS.length).map(count => el("td", {}, String(count))), el("td", {}, row[1 + LABELS.length] ?? "–"))))));
+    el("tbody", {}, rows.map(row => el("tr", {}, el("th", {scope: "row"}, when(row[0])), row.slice(1, 1 + LABELS.length).map(count => el("td", {}, String(count))), el("td", {}, row[1 + LABELS.length] ?? "–"))))));
 }
 
 export function showChannels(channels) {
