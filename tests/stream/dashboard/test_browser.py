@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,23 @@ def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
     row = page.wait_for_selector('#log tr:has-text("outage")')
     assert "a <b>known</b> outage" in row.inner_text()
     eventually(lambda: page.inner_text("#waiting-badge") == "6")
+
+
+def test_a_picture_that_shows_only_what_came_later_says_so(visit: Visit, stage: Stage) -> None:
+    then, said = datetime.now(UTC) - timedelta(days=3), "What made it fire is older than what this page keeps"
+    over: dict[str, Any] = {"now": then, "status": "resolved"}
+    surge = {"window_start": then, "window_end": then + timedelta(minutes=5), "labels": ("anger",)}
+    of_channel = over | {"kind": "channel", "author": None, "channel": "community", "evidence": surge}
+    page = visit("review")
+    for name, about in (("one", of_channel), ("other", over | {"evidence": {"message_ids": ("gone",)}})):
+        stage.write([of_alert(stage.settings, alert(id=name, **about))])
+        page.click(f'.row.alert[data-id="{name}"]')
+        page.wait_for_selector(f"figcaption >> text={said}")
+        stage.write([(stage.settings.topics.alerts, name.encode(), None)])
+        page.wait_for_selector("#alert-title >> text=Choose an alert")
+    page.click('.row.alert[data-id="anger-surge:support:1"]')
+    page.wait_for_selector("#picture canvas")
+    assert said not in page.inner_text("figcaption")
 
 
 def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Visit) -> None:
