@@ -259,6 +259,9 @@ def test_on_a_wall_all_is_on_one_screen_and_can_be_read_from_afar(visit: Visit) 
     assert page.evaluate(SMALLEST_LETTERS) >= 0.0175 * 1080
     page.evaluate(AXE)
     assert page.evaluate(RUN_AXE) == []
+    page.set_viewport_size({"width": 800, "height": 900})  # as a larger zoom does
+    page.click("#wall")
+    page.wait_for_selector("nav")
 
 
 def test_a_broker_that_goes_is_said_and_that_comes_back_is_read_on(visit: Visit, stage: Stage) -> None:
