@@ -204,9 +204,9 @@ def test_hostile_names_and_texts_stay_text_and_nothing_scrolls_sideways(visit: V
         of_event(settings, event(9100 + n, now, "fear", channel=name, text=name))
         for n, name in enumerate(HOSTILE)
     ]
-    about = {"author": None, "severity": "critical"}
+    about: dict[str, Any] = {"author": None, "severity": "critical", "recipients": ("team" * 40,)}
     records += [
-        of_alert(settings, alert(id=f"hostile-{n}", channel=name, summary=name, **about))
+        of_alert(settings, alert("rule" * 16, id=f"hostile-{n}", channel=name, summary=name, **about))
         for n, name in enumerate(HOSTILE)
     ]
     stage.write(records)
