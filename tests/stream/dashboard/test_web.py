@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 from aiohttp import ClientSession, CookieJar, TCPConnector
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from model.contract import ModelInfo
 from model.fake import FakeClassifier
 from stream import serving
-from stream.admin import create_topics
+from stream.admin import connected, create_topics
 from stream.dashboard import app
 from stream.dashboard.app import Running, running
 from stream.dashboard.guard import COOKIE, FAILURES, HEADERS
@@ -28,6 +29,7 @@ from stream.dashboard.web import assets
 from stream.errors import SettingsError
 from stream.events import ALL_CHANNELS
 from stream.settings import Settings
+from tests.brokers import ApacheKafka, Broker
 from tests.conftest import MakeSettings, Topics
 from tests.records import read_committed_until
 from tests.stream.dashboard.scene import (
@@ -372,6 +374,28 @@ async def test_a_dashboard_that_starts_before_its_topics_says_so_and_goes_on_onc
         assert "emotion-stream topics create" in health["problem"]
         await create_topics(settings)
         await part(client, "health", lambda found: found["state"] == "quiet")
+
+
+async def test_what_waits_is_told_before_annotators_first_run(topics: Topics) -> None:
+    settings = await topics(dashboard_port=0, partitions=1)
+    await write(settings, [(settings.input_topic, b"key", b"{}")] * 12)
+    later = settings.model_copy(update={"auto_offset_reset": "latest"})
+    for given, waiting in ((settings, 12), (later, 0)):
+        async with browser_of(given) as (_, client):
+            await opened(client)
+            await part(client, "health", lambda found, known=waiting: found["waiting"] == known)
+
+
+async def test_what_retention_has_removed_waits_no_longer(topics: Topics, broker: Broker) -> None:
+    if not isinstance(broker, ApacheKafka):
+        pytest.skip("the embedded broker deletes no records: set KAFKA_HOME")
+    settings = await topics(dashboard_port=0, partitions=1)
+    await leave_waiting(settings, 12)
+    async with connected(settings) as admin:
+        await admin.delete_records({TopicPartition(settings.input_topic, 0): RecordsToDelete(11)})
+    async with browser_of(settings) as (_, client):
+        await opened(client)
+        await part(client, "health", lambda found: found["waiting"] == 1)
 
 
 async def test_no_record_stops_the_page_nor_is_one_shown_that_was_taken_back(topics: Topics) -> None:
