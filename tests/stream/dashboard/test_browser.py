@@ -231,6 +231,21 @@ def test_hostile_names_and_texts_stay_text_and_nothing_scrolls_sideways(visit: V
     assert AUTHOR not in page.title()
 
 
+def test_who_cannot_log_in_for_want_of_tls_is_told_so(visit: Visit, stage: Stage) -> None:
+    page = visit()
+    page.goto(f"{stage.address}/login")
+    page.wait_for_selector("#name")
+    assert page.is_hidden("#plain")
+
+    def answer(route: Any) -> None:
+        route.fulfill(response=route.fetch(url=route.request.url.replace(elsewhere, stage.address)))
+
+    elsewhere = "http://board.example"
+    page.route(f"{elsewhere}/**", answer)
+    page.goto(f"{elsewhere}/login")
+    page.wait_for_selector("#plain >> text=without TLS")
+
+
 @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 390)])
 def test_axe_finds_nothing_to_complain_of(visit: Visit, dark: bool, width: int) -> None:
     page = visit(dark=dark, width=width)
