@@ -26,6 +26,7 @@ WORD_KEPT: Final = 64
 LABELS_KEPT: Final = 16
 MODELS: Final = 8
 LANGUAGES: Final = 64
+LANGUAGES_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +170,15 @@ class Flow:
         read = sum(one.read for one in spans)
         return sum(one.distressed for one in spans) / read if read else None
 
-    def languages(self, now: float, minutes: int = 15) -> list[tuple[str, int]]:
-        """Messages by language over the last minutes, the most frequent first."""
+    def languages(self, now: float, minutes: int = 15) -> list[tuple[str, float]]:
+        """The most frequent languages of the last minutes, each with its share of all that have one."""
         current, counts = int(now) // MINUTE_S, Counter[str]()
         for minute in range(current - minutes + 1, current + 1):
             counts.update(self._languages.get(minute, {}))
-        return counts.most_common(12)
+        total = counts.total()
+        return [
+            (language, round(count / total, 4)) for language, count in counts.most_common(LANGUAGES_SHOWN)
+        ]
 
     def delays_s(self) -> tuple[float, float] | None:
         """Median and 95th percentile of written to labelled, over the newest messages."""

@@ -139,6 +139,13 @@ def test_a_flow_stays_within_its_bounds(moments: list[tuple[int, str]]) -> None:
     assert len(flow._minutes) <= flows.MINUTES_KEPT + 1
 
 
+def test_a_language_has_its_share_of_all_messages_not_of_those_shown() -> None:
+    told = ["en"] * 20 + [f"x{n}" for n in range(20)]
+    flow = flow_of(*(one(n, language=language) for n, language in enumerate((*told, None))))
+    first, *others = flow.languages(NOON.timestamp() + 1)
+    assert (first, len(others)) == (("en", 0.5), flows.LANGUAGES_SHOWN - 1)
+
+
 def test_the_authors_seen_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flows, "AUTHORS", 3)
     flow = flow_of(*(one(n, author=f"a{n}") for n in range(3)), one(9, author="a0"), one(10, author="a3"))
