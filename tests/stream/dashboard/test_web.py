@@ -1,6 +1,7 @@
 """The dashboard over real sockets: who gets in, what a browser is told, what goes into the audit log."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -216,6 +217,26 @@ async def test_guessing_tokens_is_stopped_and_keeps_nobody_out() -> None:
             other.post("/login", data=wrong, allow_redirects=False) as answer,
         ):
             assert answer.headers["Location"] == "/login?failed"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"Content-Type": "application/x-www-form-urlencoded; charset=none"}, b"token=a&name=b", 303),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"token=%ED%A0%80&name=\xff", 303),
+        ({"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}, b"token=a", 400),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, b"--b\r\n", 415),
+        ({"Content-Type": "multipart/form-data"}, b"token", 415),
+    ],
+)
+async def test_a_login_that_is_no_form_of_ours_is_refused_without_a_trace(
+    headers: dict[str, str], body: bytes, status: int
+) -> None:
+    """Whoever reaches the page may send one."""
+    async with browser_of(Settings(**NOWHERE, dashboard_token=TOKEN)) as (_, client):
+        given: dict[str, Any] = {"headers": headers, "data": io.BytesIO(body), "allow_redirects": False}
+        async with client.post("/login", **given) as answer:
+            assert answer.status == status
 
 
 @pytest.mark.parametrize(
