@@ -38,7 +38,8 @@ IDLE_TIMEOUT_S: Final = 30.0
 """How long a connection waits for a further request."""
 
 MAX_CONNECTIONS: Final = 128
-MAX_LINE_BYTES: Final = 4096
+MAX_LINE_BYTES: Final = 16_384
+"""Names are up to 1,024 characters, of which each may take twelve in an address."""
 MAX_FIELD_BYTES: Final = 8190
 _SWEEP_S: Final = 0.5
 _MAX_DIGITS: Final = 12

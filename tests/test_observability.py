@@ -8,15 +8,20 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 import yaml
 
 from model.labels import LABELS
+from stream.annotate.inputtopics import InputTopics
 from stream.cli import COMMANDS
 from stream.errors import Cause
+from stream.inputs import Inputs
+from stream.metrics import Metrics
 from stream.monitor.metrics import MonitorMetrics
 from stream.settings import Settings
+from stream.topicwatch import TopicView
 from tests.deployed import DEPLOY, PROGRAMS, alerts, asked, documents, exposed, queries, registries
 
 
@@ -56,6 +61,26 @@ def test_what_rules_and_topics_may_do_stands_at_zero_once_they_are_known() -> No
     assert value("emotion_monitor_rejected_total", {"topic": "emotions.signals"}) == 0
     assert value("emotion_monitor_lag_records", {"topic": "emotions.counts"}) == 0
     assert value("emotion_monitor_alerts_total", {"rule": "rising", "status": "firing"}) == 0
+
+
+async def test_series_of_a_topic_that_matched_go_with_it() -> None:
+    """Where each day or ticket has a topic of its own, they would grow without end."""
+    metrics, watch = Metrics(), AsyncMock()
+    topics = InputTopics(Inputs.of(Settings(input_pattern=r"chat\..*")), watch, metrics)
+    watch.look.return_value = {name: TopicView(2) for name in ("chat.1", "chat.2")}
+    await topics.look()
+    for name in ("chat.1", "chat.2"):
+        metrics.unread_expired.labels(name, 0)
+    watch.look.return_value = {"chat.2": TopicView(2)}
+    for _ in range(2):
+        await topics.look()
+    shown = {
+        sample.labels["topic"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if "topic" in sample.labels
+    }
+    assert shown == {"chat.2"}
 
 
 def test_values_of_labels_that_queries_pick_are_ones_that_programs_set() -> None:

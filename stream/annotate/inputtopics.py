@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -177,6 +178,9 @@ class InputTopics:
         else:
             del self._missed[name]
             self._metrics.input_topic_exists.remove(name)
+            for partition in range(self.partitions[name]):
+                with suppress(KeyError):  # it was another annotator's
+                    self._metrics.unread_expired.remove(name, partition)
             _log.warning("a topic that matched input_pattern does not exist any more", topic=name)
 
 

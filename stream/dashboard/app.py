@@ -23,7 +23,7 @@ from stream.dashboard.reviewer import Reviewer
 from stream.dashboard.web import DashboardWeb
 from stream.kafka import connection
 from stream.lastresort import LastResort, stop_limit_s
-from stream.serving import IDLE_TIMEOUT_S, Connections, listen
+from stream.serving import IDLE_TIMEOUT_S, MAX_LINE_BYTES, Connections, listen
 from stream.settings import Settings
 from stream.stopping import on_stop
 from stream.username import user_name
@@ -33,8 +33,6 @@ CONNECTIONS: Final = 900
 """Browsers hold up to six each, one for the stream of events. Fewer than files may commonly be open."""
 ANSWER_S: Final = 60.0
 """The longest that an answer may take: a review on a slow cluster, a sentence behind others."""
-LINE_BYTES: Final = 16_384
-"""Names are up to 1,024 characters, of which each may take twelve in an address."""
 CHANNELS_S: Final = 5.0
 """How often the channels are held against their usual: with thousands of them it takes some milliseconds."""
 
@@ -99,7 +97,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         access_log=None,
         keepalive_timeout=IDLE_TIMEOUT_S,
         lingering_time=0.0,
-        max_line_size=LINE_BYTES,
+        max_line_size=MAX_LINE_BYTES,
         shutdown_timeout=1.0,
     )
     async with contextlib.AsyncExitStack() as stack:

@@ -9,7 +9,7 @@ from stream.settings import Settings
 
 _SETTINGS = (
     *("kafka", "topics", "dashboard", "observe"),
-    *("group_id", "model", "device", "precision", "threads", "text_parts"),
+    *("group_id", "auto_offset_reset", "model", "device", "precision", "threads", "text_parts"),
 )
 
 

@@ -31,6 +31,7 @@ from stream.kafka import (
 )
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.settings import Settings
+from stream.topicwatch import BrokerSilentError, TopicWatch
 
 LABELS_BACK_S: Final = 3600
 LABELS_BACK: Final = 100_000
@@ -110,6 +111,8 @@ class Feed:
         )
         async with contextlib.AsyncExitStack() as stack:
             admin = await stack.enter_async_context(connected(self._settings))
+            inputs = TopicWatch(connection(self._settings), self._inputs.names or None, TIMEOUT_S)
+            stack.push_async_callback(inputs.close)
             stack.push_async_callback(stop_consumer, consumer, TIMEOUT_S)
             await consumer.start()
             consumer.assign(assigned)
@@ -120,19 +123,24 @@ class Feed:
                 _log.info("the cluster answers again")
             self.reach.problem = self.reach.problem_since = None
             try:
-                await self._follow(consumer, admin, ends)
+                await self._follow(consumer, admin, inputs, ends)
             except _TROUBLE as error:
                 self._lost(error)  # at once: clients whose broker is gone take their time to stop
                 raise
 
     async def _follow(
-        self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, ends: dict[TopicPartition, int]
+        self,
+        consumer: AIOKafkaConsumer,
+        admin: AIOKafkaAdminClient,
+        inputs: TopicWatch,
+        ends: dict[TopicPartition, int],
     ) -> None:
         probed_at = 0.0
         while not added_partitions(consumer, consumer.assignment()):
             if time.monotonic() - probed_at >= PROBE_S:
                 async with asyncio.timeout(TIMEOUT_S):
-                    await self._probe(consumer, admin)
+                    await self._probe(consumer)
+                    self.reach.waiting = await self._waiting(consumer, admin, inputs)
                 probed_at = time.monotonic()
             if not self.reach.caught_up:
                 ends = {tp: end for tp, end in ends.items() if await consumer.position(tp) < end}
@@ -166,8 +174,8 @@ class Feed:
             consumer.seek(tp, known if known is not None and begin[tp] <= known <= ends[tp] else start)
         return ends
 
-    async def _probe(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
-        """See that the broker answers, how far behind we are, and how far the annotators are."""
+    async def _probe(self, consumer: AIOKafkaConsumer) -> None:
+        """See that the broker answers, and how far behind we are."""
         labels = [tp for tp in consumer.assignment() if tp.topic == self._topics.emotions]
         ends: dict[TopicPartition, int] = await consumer.end_offsets(labels)
         behind = {tp: ends[tp] - await consumer.position(tp) for tp in labels}
@@ -177,19 +185,28 @@ class Feed:
                 target = max(await consumer.position(tp), ends[tp] - _CHUNK // len(labels))
                 self.reach.skipped += target - await consumer.position(tp)
                 consumer.seek(tp, target)
-        self.reach.waiting = await self._waiting(consumer, admin)
 
-    async def _waiting(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> int | None:
-        """Messages that the annotators' group has not committed; None where we may not or cannot know."""
+    async def _waiting(
+        self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, inputs: TopicWatch
+    ) -> int | None:
+        """Messages that the annotators' group has not committed; None where we may not or cannot know.
+
+        Where it has committed nothing, as before annotators first run, those that it will begin with.
+        """
         try:
             committed = await admin.list_consumer_group_offsets(self._settings.group_id)
-            offsets = {tp: one.offset for tp, one in committed.items() if tp.topic in self._inputs}
-            if not offsets:
+            there = {name: view for name, view in (await inputs.look()).items() if name in self._inputs}
+            places = [TopicPartition(name, n) for name in there for n in range(there[name].partitions)]
+            if not places:
                 return None
-            ends: dict[TopicPartition, int] = await consumer.end_offsets(list(offsets))
-        except KafkaError:
+            begins: dict[TopicPartition, int] = await consumer.beginning_offsets(places)
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
+        except (KafkaError, BrokerSilentError):
             return None
-        waiting: int = sum(max(0, ends[tp] - max(offset, 0)) for tp, offset in offsets.items())
+        first = begins if self._settings.auto_offset_reset == "earliest" else ends
+        known = {tp: one.offset for tp, one in committed.items() if one.offset >= 0}
+        # What retention has removed waits no longer.
+        waiting: int = sum(max(0, ends[tp] - max(known.get(tp, first[tp]), begins[tp])) for tp in places)
         return waiting
 
     def _take(self, record: "ConsumerRecord[bytes, bytes]", now: float) -> None:

@@ -26,6 +26,7 @@ WORD_KEPT: Final = 64
 LABELS_KEPT: Final = 16
 MODELS: Final = 8
 LANGUAGES: Final = 64
+LANGUAGES_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelle
             delay_s=max(0.0, labelled_at - at),
             label=str(event["label"])[:WORD_KEPT],
             labels=tuple(str(label)[:WORD_KEPT] for label in (event.get("labels") or ())[:LABELS_KEPT]),
-            confidence=float(event["confidence"]),
-            distress=None if distress["score"] is None else float(distress["score"]),
+            confidence=_share(event["confidence"]),
+            distress=None if distress["score"] is None else _share(distress["score"]),
             level=str(distress["level"])[:WORD_KEPT],
             author=_text(event.get("author"), NAME_KEPT),
             channel=_text(event.get("channel"), NAME_KEPT),
@@ -99,6 +100,13 @@ def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelle
 
 def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
+
+
+def _share(value: Any) -> float:
+    share = float(value)
+    if not 0.0 <= share <= 1.0:
+        raise ValueError("beyond 0 to 1")
+    return share
 
 
 def _text(value: Any, most: int) -> str | None:
@@ -162,12 +170,15 @@ class Flow:
         read = sum(one.read for one in spans)
         return sum(one.distressed for one in spans) / read if read else None
 
-    def languages(self, now: float, minutes: int = 15) -> list[tuple[str, int]]:
-        """Messages by language over the last minutes, the most frequent first."""
+    def languages(self, now: float, minutes: int = 15) -> list[tuple[str, float]]:
+        """The most frequent languages of the last minutes, each with its share of all that have one."""
         current, counts = int(now) // MINUTE_S, Counter[str]()
         for minute in range(current - minutes + 1, current + 1):
             counts.update(self._languages.get(minute, {}))
-        return counts.most_common(12)
+        total = counts.total()
+        return [
+            (language, round(count / total, 4)) for language, count in counts.most_common(LANGUAGES_SHOWN)
+        ]
 
     def delays_s(self) -> tuple[float, float] | None:
         """Median and 95th percentile of written to labelled, over the newest messages."""

@@ -96,7 +96,7 @@ class Guard:
         while len(self._sessions) > SESSIONS:
             self._sessions.popitem(last=False)
         response.set_cookie(
-            COOKIE,
+            cookie_of(request),
             session_id,
             max_age=SESSION_S,
             httponly=True,
@@ -106,7 +106,7 @@ class Guard:
 
     def session(self, request: web.Request) -> Session | None:
         """The session that a request belongs to, if it still runs."""
-        session_id = request.cookies.get(COOKIE, "")
+        session_id = request.cookies.get(cookie_of(request), "")
         session = self._sessions.get(session_id)
         if session is not None and time.monotonic() > session.until:
             del self._sessions[session_id]
@@ -130,8 +130,8 @@ class Guard:
         return True
 
     def log_out(self, request: web.Request, response: web.StreamResponse) -> None:
-        self._sessions.pop(request.cookies.get(COOKIE, ""), None)
-        response.del_cookie(COOKIE)
+        self._sessions.pop(request.cookies.get(cookie_of(request), ""), None)
+        response.del_cookie(cookie_of(request))
 
     def _count_failure(self, address: str) -> None:
         """Refuse more than a few wrong tokens a minute. The right one is always taken, since behind a proxy
@@ -180,6 +180,19 @@ def host_of(request: web.Request) -> str:
         return (urlsplit(f"//{request.headers.get('Host', '')}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def cookie_of(request: web.Request) -> str:
+    """The name of the session's cookie, with the port in the Host header, where there is one.
+
+    Browsers send a cookie to all ports of a host (RFC 6265, 8.5): under one name, dashboards side by side
+    would end each other's sessions.
+    """
+    try:
+        port = urlsplit(f"//{request.headers.get('Host', '')}").port
+    except ValueError:
+        port = None
+    return COOKIE if port is None else f"{COOKIE}-{port}"
 
 
 def _same_origin(request: web.Request) -> bool:

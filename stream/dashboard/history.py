@@ -20,7 +20,7 @@ from stream.events import ALL_CHANNELS
 from stream.monitor.channel_rules import stability_index
 from stream.monitor.events import WindowCounter
 from stream.monitor.fold import bound_shards, counted
-from stream.monitor.windows import FIVE_MINUTES_S, HOUR_S
+from stream.monitor.windows import FIVE_MINUTES_S, HOUR_S, window_start
 
 OTHER: Final = "unknown"
 ORDER: Final = (*LABELS, OTHER)
@@ -113,7 +113,7 @@ class History:
         """Fold one window in."""
         row = row_of(counter)
         self._hear_of(counter.window_s)
-        channel, start = counter.channel, int(counter.start.timestamp())
+        channel, start = counter.channel, window_start(counter.start.timestamp(), counter.window_s)
         if channel not in self._channels:
             self._make_room()
         self._channels.setdefault(channel, {})

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final, get_args
+from urllib.parse import parse_qsl
 
 import orjson
 import structlog
@@ -139,8 +140,8 @@ class DashboardWeb:
         return _json({"status": "ok"})
 
     async def _log_in(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        token, name = str(form.get("token", "")), str(form.get("name", ""))
+        form = await _form(request)
+        token, name = form.get("token", ""), form.get("name", "")
         welcome = web.HTTPSeeOther("/")
         if self._guard.log_in(request, welcome, token, name):
             raise welcome
@@ -243,6 +244,8 @@ class DashboardWeb:
         """The alert, if no review has come that whoever decides has not seen."""
         item = self._item(alert_id)
         if len(item.reviews) != seen:
+            if not item.reviews:
+                raise web.HTTPConflict(text="its reviews are not those that you saw: look at it again")
             last = item.reviews[-1]
             raise web.HTTPConflict(text=f"{last.reviewer} has {last.verdict} it meanwhile: look at it again")
         return item
@@ -258,12 +261,26 @@ class DashboardWeb:
         return channel_picture(alert, windows, window_s)
 
 
+async def _read(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.RequestPayloadError:
+        raise web.HTTPBadRequest(text="the body cannot be read") from None
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a form as our own pages send it: in UTF-8, without files."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPUnsupportedMediaType(text="send application/x-www-form-urlencoded")
+    return dict(parse_qsl((await _read(request)).decode(errors="replace")))
+
+
 async def _body(request: web.Request) -> dict[str, Any]:
     """The JSON object that a request carries."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send application/json")
     try:
-        value = orjson.loads(await request.read())
+        value = orjson.loads(await _read(request))
     except orjson.JSONDecodeError:
         raise web.HTTPBadRequest(text="the body is not JSON") from None
     if not isinstance(value, dict):

@@ -33,7 +33,7 @@ class MonitorWeb:
             web.get("/metrics", self._metrics),
             web.get("/api/counters", self._counters),
             web.get("/api/alerts", self._alerts),
-            web.get("/api/alerts/{id}", self._alert),
+            web.get("/api/alerts/{id:[^/]+}", self._alert),
             web.get("/api/precision", self._precision),
         ]
 

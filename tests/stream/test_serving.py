@@ -26,6 +26,10 @@ async def rows(request: web.Request) -> web.Response:
     return json_answer({"limit": whole_number(given, "limit", least=1, most=1000)})
 
 
+async def named(request: web.Request) -> web.Response:
+    return json_answer(parameters(request, ("channel",)))
+
+
 async def broken(_: web.Request) -> web.Response:
     raise ZeroDivisionError
 
@@ -40,7 +44,8 @@ async def healthy(_: web.Request) -> web.Response:
 
 @contextlib.asynccontextmanager
 async def server(**settings: Any) -> AsyncIterator[int]:
-    routes = [web.get("/rows", rows), web.get("/broken", broken), web.get("/large", large)]
+    paths = {"/rows": rows, "/named": named, "/broken": broken, "/large": large}
+    routes = [web.get(path, answer) for path, answer in paths.items()]
     probes = [web.get("/healthz", healthy), web.get("/readyz", healthy)]
     async with serving(Settings(**{"http_port": 0} | settings), [*routes, *probes]) as port:
         yield port
@@ -143,6 +148,13 @@ async def test_a_wrong_parameter_is_a_400_that_says_so(query: str) -> None:
             answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 400"), answer[:100]
     assert b"Traceback" not in answer
+
+
+async def test_a_parameter_may_be_the_longest_name_that_messages_may_give() -> None:
+    name = "\U0001f600" * 1024
+    async with server() as port:
+        status, body, _ = await get(port, f"/named?channel={quote(name)}")
+        assert (status, body) == (200, {"channel": name})
 
 
 async def test_what_was_not_foreseen_is_a_500_without_a_trace_and_others_go_on(
@@ -259,7 +271,7 @@ async def test_half_open_requests_are_bounded_in_number(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "content",
     [
-        b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /rows HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
         b"GET /rows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello",
         b"nonsense\r\n\r\n",

@@ -1,7 +1,7 @@
 /** Charts, by Apache ECharts: made once an element, drawn anew with the data, the theme and the size. */
 
 import {colour, decal, LABELS} from "./labels.js";
-import {clock, clockToTheSecond, percent} from "./dom.js";
+import {clockToTheSecond, percent, when} from "./dom.js";
 
 const charts = new Map();
 
@@ -60,10 +60,10 @@ export function mixChart(mix, unit) {
       formatter: found => {
         const row = rows[found[0].dataIndex];
         const lines = LABELS.map((label, place) => [label, row[1 + place]]).filter(([, count]) => count).reverse();
-        return [`${clock(row[0])}   ${total(row)} messages`, ...lines.map(([label, count]) => `${label}  ${count}  (${percent(count / total(row))})`)].join("\n");
+        return [`${when(row[0])}   ${total(row)} messages`, ...lines.map(([label, count]) => `${label}  ${count}  (${percent(count / total(row))})`)].join("\n");
       },
     },
-    xAxis: {...base.xAxis, axisLabel: {...base.xAxis.axisLabel, ...(zoomed ? {alignMinLabel: "left", alignMaxLabel: "right"} : {})}, type: "category", data: rows.map(row => clock(row[0]))},
+    xAxis: {...base.xAxis, axisLabel: {...base.xAxis.axisLabel, ...(zoomed ? {alignMinLabel: "left", alignMaxLabel: "right"} : {})}, type: "category", data: rows.map(row => when(row[0]))},
     yAxis: {...base.yAxis, type: "value", min: 0, max: unit === "count" ? null : 1, minInterval: unit === "count" ? 1 : 0,
       axisLabel: {...base.yAxis.axisLabel, formatter: unit === "count" ? null : share => percent(share)}},
     dataZoom: [
@@ -85,7 +85,7 @@ const level = (name, at, type, token) => ({yAxis: at, name, lineStyle: {color: c
 /** An author's messages by distress, their weighted mean, and the levels of the rule, in a chart of some width. */
 export function authorChart(picture, width) {
   const base = frame(), times = picture.points.map(([at]) => at);
-  const time = Math.max(...times) - Math.min(...times) < 600 ? clockToTheSecond : clock;
+  const time = Math.max(...times) - Math.min(...times) < 600 ? clockToTheSecond : when;
   const lines = [level("alerts from here", picture.enter, "solid", "critical"), level("ends below", picture.leave, "dashed", "soft")];
   if (picture.baseline !== null) lines.push(level("usual", picture.baseline, "dotted", "accent"));
   return {
@@ -132,9 +132,9 @@ export function channelChart(picture) {
     ...base,
     tooltip: {...base.tooltip, formatter: found => {
       const [start, hits, messages] = rows[found[0].dataIndex];
-      return `${clock(start)}\n${hits} of ${messages} messages (${percent(messages ? hits / messages : null)})`;
+      return `${when(start)}\n${hits} of ${messages} messages (${percent(messages ? hits / messages : null)})`;
     }},
-    xAxis: {...base.xAxis, type: "category", data: rows.map(([start]) => clock(start))},
+    xAxis: {...base.xAxis, type: "category", data: rows.map(([start]) => when(start))},
     yAxis: {...base.yAxis, type: "value", min: 0, axisLabel: {...base.yAxis.axisLabel, formatter: share => percent(share)}},
     series,
   };

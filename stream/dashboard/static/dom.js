@@ -39,13 +39,16 @@ export function percent(share, digits = 0) {
   return 100 * share > 0 && 100 * share < least ? `<\u00a0${(2 * least).toFixed(digits)}\u00a0%` : `${(100 * share).toFixed(digits)}\u00a0%`;
 }
 
-export const clock = seconds => new Date(seconds * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
+const clock = seconds => new Date(seconds * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
 
 export const clockToTheSecond = seconds => new Date(seconds * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23"});
 
+/** The time, with the day where that is not today, and the year where it is another one. */
 export function when(seconds) {
-  const moment = new Date(seconds * 1000), today = new Date().toDateString() === moment.toDateString();
-  return today ? clock(seconds) : `${moment.toLocaleDateString([], {day: "numeric", month: "short"})} ${clock(seconds)}`;
+  const moment = new Date(seconds * 1000), now = new Date();
+  if (now.toDateString() === moment.toDateString()) return clock(seconds);
+  const year = now.getFullYear() === moment.getFullYear() ? undefined : "numeric";
+  return `${moment.toLocaleDateString([], {day: "numeric", month: "short", year})} ${clock(seconds)}`;
 }
 
 export function span(seconds) {

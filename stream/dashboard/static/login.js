@@ -1,2 +1,3 @@
 "use strict";
 document.getElementById("failed").hidden = !location.search.includes("failed");
+document.getElementById("plain").hidden = isSecureContext;

@@ -159,12 +159,17 @@ const spread = group => Math.max(...group.items.map(one => one.starts_at)) - Mat
 
 const fact = (title, value) => el("div", {}, el("dt", {}, title), el("dd", {}, value));
 
+/** Whether a picture still shows what made the alert fire, and not only what came later. */
+const showsCause = ({message_ids: ids, picture}) => picture.kind === "author" ? !ids.length || picture.points.some(point => point[3])
+  : picture.windows.some(([start]) => start < picture.to && start + picture.window_s > picture.from);
+
 function pictureOf(alert) {
   const {picture} = alert, few = picture.kind === "author" ? !picture.points.length : !picture.windows.length;
   const said = `${alert.measure}: ${number2(alert.score)}; it alerts from ${number2(alert.enter)} and ends below ${number2(alert.leave)}${alert.baseline === null ? "" : `; ${picture.kind === "channel" && picture.labels.length ? `${percent(alert.baseline)} of the messages` : number2(alert.baseline)} is usual`}`;
   return el("figure", {},
     few ? el("p", {class: "empty"}, "The messages behind it are older than what this page keeps; the figures below are the alert’s own.") : el("div", {id: "picture", class: "chart", role: "img", "aria-label": said}),
-    el("figcaption", {class: "soft"}, said, few ? "" : picture.kind === "author" ? `. Each dot is a message by its distress; filled ones are behind the alert; the line is their weighted mean.${picture.latest ? " The diamond is the last reading." : ""}` : `. Each column is ${span(picture.window_s)} of the channel: share of ${picture.labels.join(" or ") || "the labels"}.${picture.latest ? " The framed one is the last reading." : ""}`));
+    el("figcaption", {class: "soft"}, said, few ? "" : picture.kind === "author" ? `. Each dot is a message by its distress; filled ones are behind the alert; the line is their weighted mean.${picture.latest ? " The diamond is the last reading." : ""}` : `. Each column is ${span(picture.window_s)} of the channel: share of ${picture.labels.join(" or ") || "the labels"}.${picture.latest ? " The framed one is the last reading." : ""}`,
+      few || showsCause(alert) ? "" : " What made it fire is older than what this page keeps; shown is what came later."));
 }
 
 const number2 = value => value === null ? "–" : value.toLocaleString(undefined, {maximumFractionDigits: 2});

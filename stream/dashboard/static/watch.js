@@ -1,6 +1,6 @@
 /** The view of who watches: figures, label mix over time, channels unlike their usual, newest messages. */
 
-import {$, clock, el, fill, name, number, percent, several, span, when} from "./dom.js";
+import {$, el, fill, name, number, percent, several, span, when} from "./dom.js";
 import {badge, known, LABELS} from "./labels.js";
 import {clear, draw, mixChart, sparkline} from "./charts.js";
 import {ask} from "./server.js";
@@ -52,12 +52,11 @@ export function showHealth(health) {
   const most = Math.max(0, ...health.rates);
   $("spark-most").textContent = most ? `: ${number(health.rates.at(-1))} in the last, at most ${number(most)}` : "";
   draw($("spark"), () => sparkline(health.rates));
-  const total = health.languages.reduce((sum, [, count]) => sum + count, 0);
   fill($("facts"),
     el("h3", {}, "Model"),
     model ? el("p", {}, name(model.name, 40), " ", el("code", {}, model.revision.slice(0, 12))) : el("p", {class: "soft"}, "No label yet."),
     health.models.length > 1 ? el("p", {class: "soft"}, `before: ${health.models.slice(1, 3).map(one => one.revision.slice(0, 12)).join(", ")}`) : null,
-    total ? [el("h3", {}, "Languages"), el("ul", {class: "chips"}, health.languages.slice(0, 8).map(([language, count]) => el("li", {}, name(language, 12), ` ${percent(count / total)}`)))] : null,
+    health.languages.length ? [el("h3", {}, "Languages"), el("ul", {class: "chips"}, health.languages.map(([language, share]) => el("li", {}, name(language, 12), ` ${percent(share)}`)))] : null,
     el("h3", {}, "Partitions: last label"),
     el("ul", {class: "chips", "aria-label": "Age of the newest label of each partition"}, health.partitions.map(([place, at]) =>
       el("li", {"data-old": at !== null && health.at - at > 60 ? "yes" : null}, `${place}: ${at === null ? "none yet" : age(health.at - at)}`))),
@@ -95,7 +94,7 @@ function showTable() {
   const rows = mix.windows.slice(-30).reverse();
   fill($("mix-table"), el("table", {},
     el("thead", {}, el("tr", {}, el("th", {scope: "col"}, "from"), LABELS.map(label => el("th", {scope: "col"}, label)), el("th", {scope: "col"}, "confidence"))),
-    el("tbody", {}, rows.map(row => el("tr", {}, el("th", {scope: "row"}, clock(row[0])), row.slice(1, 1 + LABELS.length).map(count => el("td", {}, String(count))), el("td", {}, row[1 + LABELS.length] ?? "–"))))));
+    el("tbody", {}, rows.map(row => el("tr", {}, el("th", {scope: "row"}, when(row[0])), row.slice(1, 1 + LABELS.length).map(count => el("td", {}, String(count))), el("td", {}, row[1 + LABELS.length] ?? "–"))))));
 }
 
 export function showChannels(channels) {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,10 @@ def test_a_channel_can_be_chosen_and_its_windows_read_as_a_table(visit: Visit) -
     assert page.evaluate(f"{option}.dataZoom.map(one => one.type)") == ["inside", "slider"]
     page.click('[data-length="3600"]')
     page.wait_for_selector('[data-length="3600"][aria-pressed="true"]')
-    eventually(lambda: page.locator("#mix-table tbody tr").count() > 20)
+    hours = page.locator("#mix-table tbody th")
+    eventually(lambda: hours.count() > 24)
+    told = hours.all_inner_texts()
+    assert len(set(told)) == len(told)  # with their day, since a clock shows each time twice
 
 
 def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
@@ -125,6 +128,23 @@ def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
     row = page.wait_for_selector('#log tr:has-text("outage")')
     assert "a <b>known</b> outage" in row.inner_text()
     eventually(lambda: page.inner_text("#waiting-badge") == "6")
+
+
+def test_a_picture_that_shows_only_what_came_later_says_so(visit: Visit, stage: Stage) -> None:
+    then, said = datetime.now(UTC) - timedelta(days=3), "What made it fire is older than what this page keeps"
+    over: dict[str, Any] = {"now": then, "status": "resolved"}
+    surge = {"window_start": then, "window_end": then + timedelta(minutes=5), "labels": ("anger",)}
+    of_channel = over | {"kind": "channel", "author": None, "channel": "community", "evidence": surge}
+    page = visit("review")
+    for name, about in (("one", of_channel), ("other", over | {"evidence": {"message_ids": ("gone",)}})):
+        stage.write([of_alert(stage.settings, alert(id=name, **about))])
+        page.click(f'.row.alert[data-id="{name}"]')
+        page.wait_for_selector(f"figcaption >> text={said}")
+        stage.write([(stage.settings.topics.alerts, name.encode(), None)])
+        page.wait_for_selector("#alert-title >> text=Choose an alert")
+    page.click('.row.alert[data-id="anger-surge:support:1"]')
+    page.wait_for_selector("#picture canvas")
+    assert said not in page.inner_text("figcaption")
 
 
 def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Visit) -> None:
@@ -184,9 +204,9 @@ def test_hostile_names_and_texts_stay_text_and_nothing_scrolls_sideways(visit: V
         of_event(settings, event(9100 + n, now, "fear", channel=name, text=name))
         for n, name in enumerate(HOSTILE)
     ]
-    about = {"author": None, "severity": "critical"}
+    about: dict[str, Any] = {"author": None, "severity": "critical", "recipients": ("team" * 40,)}
     records += [
-        of_alert(settings, alert(id=f"hostile-{n}", channel=name, summary=name, **about))
+        of_alert(settings, alert("rule" * 16, id=f"hostile-{n}", channel=name, summary=name, **about))
         for n, name in enumerate(HOSTILE)
     ]
     stage.write(records)
@@ -209,6 +229,21 @@ def test_hostile_names_and_texts_stay_text_and_nothing_scrolls_sideways(visit: V
     assert "owned" not in page.title()
     assert not page.locator("main img").count()
     assert AUTHOR not in page.title()
+
+
+def test_who_cannot_log_in_for_want_of_tls_is_told_so(visit: Visit, stage: Stage) -> None:
+    page = visit()
+    page.goto(f"{stage.address}/login")
+    page.wait_for_selector("#name")
+    assert page.is_hidden("#plain")
+
+    def answer(route: Any) -> None:
+        route.fulfill(response=route.fetch(url=route.request.url.replace(elsewhere, stage.address)))
+
+    elsewhere = "http://board.example"
+    page.route(f"{elsewhere}/**", answer)
+    page.goto(f"{elsewhere}/login")
+    page.wait_for_selector("#plain >> text=without TLS")
 
 
 @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 390)])
@@ -239,6 +274,9 @@ def test_on_a_wall_all_is_on_one_screen_and_can_be_read_from_afar(visit: Visit) 
     assert page.evaluate(SMALLEST_LETTERS) >= 0.0175 * 1080
     page.evaluate(AXE)
     assert page.evaluate(RUN_AXE) == []
+    page.set_viewport_size({"width": 800, "height": 900})  # as a larger zoom does
+    page.click("#wall")
+    page.wait_for_selector("nav")
 
 
 def test_a_broker_that_goes_is_said_and_that_comes_back_is_read_on(visit: Visit, stage: Stage) -> None:

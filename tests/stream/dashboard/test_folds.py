@@ -68,6 +68,13 @@ def test_an_event_with_a_field_of_another_type_never_ends_the_reading(name: str,
     assert found is None or isinstance(found.id, str)
 
 
+@pytest.mark.parametrize("share", [-0.01, 1.01, 1e308])
+def test_an_event_is_none_whose_probability_is_none(share: float) -> None:
+    """The page would show all of its digits."""
+    for odd in ({"confidence": share}, {"distress": {"score": share, "level": "high"}}):
+        assert labelled(to_json(event(0, NOON, "joy") | odd), 0, LATER, live=True) is None
+
+
 def test_fields_that_later_versions_add_are_shown_and_may_be_missing() -> None:
     assert one().language is None
     assert one(language="de", labels=["joy", "love"]).labels == ("joy", "love")
@@ -130,6 +137,13 @@ def test_a_flow_stays_within_its_bounds(moments: list[tuple[int, str]]) -> None:
     assert len(flow.recent) <= flows.RECENT
     assert len(flow._seconds) <= flows.SECONDS_KEPT
     assert len(flow._minutes) <= flows.MINUTES_KEPT + 1
+
+
+def test_a_language_has_its_share_of_all_messages_not_of_those_shown() -> None:
+    told = ["en"] * 20 + [f"x{n}" for n in range(20)]
+    flow = flow_of(*(one(n, language=language) for n, language in enumerate((*told, None))))
+    first, *others = flow.languages(NOON.timestamp() + 1)
+    assert (first, len(others)) == (("en", 0.5), flows.LANGUAGES_SHOWN - 1)
 
 
 def test_the_authors_seen_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,6 +225,14 @@ def test_windows_of_any_length_are_shown_with_the_empty_ones_between() -> None:
     )
     shown = mix(history, ALL_CHANNELS, None, LATER)
     assert (shown["window_s"], [row[2] for row in shown["windows"]]) == (10, [1, 0, 0, 1])
+
+
+def test_a_window_that_begins_between_two_others_hides_none_of_them() -> None:
+    foreign = counter("c", NOON + timedelta(seconds=7), 60, {"joy": 1})
+    minutes = [counter("c", NOON + timedelta(minutes=n), 60, {"joy": 20}) for n in range(1, 4)]
+    for order in permutations((foreign, *minutes)):
+        windows = history_of(*order).windows("c", 60, LATER)
+        assert [row.messages for _, row in windows] == [1, 20, 20, 20]
 
 
 def minutes_of(*names: str, first: int = 0, count: int = 30) -> list[WindowCounter]:

@@ -1,6 +1,7 @@
 """The dashboard over real sockets: who gets in, what a browser is told, what goes into the audit log."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -14,12 +15,13 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 from aiohttp import ClientSession, CookieJar, TCPConnector
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from model.contract import ModelInfo
 from model.fake import FakeClassifier
 from stream import serving
-from stream.admin import create_topics
+from stream.admin import connected, create_topics
 from stream.dashboard import app
 from stream.dashboard.app import Running, running
 from stream.dashboard.guard import COOKIE, FAILURES, HEADERS
@@ -28,6 +30,7 @@ from stream.dashboard.web import assets
 from stream.errors import SettingsError
 from stream.events import ALL_CHANNELS
 from stream.settings import Settings
+from tests.brokers import ApacheKafka, Broker
 from tests.conftest import MakeSettings, Topics
 from tests.records import read_committed_until
 from tests.stream.dashboard.scene import (
@@ -112,13 +115,24 @@ async def test_a_request_under_another_hosts_name_is_refused() -> None:
             assert answer.status == 200
 
 
+async def test_dashboards_side_by_side_under_one_name_keep_their_sessions() -> None:
+    """Browsers send a cookie to every port of a host."""
+    async with browser_of(Settings(**NOWHERE)) as (_, client), running(Settings(**NOWHERE)) as other:
+        await opened(client)
+        async with client.get(f"{other.address}/") as answer:
+            assert answer.status == 200
+        for address in ("", other.address):
+            async with client.get(f"{address}/api/session") as answer:
+                assert answer.status == 200
+
+
 async def test_without_a_session_nothing_but_the_page_is_answered() -> None:
     async with browser_of(Settings(**NOWHERE)) as (_, client):
         for path in ("/api/stream", "/api/session", "/api/alert?id=x", "/api/channels"):
             async with client.get(path) as answer:
                 assert answer.status == 401, path
         async with client.get("/") as answer:
-            cookie = answer.cookies[COOKIE]
+            [cookie] = answer.cookies.values()
         assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Strict", "")
 
 
@@ -203,6 +217,26 @@ async def test_guessing_tokens_is_stopped_and_keeps_nobody_out() -> None:
             other.post("/login", data=wrong, allow_redirects=False) as answer,
         ):
             assert answer.headers["Location"] == "/login?failed"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"Content-Type": "application/x-www-form-urlencoded; charset=none"}, b"token=a&name=b", 303),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"token=%ED%A0%80&name=\xff", 303),
+        ({"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}, b"token=a", 400),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, b"--b\r\n", 415),
+        ({"Content-Type": "multipart/form-data"}, b"token", 415),
+    ],
+)
+async def test_a_login_that_is_no_form_of_ours_is_refused_without_a_trace(
+    headers: dict[str, str], body: bytes, status: int
+) -> None:
+    """Whoever reaches the page may send one."""
+    async with browser_of(Settings(**NOWHERE, dashboard_token=TOKEN)) as (_, client):
+        given: dict[str, Any] = {"headers": headers, "data": io.BytesIO(body), "allow_redirects": False}
+        async with client.post("/login", **given) as answer:
+            assert answer.status == status
 
 
 @pytest.mark.parametrize(
@@ -327,6 +361,7 @@ async def test_what_the_topics_hold_is_shown_and_a_review_goes_into_the_log(topi
         ]
         for alerts, status in (
             ([["none", 0]], 404),
+            ([["drift:1", 3]], 409),
             ([], 400),
             ([["none"]], 400),
             ([["none", "0"]], 400),
@@ -360,6 +395,28 @@ async def test_a_dashboard_that_starts_before_its_topics_says_so_and_goes_on_onc
         assert "emotion-stream topics create" in health["problem"]
         await create_topics(settings)
         await part(client, "health", lambda found: found["state"] == "quiet")
+
+
+async def test_what_waits_is_told_before_annotators_first_run(topics: Topics) -> None:
+    settings = await topics(dashboard_port=0, partitions=1)
+    await write(settings, [(settings.input_topic, b"key", b"{}")] * 12)
+    later = settings.model_copy(update={"auto_offset_reset": "latest"})
+    for given, waiting in ((settings, 12), (later, 0)):
+        async with browser_of(given) as (_, client):
+            await opened(client)
+            await part(client, "health", lambda found, known=waiting: found["waiting"] == known)
+
+
+async def test_what_retention_has_removed_waits_no_longer(topics: Topics, broker: Broker) -> None:
+    if not isinstance(broker, ApacheKafka):
+        pytest.skip("the embedded broker deletes no records: set KAFKA_HOME")
+    settings = await topics(dashboard_port=0, partitions=1)
+    await leave_waiting(settings, 12)
+    async with connected(settings) as admin:
+        await admin.delete_records({TopicPartition(settings.input_topic, 0): RecordsToDelete(11)})
+    async with browser_of(settings) as (_, client):
+        await opened(client)
+        await part(client, "health", lambda found: found["waiting"] == 1)
 
 
 async def test_no_record_stops_the_page_nor_is_one_shown_that_was_taken_back(topics: Topics) -> None:

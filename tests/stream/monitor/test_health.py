@@ -4,13 +4,16 @@ import asyncio
 import time
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 import aiohttp
 import pytest
 
+from stream.codec import to_json
 from stream.errors import SettingsError, StalledError, StreamError
 from stream.monitor.app import Running, running
 from stream.monitor.board import State
+from stream.monitor.events import Alert
 from stream.monitor.partitions import Partitions
 from stream.settings import Settings
 from tests.brokers import Broker
@@ -58,6 +61,10 @@ async def test_the_web_server_shows_counters_alerts_health_and_metrics(
         status, one = await get(started, f"/api/alerts/{alert['id']}")
         assert (status, one["state"], one["reviews"]) == (200, "firing", [])
         assert (await get(started, "/api/alerts/none"))[0] == 404
+        odd = "anger-surge:rooms/{7}?#%2F:1"  # the channel's name is in it, as it is
+        started.monitor.board.take_alert(Alert.model_validate_json(to_json(alert | {"id": odd})))
+        assert (await get(started, f"/api/alerts/{quote(odd, safe='')}"))[1]["id"] == odd
+        started.monitor.board.drop_alert(odd)
         assert (await get(started, "/api/precision"))[1] == {}
         for state in get_args(State):
             status, found = await get(started, f"/api/alerts?state={state}")
