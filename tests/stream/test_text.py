@@ -1,5 +1,6 @@
 """What the model reads of a message: nothing hidden, nothing that others wrote, and all else."""
 
+import sys
 import time
 import unicodedata
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.text import text_to_read
+from stream.text.characters import composed, with_plain_characters
 
 ANSWER = "It still does not work."
 
@@ -277,3 +279,26 @@ def test_time_grows_with_the_length_of_a_text_alone(hostile: str) -> None:
     started = time.process_time()
     text_to_read(hostile * (100_000 // len(hostile)), "new")
     assert time.process_time() - started < 10  # what is quadratic takes minutes
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["&amp" + ";" * 1_200_000, "e" + "\u0338\u0327" * 130_000, "e" + "\u0338\u200d\u0327\u200d" * 130_000],
+)
+def test_what_stands_in_a_heap_takes_no_more_time_each(hostile: str) -> None:
+    started = time.process_time()
+    with_plain_characters(hostile)
+    assert time.process_time() - started < 10
+
+
+def begins_with_mark(character: str) -> bool:
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
+
+
+MARKS = "".join(chr(code) for code in range(sys.maxunicode + 1) if begins_with_mark(chr(code)))
+
+
+@given(st.text(st.sampled_from(MARKS), min_size=28, max_size=60), st.text(max_size=3), st.text(max_size=3))
+def test_a_heap_of_accents_is_read_as_unicode_orders_it(marks: str, before: str, after: str) -> None:
+    text = f"{before}e{marks}{after}"
+    assert composed(text) == unicodedata.normalize("NFKC", text)
