@@ -26,6 +26,14 @@ ANSWER = "It still does not work."
         ("I&amp;#39;m sad &amp;amp; tired", "I'm sad & tired"),
         ("<p>Dear team,<br/>no.</p>\r\n<div class='x'>Really.</div>", "Dear team,\nno.\nReally."),
         ("<style>.joy { color: red }</style>Nobody answers", "Nobody answers"),
+        ("<!--[if mso]><p>For <b>Outlook</b></p><![endif]-->Nobody answers", "Nobody answers"),
+        ("<!--[if !mso]><!--><p>Nobody answers</p><!--<![endif]-->", "Nobody answers"),
+        ("<![if !vml]>Nobody answers<![endif]>", "Nobody answers"),
+        ("<!-- a > b --><p>Nobody answers</p>", "Nobody answers"),
+        ("<table><tr><td nowrap width=9>Nobody</td></tr></table><hr noshade>answers", "Nobody\nanswers"),
+        ("<a href=http://a.example/?b=c>Nobody</a> answers", "Nobody answers"),
+        ("<?xml:namespace prefix = o /><st1:City w:st='on'>Nobody</st1:City> answers", "Nobody answers"),
+        ("I <!-- hate this <a lie>", "I <!-- hate this <a lie>"),
         ("I <3 this &hearts; a < b > c <sigh>", "I <3 this ♥ a < b > c <sigh>"),
         ("&unknown; R&D; AT&T", "&unknown; R&D; AT&T"),
         ("u\u0308ber", "über"),
@@ -273,6 +281,7 @@ def test_plain_sentences_are_read_as_they_are(words: list[str]) -> None:
         "a@",
         "a\u200d",
         "[",
+        "<!--",
     ],
 )
 def test_time_grows_with_the_length_of_a_text_alone(hostile: str) -> None:
