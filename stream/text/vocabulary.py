@@ -92,13 +92,14 @@ CONTACTS: Final = "t[eé]l|fax|phone|mobile?|cell|office|direct|web|mail|e-mail|
 """What stands before a number or an address, with or without a colon."""
 
 OPENINGS: Final = (
-    "on|am|le|el|em|no dia|a|il(?: giorno)?|op|den|dnia|w dniu|v|на|пн|вт|ср|чт|пт|сб|вс"
+    "on|am|le|el|em|no dia|a|il(?: giorno)?|op|den|dnia|w dniu|v|în|на|пн|вт|ср|чт|пт|сб|вс|нд|在|於"
 )  # fmt: skip
 """What a line that says who wrote begins with."""
 
 WROTE: Final = (
     r"\b(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|geschreven|skrev|kirjoitti|yazdı|"
-    r"napisał(?:\(a\)|a)?|napsal(?:\(a\)|a)?|написал(?:\(а\)|а)?|пишет)\b|写道|書きました|작성"
+    r"a scris|napisał(?:\(a\)|a)?|pisze|napsal(?:\(a\)|a)?|написал(?:\(а\)|а)?|пишет|пише|"
+    r"написа(?:в|ла|в\(ла\)))\b|ने लिखा|写道|寫道|書きました|작성"
 )
 
 SEPARATORS: Final = "|".join((
@@ -110,7 +111,10 @@ SEPARATORS: Final = "|".join((
     "messaggio originale|messaggio inoltrato",
     "oorspronkelijk bericht|doorgestuurd bericht",
     "wiadomość oryginalna",
-    "исходное сообщение|пересылаемое сообщение",
+    "mesaj original|mesaj redirecționat",
+    "исходное сообщение|пересылаемое сообщение|переслане повідомлення",
+    "ursprungligt meddelande|vidarebefordrat meddelande",
+    "原始邮件|转发邮件信息|转发的邮件|元のメッセージ",
 ))  # fmt: skip
 """What stands between hyphens above quoted mail."""
 
@@ -121,14 +125,22 @@ FORWARDS: Final = "|".join((
     "inicio del mensaje reenviado",
     "início da mensagem encaminhada",
     "inizio messaggio inoltrato",
+    "początek przekazywanej wiadomości",
+    "vidarebefordrat brev",
+    "начало переадресованного сообщения",
+    "下面是被转发的邮件",
 ))  # fmt: skip
 
-FROM: Final = "from|von|de|da|van|från|fra|od|от|kimden"
+FROM: Final = "from|von|de(?: la)?|da|van|från|fra|od|от|від|kimden|gönderen|प्रेषक|发件人|寄件者|差出人|من"
 SENT: Final = (
     "sent|date|gesendet|datum|envoyé|date d'envoi|enviad[oa](?: el| em)?|fecha|data|inviato|verzonden|"
-    "skickat|sendt|dato|wysłano|отправлено|дата|tarih|gönderildi"
+    "skickat|sendt|dato|wysłano|trimis|отправлено|дата|надіслано|tarih|gönderildi|भेजा गया|दिनांक|"
+    "发送时间|日期|寄件日期|送信日時|日付|التاريخ|تم الإرسال"
 )
-SUBJECT: Final = "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|ämne|emne|temat|тема|konu"
+SUBJECT: Final = (
+    "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|ämne|emne|temat|subiect|тема|konu|विषय|"
+    "主题|主旨|件名|الموضوع"
+)
 
 SENT_FROM: Final = "|".join((
     "sent (?:from|via|with)(?: my)?|get(?= outlook)",

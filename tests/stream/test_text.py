@@ -63,6 +63,18 @@ ATTRIBUTIONS = [
     "Op ma 3 nov 2025 om 10:12 schreef Ana Silva <ana@example.org>:",
     "пн, 3 нояб. 2025 г. в 10:12, Ana Silva <ana@example.org>:",
     "Ana Silva <ana@example.org> 于2025年11月3日周一 10:12写道：",
+    "在 2025年11月3日，10:12，Ana 写道：",
+    "2025年11月3日(月) 10:12 Ana Silva <ana@example.org>:",
+    "W dniu 03.11.2025 o 10:12, Ana Silva pisze:",
+    "În lun., 3 nov. 2025 la 10:12, Ana Silva <\nana@example.org> a scris:",
+    "Den mån 3 nov. 2025 kl 10:12 skrev Ana Silva <\nana@example.org>:",
+]
+QUOTED_ATTRIBUTIONS = [
+    "pon., 3 lis 2025 o 10:12 Ana Silva <\nana@example.org> napisał(a):",
+    "Ana Silva <ana@example.org>, 3 Kas 2025 Pzt, 10:12 tarihinde\nşunu yazdı:",
+    "03.11.2025 10:12, Анна пишет:",
+    "03.11.25 10:12, Ганна пише:",
+    "Ana Silva <ana@example.org> wrote:",
 ]
 HEADER_BLOCKS = [
     "-----Original Message-----",
@@ -72,6 +84,13 @@ HEADER_BLOCKS = [
     "Von: Ana Silva\nGesendet: Montag, 3. November 2025 10:12\nAn: Hilfe\nBetreff: AW: Paket\n",
     "De : Ana Silva <ana@example.org>\nEnvoyé : lundi 3 novembre 2025\nÀ : aide\n",
     "De: Ana Silva\nEnviado el: lunes, 3 de noviembre de 2025\nPara: ayuda\nAsunto: RE: pedido\n",
+    "De la: Ana Silva\nTrimis: luni, 3 noiembrie 2025\nCătre: ajutor\nSubiect: RE: colet\n",
+    "Від: Ганна\nНадіслано: 3 листопада 2025 р. 10:12\nКому: нам\nТема: RE: посилка\n",
+    "प्रेषक: अना\nभेजा गया: 3 नवंबर 2025\nप्रति: हम\nविषय: पार्सल\n",
+    "发件人: 张三\n发送时间: 2025年11月3日 10:12\n收件人: 客服\n主题: 回复: 订单\n",
+    "差出人: 田中\n送信日時: 2025年11月3日 10:12\n宛先: 窓口\n件名: Re: 注文\n",
+    "-----Ursprungligt meddelande-----",
+    "-----原始邮件-----",
     "De: Ana Silva\nEnviada em: segunda-feira, 3 de novembro de 2025\nPara: ajuda\nAssunto: RE: pedido\n",
 ]
 
@@ -82,6 +101,26 @@ def test_quoted_mail_does_not_speak_for_the_author(above: str, quoted: str) -> N
     mail = f"{ANSWER}\n\n{above}\n{quoted}\n"
     assert text_to_read(mail, "new") == ANSWER
     assert "I love it!" in text_to_read(mail, "all")
+
+
+@pytest.mark.parametrize("above", QUOTED_ATTRIBUTIONS)
+def test_quoted_lines_show_that_a_line_above_them_says_who_wrote(above: str) -> None:
+    assert text_to_read(f"{ANSWER}\n\n{above}\n> I love it!\n", "new") == ANSWER
+
+
+@pytest.mark.parametrize("attribution", [ATTRIBUTIONS[0], ATTRIBUTIONS[1], QUOTED_ATTRIBUTIONS[-1]])
+@pytest.mark.parametrize(
+    "own",
+    [
+        "On 3 Nov 2025 I lost my job and I am desperate",
+        "El 3/11/2025 a las 10:12 compré un móvil y estoy furioso",
+        "Ich warte seit 3.11.2025 10:12 und bin wütend",
+    ],
+)
+def test_a_date_in_the_author_s_last_line_does_not_make_it_one_with_the_line_below(
+    own: str, attribution: str
+) -> None:
+    assert text_to_read(f"Hello,\n{own}\n{attribution}\n> I love it", "new") == f"Hello,\n{own}"
 
 
 def test_what_stands_between_and_below_quoted_lines_is_read() -> None:
