@@ -36,7 +36,7 @@ FORMULAS: Final = "|".join((
     "salutations distinguées",
     "(?:gros )?bisous",
     "avec (?:tout mon )?amour",
-    "je t'embrasse",
+    "je t['’]embrasse",
     # Spanish
     "(?:un )?(?:cordial )?saludos?(?: cordial(?:es)?)?",
     "atentamente",
@@ -60,10 +60,20 @@ FORMULAS: Final = "|".join((
     "met vriendelijke groet(?:en)?",
     "groet(?:en|jes)",
     "liefs",
-    # Polish, Russian, Turkish
+    # Swedish, Danish, Norwegian
+    "(?:med )?(?:vänliga?|varma?|bästa) hälsning(?:ar)?",
+    "hälsningar|mvh",
+    "(?:många )?kram(?:ar)?",
+    "med kärlek",
+    "(?:med )?ven(?:lig|nlig) hilsen",
+    # Romanian
+    "cu (?:stimă|respect|drag|dragoste)",
+    "toate cele bune|numai bine",
+    # Polish, Russian, Ukrainian, Turkish
     "(?:serdecznie )?pozdrawiam",
     "z poważaniem",
-    "с (?:уважением|любовью)",
+    "с (?:уважением|любовью|наилучшими пожеланиями)",
+    "з (?:повагою|любов['’]ю|найкращими побажаннями)",
     "saygılarımla",
     "sevgiler(?:le|imle)?",
 ))  # fmt: skip
@@ -75,7 +85,7 @@ THANKS: Final = "|".join((
     "cheers",
     "take care",
     "(?:vielen )?dank(?: im voraus)?",
-    "merci(?: d'avance)?",
+    "merci(?: d['’]avance)?",
     "(?:muchas )?gracias",
     "obrigad[oa]",
     "grazie",
@@ -105,7 +115,7 @@ WROTE: Final = (
 SEPARATORS: Final = "|".join((
     "original (?:message|appointment)|forwarded message",
     "ursprüngliche nachricht|originalnachricht|weitergeleitete nachricht",
-    "message d'origine|message original|message transféré",
+    "message d['’]origine|message original|message transféré",
     "mensaje original|mensaje reenviado",
     "mensagem original|mensagem encaminhada",
     "messaggio originale|messaggio inoltrato",
@@ -133,7 +143,7 @@ FORWARDS: Final = "|".join((
 
 FROM: Final = "from|von|de(?: la)?|da|van|från|fra|od|от|від|kimden|gönderen|प्रेषक|发件人|寄件者|差出人|من"
 SENT: Final = (
-    "sent|date|gesendet|datum|envoyé|date d'envoi|enviad[oa](?: el| em)?|fecha|data|inviato|verzonden|"
+    "sent|date|gesendet|datum|envoyé|date d['’]envoi|enviad[oa](?: el| em)?|fecha|data|inviato|verzonden|"
     "skickat|sendt|dato|wysłano|trimis|отправлено|дата|надіслано|tarih|gönderildi|भेजा गया|दिनांक|"
     "发送时间|日期|寄件日期|送信日時|日付|التاريخ|تم الإرسال"
 )
@@ -144,19 +154,31 @@ SUBJECT: Final = (
 
 SENT_FROM: Final = "|".join((
     "sent (?:from|via|with)(?: my)?|get(?= outlook)",
-    "von mein(?:em|er)|gesendet (?:von|mit)(?: mein(?:em|er))?",
+    "gesendet (?:von|mit)(?: mein(?:em|er))?",
     "envoyé (?:de(?:puis)?|à partir de)(?: mon)?",
     "enviado (?:desde|d[oe]|a partir do)(?: mi| meu)?",
     "inviato dal?(?: mio)?",
-    "verzonden (?:vanaf|met|via)(?: mijn)?",
-    "skickat från min|sendt fra min",
-    "отправлено с(?: моего)?",
-    "wysłane z(?: mojego)?",
+    "(?:verzonden|verstuurd) (?:vanaf|met|via)(?: mijn)?",
+    "skicka(?:t|des) från min|sendt fra min",
+    "trimis (?:de pe|din|prin)",
+    "отправлено (?:с|из)(?: моего)?",
+    "надіслано (?:з|із)(?: мого)?",
+    "wysł(?:ane|ano) z(?: mojego)?",
+    "发自我的|來自我的",
 ))  # fmt: skip
 DEVICES: Final = "|".join((
     "(?:(?:apple|samsung|huawei|xiaomi|google|sony) )?(?:iphone|ipad|ipod|mac(?:book)?|android|galaxy|pixel)",
     "blackberry|windows phone|phone|smartphone|mobile(?: phone| device)?|handy|mobiltelefon|tablet|device",
     "t[eé]l[eé]phone|portable|m[oó]vil|celular|telem[oó]vel|telefono|telefoon",
     "(?:microsoft )?outlook|yahoo|gmail|proton ?mail|thunderbird",
-    "mail for windows|mail für windows|courrier pour windows|correo para windows",
+    "mail for windows|mail für windows|courrier pour windows|correo para windows|手机",
 ))  # fmt: skip
+OF_DEVICES: Final = (
+    "smartphone|phone|tablet|device|mobile?|mail|app|ios|ipados|macos|meu|mini|"
+    "for|on|using|with|via|from|für|auf|mit|pour|sur|para|per|su|voor|op|для"
+)
+"""Words in lower case that follow a device: "Galaxy smartphone", "Outlook for iOS"."""
+FROM_MY: Final = "von mein(?:em|er)|从我的|從我的|मेरे"
+SENT_LAST: Final = "gesendet|发送|傳送|から送信|से भेजा गया|gönderildi"
+"""Where the verb stands behind the device."""
+EXCUSES: Final = "excuse|pardon|forgive|apologi[sz]e|apologies|sorry for|get"
