@@ -46,6 +46,8 @@ def _drawn(text: str) -> str:
 
 def composed(text: str) -> str:
     """NFKC. It puts accents in order one by one, so a heap of them on one letter is sorted before."""
+    if unicodedata.is_normalized("NFKC", text):  # most texts are, and no heap that is out of order
+        return text
     return unicodedata.normalize("NFKC", _MARKS.sub(_in_order, text))
 
 
