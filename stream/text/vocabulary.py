@@ -182,3 +182,37 @@ FROM_MY: Final = "von mein(?:em|er)|从我的|從我的|मेरे"
 SENT_LAST: Final = "gesendet|发送|傳送|から送信|से भेजा गया|gönderildi"
 """Where the verb stands behind the device."""
 EXCUSES: Final = "excuse|pardon|forgive|apologi[sz]e|apologies|sorry for|get"
+
+NOTICES: Final = "|".join((
+    "confidential|disclaimer|privileged|(?:legal|important|privacy) notice|notice:",
+    "(?:the (?:information|contents?) (?:contained |transmitted )?(?:in|of|by) )?"
+    "this (?:e-?mail|message|communication|transmission|electronic)",
+    "vertraulich|(?:die (?:informationen|inhalte) (?:in )?)?diese[r]? (?:e-?mail|nachricht|mitteilung)",
+    "(?:les informations contenues dans )?ce(?:t|tte)? (?:message|courriel|e-?mail|courrier)",
+    "aviso|(?:la información (?:contenida )?(?:en|de) )?est[ea] (?:mensaje|correo|e-?mail|comunicación)",
+    "(?:as informações contidas )?(?:n?esta mensagem|n?este e-?mail)",
+    "(?:le informazioni contenute in )?quest[oa] (?:messaggio|e-?mail|comunicazione)",
+    "(?:de informatie in )?(?:dit bericht|dit e-?mail|deze e-?mail)",
+    "detta (?:meddelande|mejl|mail|e-post)|denna e-post",
+    "acest (?:mesaj|e-?mail)|informațiile",
+    "(?:niniejsz|t)[ae] wiadomość|treść (?:tej|niniejszej) wiadomości",
+    "(?:это|данное|настоящее) (?:электронное )?(?:сообщение|письмо)",
+    "(?:цей (?:електронний )?лист|це повідомлення)",
+    "bu (?:e-?posta|mesaj|ileti)",
+    "[本此](?:电子)?邮件|[本此](?:電子)?郵件|[本此]メール|このメール|यह (?:ई-?मेल|संदेश)",
+))  # fmt: skip
+"""What a notice of confidentiality begins with."""
+
+CONFIDENTIAL: Final = (
+    "confiden[tc]i|privileged|vertrauli|confidenți|vertrouwelijk|riservat|konfidentiell|poufn|конф[иі]денц[иі]|"
+    "gizli|保密|机密|機密|गोपनीय"
+)
+INTENDED_FOR: Final = (
+    "intended|addresse[de]|empfänger|adressat|bestimmt|destinat|destiné|dirigid|destinad|bestemd|geadresseerd|"
+    "avse[td]|mottagare|przeznaczon|adresat|предназнач|признач|адресат|alıcı|收件人|指定|宛先|受信者|प्राप्तकर्ता"
+)
+FIRST_PERSON: Final = (
+    "i['’]?m|my|me|mine|ich|mir|mich|meine?[mnrs]?|je|j['’]\\w+|moi|mon|ma|yo|mi|mis|eu|meu|minha|io|mio|mia|ik|"
+    "mij|jag|mig|min|mitt|mina|mnie|moj[ae]|я|мне|меня|мой|моя|мені|мене|ben|benim|我|私|मैं|मुझे|मेरा|मेरी"
+)
+"""Words in which authors speak of themselves, and notices do not."""

@@ -187,6 +187,60 @@ def test_a_signature_does_not_speak_for_the_author(signature: str) -> None:
     assert text_to_read(f"{ANSWER}\n\n{signature}\n", "all") != ANSWER
 
 
+DISCLAIMERS = [
+    (
+        "This e-mail and any attachments are confidential and intended solely for the use of the "
+        "individual to whom it is addressed. If you are not the intended recipient, please delete "
+        "it."
+    ),
+    (
+        "CONFIDENTIALITY NOTICE: This message may contain confidential and privileged information.\n"
+        "If you are not the intended recipient, any disclosure, copying, distribution or use of "
+        "the\ncontents is strictly prohibited.\nPlease consider the environment before printing this "
+        "e-mail."
+    ),
+    (
+        "Diese E-Mail enthält vertrauliche und/oder rechtlich geschützte Informationen. Wenn Sie "
+        "nicht der richtige Adressat sind oder diese E-Mail irrtümlich erhalten haben, informieren "
+        "Sie bitte sofort den Absender und vernichten Sie diese Mail."
+    ),
+    (
+        "Ce message et toutes les pièces jointes sont confidentiels et établis à l'intention "
+        "exclusive de leurs destinataires."
+    ),
+    (
+        "Este mensaje y sus archivos adjuntos van dirigidos exclusivamente a su destinatario, "
+        "pudiendo contener información confidencial sometida a secreto profesional."
+    ),
+    (
+        "Esta mensagem pode conter informação confidencial, sendo seu conteúdo destinado "
+        "exclusivamente ao destinatário."
+    ),
+    ("Questo messaggio contiene informazioni riservate ed è destinato esclusivamente al destinatario."),
+    ("De informatie in dit bericht is vertrouwelijk en uitsluitend bestemd voor de geadresseerde."),
+    ("Detta meddelande kan innehålla konfidentiell information och är endast avsett för mottagaren."),
+    "Acest mesaj este confidențial și este destinat exclusiv persoanei căreia îi este adresat.",
+    "Niniejsza wiadomość zawiera informacje poufne i jest przeznaczona wyłącznie dla adresata.",
+    "Это сообщение содержит конфиденциальную информацию и предназначено только для адресата.",
+    "Цей лист містить конфіденційну інформацію та призначений лише для адресата.",
+    "Bu e-posta gizli bilgiler içerebilir ve yalnızca alıcısı içindir.",
+    "本邮件及其附件含有保密信息，仅限于发送给上面地址中列出的收件人。",
+    "本メールには機密情報が含まれており、宛先の方のみを対象としています。",
+]
+
+
+@pytest.mark.parametrize("disclaimer", DISCLAIMERS)
+def test_a_notice_of_confidentiality_is_not_read_nor_does_it_hide_the_signature(disclaimer: str) -> None:
+    mail = f"{ANSWER}\n\nKind regards,\nAna Silva\nAcme Ltd\n\n{disclaimer}\n"
+    assert text_to_read(mail, "new") == ANSWER
+    assert text_to_read(mail, "all") != ANSWER
+
+
+def test_what_the_author_wrote_below_a_notice_of_confidentiality_is_read() -> None:
+    mail = f"{ANSWER}\n{DISCLAIMERS[0]}\nPS: I am scared\nPlease call"
+    assert text_to_read(mail, "new") == f"{ANSWER}\nPS: I am scared\nPlease call"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -198,6 +252,9 @@ def test_a_signature_does_not_speak_for_the_author(signature: str) -> None:
         "Best,\nday,\never",
         "I need three things:\n- an answer\n- a refund\n- love",
         "Sent from my heart",
+        "Hello,\nThis email was confidential and you gave it to the wrong recipient!",
+        "Hello,\nThis message is confidential, it is intended for you alone: I want to die",
+        "Hello,\nthis is my last message, it is confidential and intended for mum",
         "Hello,\nSent from my phone three times and nobody answers!!",
         "Hello,\nSent from my iPhone yesterday, still no answer",
         "Hallo,\nVon meinem Handy aus kann ich nichts bezahlen!",
@@ -274,7 +331,7 @@ def test_a_message_that_is_nothing_else_keeps_its_own_text(text: str) -> None:
 
 FRAGMENTS = st.one_of(
     st.text(max_size=12),
-    st.sampled_from([*ATTRIBUTIONS, *HEADER_BLOCKS, *SIGNATURES, ANSWER]),
+    st.sampled_from([*ATTRIBUTIONS, *HEADER_BLOCKS, *SIGNATURES, *DISCLAIMERS, ANSWER]),
     st.sampled_from(
         [
             "\n",
