@@ -1,6 +1,7 @@
-"""Tags that a mail or web client left in a text. Pure.
+"""Tags that a mail, web or chat client left in a text. Pure.
 
-Only HTML's own: ``<3``, ``a < b`` and ``<sigh>`` are people's.
+Only HTML's own, and how Slack and Discord write whom or what somebody named (``<@U024BE7LH>``, an emoji of
+their own): ``<3``, ``a < b`` and ``<sigh>`` are people's.
 """
 
 import re
@@ -21,7 +22,9 @@ _TAG: Final = re.compile(
     rf"</?(?:(?P<block>{_BLOCKS})|{_INLINE})"
     r"(?:\s+(?:[A-Za-z_:][\w:.-]*\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>]+)"
     rf"|{_VALUELESS}))*\s*/?>"
-    r"|<!(?:DOCTYPE\b|--|\[(?:if|endif)\b)[^<>]*>|<\?xml\b[^<>]*>",
+    r"|<!(?:DOCTYPE\b|--|\[(?:if|endif)\b)[^<>]*>|<\?xml\b[^<>]*>"
+    r"|<(?-i:[@#][!&]?[A-Z\d]{8,20})(?:\|[^<>]*)?>|<!(?:channel|everyone|here|subteam\^\w+)(?:\|[^<>]*)?>"
+    r"|<a?(?P<emoji>:\w+:)\d{15,20}>",
     re.IGNORECASE,
 )
 _HIDDEN: Final = re.compile(r"<(/?)(style|script)\b[^<>]*>", re.IGNORECASE)
@@ -41,7 +44,7 @@ def without_markup(text: str) -> str:
         if part == ">" and opened:
             start = opened.pop()
             if tag := _TAG.fullmatch("".join(written[start:])):
-                written[start:] = ["\n"] if tag["block"] else []
+                written[start:] = ["\n"] if tag["block"] else [tag["emoji"] or ""]
             else:  # a tag holds no ">", so none that was opened before can end any more
                 opened.clear()
     return "".join(written)
