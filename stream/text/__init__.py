@@ -22,7 +22,7 @@ from stream.text.disclaimers import without_disclaimer
 from stream.text.links import without_links
 from stream.text.markup import without_block_quotes, without_markup
 from stream.text.replies import without_quoted_replies
-from stream.text.signatures import without_signature
+from stream.text.signatures import without_device, without_signature
 
 TextParts = Literal["new", "all"]
 
@@ -74,8 +74,8 @@ def _is_plain(text: str) -> bool:
 def _may_be_cut(text: str) -> bool:
     # Every alternative has one of these, and looking for them costs a tenth of the search.
     if "/" not in text and "," not in text and "@" not in text and "www." not in text:
-        return False
-    return _MAY_BE_CUT.search(text) is not None
+        return without_device(text) != text
+    return _MAY_BE_CUT.search(text) is not None or without_device(text) != text
 
 
 def _cut(text: str, parts: TextParts) -> str:

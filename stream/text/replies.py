@@ -22,7 +22,10 @@ _WROTE: Final = re.compile(WROTE, re.IGNORECASE)
 _LONGEST_ATTRIBUTION: Final = 300
 _ATTRIBUTION_LINES: Final = 3
 
-_SEPARATOR: Final = re.compile(rf"-{{2,}} ?(?:{SEPARATORS}) ?-{{2,}}|(?:{FORWARDS}) ?:?", re.IGNORECASE)
+_SEPARATOR: Final = re.compile(
+    rf"-{{2,}} ?(?:{SEPARATORS}) ?-{{2,}}|(?:{FORWARDS}) ?:?|##- ?.{{5,100}} ?-##", re.IGNORECASE
+)
+"""The last is a help desk's, in any language: "##- Please type your reply above this line -##"."""
 _FROM: Final = re.compile(rf"\*?(?:{FROM}) ?:\*? ?\S", re.IGNORECASE)
 _SENT: Final = re.compile(rf"\*?(?:{SENT}) ?:\*? ?\S", re.IGNORECASE)
 _SUBJECT: Final = re.compile(rf"\*?(?:{SUBJECT}) ?:", re.IGNORECASE)

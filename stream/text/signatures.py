@@ -48,22 +48,31 @@ _MOST_DELIMITED_CHARACTERS: Final = 600
 
 _DEVICE: Final = rf"(?i:{DEVICES})[\w'’-]*(?: (?:[A-Z\d(][\w.+()-]*|(?i:{OF_DEVICES}))){{0,4}}"
 """A device with its model or its program. Other words make it a sentence: "Sent from my phone, no answer"."""
-_FROM_DEVICE: Final = re.compile(
+_SENT: Final = (
     rf"(?i:{SENT_FROM}) ?{_DEVICE}[.!]?(?i:[,;]? ?[–-]? ?(?:please |pls )?(?:{EXCUSES})\b.{{0,60}})?"
     rf"|(?i:(?:{FROM_MY}) ?)?{_DEVICE} ?(?i:{SENT_LAST})[.!]?"
 )
+_FROM_DEVICE: Final = re.compile(_SENT)
+_DEVICE_AFTER_SENTENCE: Final = re.compile(rf"[.!?…。] ?(?=\w)(?:{_SENT})$")
+_LONGEST_DEVICE: Final = 160
 
 
 def without_signature(text: str) -> str:
     """The text without what stands for its author's name at the end. Lines must be trimmed."""
     if "\n" not in text:
-        return _AFTER_SENTENCE.sub("", text)
+        return _AFTER_SENTENCE.sub("", without_device(text))
     lines = text.split("\n")
     while lines and _FROM_DEVICE.fullmatch(lines[-1]):
         lines.pop()
     lines = _without_delimited(lines)
     lines = _without_formula(lines)
     return _AFTER_SENTENCE.sub("", "\n".join(lines))
+
+
+def without_device(text: str) -> str:
+    """A single line without what a phone adds behind the last sentence."""
+    found = _DEVICE_AFTER_SENTENCE.search(text, max(0, len(text) - _LONGEST_DEVICE))
+    return text[: found.start() + 1] if found else text
 
 
 def _without_delimited(lines: list[str]) -> list[str]:

@@ -95,6 +95,8 @@ HEADER_BLOCKS = [
     "差出人: 田中\n送信日時: 2025年11月3日 10:12\n宛先: 窓口\n件名: Re: 注文\n",
     "-----Ursprungligt meddelande-----",
     "-----原始邮件-----",
+    "##- Please type your reply above this line -##",
+    "##- Bitte geben Sie Ihre Antwort oberhalb dieser Zeile ein. -##",
     "De: Ana Silva\nEnviada em: segunda-feira, 3 de novembro de 2025\nPara: ajuda\nAssunto: RE: pedido\n",
 ]
 
@@ -191,6 +193,12 @@ def test_a_signature_does_not_speak_for_the_author(signature: str) -> None:
     assert text_to_read(f"{ANSWER}\n\n{signature}\n", "all") != ANSWER
 
 
+@pytest.mark.parametrize("line", [line for line in SIGNATURES if "iPhone" in line and "\n" not in line])
+def test_what_a_phone_adds_behind_the_last_sentence_of_a_line_is_not_read(line: str) -> None:
+    assert text_to_read(f"{ANSWER} {line}", "new") == ANSWER
+    assert text_to_read(f"No answer {line} today", "new") == f"No answer {line} today"
+
+
 DISCLAIMERS = [
     (
         "This e-mail and any attachments are confidential and intended solely for the use of the "
@@ -256,6 +264,8 @@ def test_what_the_author_wrote_below_a_notice_of_confidentiality_is_read() -> No
         "Best,\nday,\never",
         "I need three things:\n- an answer\n- a refund\n- love",
         "Sent from my heart",
+        "I am sad. Sent from my phone and nobody answers",
+        "Nobody answers mails sent from my iPhone",
         "Hello,\nThis email was confidential and you gave it to the wrong recipient!",
         "Hello,\nThis message is confidential, it is intended for you alone: I want to die",
         "Hello,\nthis is my last message, it is confidential and intended for mum",
