@@ -23,7 +23,8 @@ LEAST_SCORE: Final = 300
 _CHARACTERS: Final = 2_000
 _SHORT: Final = 250
 """Characters up to which the letters of a text may fit its neighbours' languages as well."""
-_UNDETERMINED_CODE: Final = "un"
+_UNDETERMINED_CODES: Final = frozenset(("un", "tlh", "zzb", "zze", "zzh", "zzp"))
+"""The code for none, and those of languages made up for fun (Klingon, "Hacker"), which few words pass for."""
 _BCP_47: Final = {"iw": "he", "jw": "jv"}
 """CLD2's codes that BCP 47 has replaced."""
 _SAME_LANGUAGE: Final = {**_BCP_47, "nb": "no", "nn": "no", "fil": "tl"}
@@ -72,11 +73,13 @@ def _identified(shown: str, expected: str | None = None) -> Language:
     except (pycld2.error, ValueError):
         return UNDETERMINED
     (_, code, share, score), *rest = found
-    if not reliable or code == _UNDETERMINED_CODE or score < LEAST_SCORE or not _enough_letters(shown):
+    if not reliable or code in _UNDETERMINED_CODES or score < LEAST_SCORE or not _enough_letters(shown):
         return UNDETERMINED
     if code in _LACKING and not _LACKING[code].isdisjoint(shown.lower()):
         return UNDETERMINED
-    others = tuple(other for _, other, part, _ in rest if part >= LEAST_SHARE and other != _UNDETERMINED_CODE)
+    others = tuple(
+        other for _, other, part, _ in rest if part >= LEAST_SHARE and other not in _UNDETERMINED_CODES
+    )
     return _language(code, share, others)
 
 

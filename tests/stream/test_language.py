@@ -49,6 +49,11 @@ def test_letters_without_a_language_that_fits_belong_to_none() -> None:
     assert identify("Завтра мене не турбуйте, мене завтра нема") == UNDETERMINED
 
 
+@pytest.mark.parametrize("text", ["main jeena nahi chahta", "ya ne hochu zhit"])
+def test_nobody_is_taken_to_write_klingon(text: str) -> None:
+    assert identify(text) == UNDETERMINED
+
+
 @given(st.text(max_size=200))
 def test_any_text_has_an_answer(text: str) -> None:
     language = identify(text)
