@@ -21,6 +21,7 @@ from typing import Any
 from stream.errors import SettingsError
 from stream.followedfile import Content, FollowedFile, read_toml
 from stream.listfile import says_whole
+from stream.text.characters import with_plain_characters
 
 _MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.category(chr(code))[0] == "M")
 """Vowel signs and accents, which belong to the letter before them but not to ``\\w``."""
@@ -28,9 +29,9 @@ _SPACELESS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Japanese, Chinese
 )
-_LETTER = rf"[^\W{_SPACELESS}]"
+_LETTER = rf"[^\W_{_SPACELESS}]"
 _WORDS = re.compile(rf"(?=\w)[{_SPACELESS}][{_MARKS}]*|{_LETTER}+(?:[{_MARKS}]+{_LETTER}*)*")
-_ASCII_WORDS = re.compile(r"\w+", re.ASCII)
+_ASCII_WORDS = re.compile(r"[^\W_]+", re.ASCII)
 _NAMES = "\0"
 """Key of a node that ends a phrase; no word contains it."""
 
@@ -58,7 +59,7 @@ class PhraseLists:
         return tuple(sorted(found))
 
     def _add(self, name: str, phrase: str) -> None:
-        words = _words(phrase)
+        words = _words(with_plain_characters(phrase))  # as in the text, nothing invisible parts a word
         if not words:
             raise SettingsError(f"phrase list {name}: {phrase!r} has no word in it; remove it")
         node = self._root
@@ -101,4 +102,6 @@ def _parsed(path: Path) -> Content[PhraseLists]:
 def _words(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_WORDS.findall(text.casefold())
-    return _WORDS.findall(unicodedata.normalize("NFKC", text).casefold())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # Turkish has two letters i, and their capitals are İ and I.
+    return _WORDS.findall(folded.replace("i\u0307", "i").replace("ı", "i"))

@@ -42,7 +42,7 @@ class Reading(NamedTuple):
 def read(model: Model, gate: LanguageGate, texts: Sequence[str]) -> list[Reading]:
     """Language and tokens of each text; what the model was not measured in gets no tokens."""
     languages = [identify(text) for text in texts]
-    readable = [gate.readable(language) for language in languages]
+    readable = [gate.readable(language, text) for language, text in zip(languages, texts, strict=True)]
     encoded = iter(tokenize(model, [text for text, may in zip(texts, readable, strict=True) if may]))
     return [
         Reading(language, next(encoded) if may else Unread.UNKNOWN)

@@ -101,7 +101,7 @@ class Shadow:
     def _labels(self, texts: Sequence[Labelled]) -> list[str | None]:
         """What the model says of each, in its thread; None where it fails."""
         try:
-            readable = [self._gate.readable(one.language) for one in texts]
+            readable = [self._gate.readable(one.language, one.text) for one in texts]
             tokenized = inference.tokenize(
                 self._model, [one.text for one, may in zip(texts, readable, strict=True) if may]
             )

@@ -94,11 +94,13 @@ class Read:
 
 def _classify(model: Model, gate: LanguageGate, texts: list[str]) -> list[Read]:
     languages = [identify(text) for text in texts]
-    batch = model.tokenize(
-        [text for text, language in zip(texts, languages, strict=True) if gate.readable(language)]
-    )
+    readable = [gate.readable(language, text) for language, text in zip(languages, texts, strict=True)]
+    batch = model.tokenize([text for text, may in zip(texts, readable, strict=True) if may])
     emotions = iter(model.decide(batch, model.forward(batch)) if batch else ())
-    return [Read(language, next(emotions) if gate.readable(language) else None) for language in languages]
+    return [
+        Read(language, next(emotions) if may else None)
+        for language, may in zip(languages, readable, strict=True)
+    ]
 
 
 def _messages(

@@ -63,7 +63,7 @@ class Labeller:
         return {
             **asdict(emotion),
             "language": language.tag,
-            "measured": gate.readable(language),
+            "measured": gate.readable(language, read),
             "parts": [[part.text, part.weight] for part in parts],
             "read_whole": read == text,
             "model": asdict(model.info),

@@ -1,11 +1,12 @@
 """What the model reads of a message: characters as people see them, and only what its author wrote anew.
 
-    written text ─► characters ─► markup ─► replies ─► signatures ─► links ─► text to read
-                    └────── always ─────┘   └──────── text_parts = new ──────┘
+    written text ─► characters ─► markup ─► replies ─► disclaimers ─► signatures ─► links ─► text to read
+                    └────── always ─────┘   └─────────────── text_parts = new ──────────────┘
 
-Quoted mail, signatures and links are words of somebody else or of a program: "With love, Ana" under a
-complaint is a formula. A cut that would leave nothing is not made, so what consists of a quotation or a
-signature alone keeps its own text. Published text (``include_text``) stays as it was written. Pure.
+Quoted mail, notices of confidentiality, signatures and links are words of somebody else or of a program:
+"With love, Ana" under a complaint is a formula. A cut that would leave nothing is not made, so what consists
+of a quotation or a signature alone keeps its own text. Published text (``include_text``) stays as it was
+written. Pure.
 
 mail-parser-reply 1.36 and quotequail 0.5 were tried for this. The first cuts everything after a line that
 begins with a hyphen or "thank you", which loses complaints written as lists, and keeps ``>`` lines; the
@@ -17,10 +18,11 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from stream.text.characters import with_plain_characters
+from stream.text.disclaimers import without_disclaimer
 from stream.text.links import without_links
 from stream.text.markup import without_block_quotes, without_markup
 from stream.text.replies import without_quoted_replies
-from stream.text.signatures import without_signature
+from stream.text.signatures import without_device, without_signature
 
 TextParts = Literal["new", "all"]
 
@@ -31,7 +33,14 @@ _ROUNDS: Final = 6
 """A cut can bring to light what another one cuts; more rounds than these no real message needs."""
 
 _ALWAYS: Final[tuple[Callable[[str], str], ...]] = (without_markup,)
-_NEW: Final = (without_block_quotes, without_markup, without_quoted_replies, without_signature, without_links)
+_NEW: Final = (
+    without_block_quotes,
+    without_markup,
+    without_quoted_replies,
+    without_disclaimer,
+    without_signature,
+    without_links,
+)
 
 
 def text_to_read(text: str, parts: TextParts) -> str:
@@ -65,8 +74,8 @@ def _is_plain(text: str) -> bool:
 def _may_be_cut(text: str) -> bool:
     # Every alternative has one of these, and looking for them costs a tenth of the search.
     if "/" not in text and "," not in text and "@" not in text and "www." not in text:
-        return False
-    return _MAY_BE_CUT.search(text) is not None
+        return without_device(text) != text
+    return _MAY_BE_CUT.search(text) is not None or without_device(text) != text
 
 
 def _cut(text: str, parts: TextParts) -> str:

@@ -4,6 +4,7 @@ import html
 import html.entities
 import re
 import unicodedata
+from itertools import groupby
 from typing import Final
 
 _LINE_ENDS: Final = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -18,6 +19,8 @@ _JOINERS: Final = re.compile(
     "[\u200c\u200d](?![\u0590-\u1fff\u2070-\ufefe\uff00-\U000dffff\U000e0100-\U0010ffff])"
     "|(?<![\u0590-\u1fff\u2070-\ufefe\uff00-\U000dffff\U000e0100-\U0010ffff])[\u200c\u200d]"
 )
+_MARKS: Final = re.compile("(?:[^\\w\\s\x00-\x7f]|[\uff9e\uff9f]){31,}")
+"""More signs in a row than any language puts on a letter (UAX #15, section 13); some of them are accents."""
 _REFERENCE: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _LONGEST_REFERENCE: Final = 33
 
@@ -36,9 +39,23 @@ def with_plain_characters(text: str) -> str:
 def _drawn(text: str) -> str:
     if text.isascii():
         return _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text))
-    text = _INVISIBLE.sub("", _LINE_ENDS.sub("\n", unicodedata.normalize("NFKC", text)))
+    text = _INVISIBLE.sub("", _LINE_ENDS.sub("\n", composed(text)))
     # Once more: letters that something invisible held apart compose now.
-    return unicodedata.normalize("NFKC", _JOINERS.sub("", text))
+    return composed(_JOINERS.sub("", text))
+
+
+def composed(text: str) -> str:
+    """NFKC. It puts accents in order one by one, so a heap of them on one letter is sorted before."""
+    if unicodedata.is_normalized("NFKC", text):  # most texts are, and no heap that is out of order
+        return text
+    return unicodedata.normalize("NFKC", _MARKS.sub(_in_order, text))
+
+
+def _in_order(marks: re.Match[str]) -> str:
+    """The same marks, decomposed, those of one letter by their class."""
+    characters = "".join(unicodedata.normalize("NFKD", mark) for mark in marks[0])
+    heaps = groupby(characters, lambda each: unicodedata.combining(each) > 0)
+    return "".join("".join(sorted(heap, key=unicodedata.combining)) for _, heap in heaps)
 
 
 def _without_references(text: str) -> str:
@@ -48,22 +65,23 @@ def _without_references(text: str) -> str:
     deep somebody has nested them.
     """
     written: list[str] = []
-    ahead = [text]
+    ahead = [(text, 0)]
     while ahead:
-        before, semicolon, after = ahead.pop().partition(";")
-        written.extend(before)
-        if not semicolon:
+        part, begin = ahead.pop()
+        end = part.find(";", begin) + 1
+        if not end:
+            written.extend(part[begin:])
             continue
-        written.append(";")
-        if after:
-            ahead.append(after)
+        written.extend(part[begin:end])
+        if end < len(part):
+            ahead.append((part, end))
         tail = "".join(written[-_LONGEST_REFERENCE:])
         start = tail.rfind("&")
         if start >= 0 and (reference := _REFERENCE.fullmatch(tail, start)):
             meant = _meaning(reference[0])
             if meant != reference[0]:
                 del written[-len(reference[0]) :]
-                ahead.append(meant)
+                ahead.append((meant, 0))
     return "".join(written)
 
 

@@ -21,14 +21,15 @@ _LINK: Final = re.compile(
 )
 _MAY_HOLD_LINK: Final = re.compile(r"://|www\.|@|\.[a-z]{2,4}/")
 _MARKDOWN: Final = re.compile(r"!?\[([^\[\]\n]{0,1000})\]\(\s*\)")
+_SLACK: Final = re.compile(r"<\|([^<>|]{0,1000})>")
 _EMPTY_BRACKETS: Final = re.compile(r"\([ \t]*\)|<[ \t]*>|\[[ \t]*\]")
 
 
 def without_links(text: str) -> str:
-    """The text without web and mail addresses; of a Markdown link its words stay."""
+    """The text without web and mail addresses; of a link in Markdown or Slack its words stay."""
     if not _MAY_HOLD_LINK.search(text):
         return text
     left = _LINK.sub("", text)
     if left == text:
         return text
-    return _EMPTY_BRACKETS.sub("", _MARKDOWN.sub(r"\1", left))
+    return _EMPTY_BRACKETS.sub("", _SLACK.sub(r"\1", _MARKDOWN.sub(r"\1", left)))

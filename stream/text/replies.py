@@ -15,13 +15,17 @@ _QUOTED: Final = re.compile(r">(?=[\s>\w\"'(\[*@#&<-]|$)(?![:;=._oO^-]{1,2}[()\[
 
 _DATE: Final = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)|(?<!\d)\d{1,2}([./-])\d{1,2}\1\d{2}(?!\d)")
 _TIME: Final = re.compile(r"(?<!\d)\d{1,2}[:.h]\d{2}(?!\d)")
-_ADDRESS: Final = re.compile(r"[<(][^<>()@\s]+@[^<>()@\s]+[>)]")
+_ADDRESS: Final = re.compile(r"[<(] ?[^<>()@\s]+@ ?[^<>()@\s]+[>)]")
+"""A line may have been broken within it; joined lines have a space there."""
 _OPENING: Final = re.compile(rf"(?:{OPENINGS})\b", re.IGNORECASE)
 _WROTE: Final = re.compile(WROTE, re.IGNORECASE)
 _LONGEST_ATTRIBUTION: Final = 300
 _ATTRIBUTION_LINES: Final = 3
 
-_SEPARATOR: Final = re.compile(rf"-{{2,}} ?(?:{SEPARATORS}) ?-{{2,}}|(?:{FORWARDS}) ?:?", re.IGNORECASE)
+_SEPARATOR: Final = re.compile(
+    rf"-{{2,}} ?(?:{SEPARATORS}) ?-{{2,}}|(?:{FORWARDS}) ?:?|##- ?.{{5,100}} ?-##", re.IGNORECASE
+)
+"""The last is a help desk's, in any language: "##- Please type your reply above this line -##"."""
 _FROM: Final = re.compile(rf"\*?(?:{FROM}) ?:\*? ?\S", re.IGNORECASE)
 _SENT: Final = re.compile(rf"\*?(?:{SENT}) ?:\*? ?\S", re.IGNORECASE)
 _SUBJECT: Final = re.compile(rf"\*?(?:{SUBJECT}) ?:", re.IGNORECASE)
@@ -78,12 +82,22 @@ def _attribution(lines: list[str], number: int) -> int:
     for count, last in enumerate(lines[number : number + _ATTRIBUTION_LINES], start=1):
         if last.rstrip().endswith(":"):
             said = " ".join(lines[number : number + count])
-            begun = count == 1 or (_OPENING.match(said) and _DATE.search(lines[number]))
-            told = len(said) <= _LONGEST_ATTRIBUTION and _says_who_wrote(
-                said, _quotes_follow(lines, number + count)
-            )
+            quotes_follow = _quotes_follow(lines, number + count)
+            begun = count == 1 or _begins_broken_attribution(lines, number, quotes_follow)
+            told = len(said) <= _LONGEST_ATTRIBUTION and _says_who_wrote(said, quotes_follow)
             return count if begun and told else 0
     return 0
+
+
+def _begins_broken_attribution(lines: list[str], number: int, quotes_follow: bool) -> bool:
+    """Whether this line is the first of several that say who wrote, and not the author's own above them.
+
+    Date and time stand in it, and where its first word is not known, the beginning of an address as well.
+    """
+    line, following = lines[number], lines[number + 1]
+    if not (_DATE.search(line) and _TIME.search(line)) or _attribution(lines, number + 1):
+        return False
+    return _OPENING.match(line) is not None or (quotes_follow and ("<" in line or following.startswith("<")))
 
 
 def _says_who_wrote(line: str, quotes_follow: bool) -> bool:
@@ -91,11 +105,12 @@ def _says_who_wrote(line: str, quotes_follow: bool) -> bool:
 
     A sentence of the author's own can name a date, too: only where quoted lines follow is that enough.
     """
-    if not _DATE.search(line):
-        return False
     timed, addressed = bool(_TIME.search(line)), bool(_ADDRESS.search(line))
-    if _WROTE.search(line) and _OPENING.match(line):
-        return timed or addressed or quotes_follow
+    said = _WROTE.search(line) is not None
+    if not _DATE.search(line):
+        return said and addressed and quotes_follow
+    if said and (quotes_follow or _OPENING.match(line)):
+        return timed or addressed or (quotes_follow and _OPENING.match(line) is not None)
     return timed and addressed
 
 

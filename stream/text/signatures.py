@@ -7,12 +7,24 @@ meant, and sentences below a signature ("PS: …") are the author's and stay.
 import re
 from typing import Final
 
-from stream.text.vocabulary import CONTACTS, DEVICES, FORMULAS, PARTICLES, SENT_FROM, THANKS
+from stream.text.vocabulary import (
+    CONTACTS,
+    DEVICES,
+    EXCUSES,
+    FORMULAS,
+    FROM_MY,
+    OF_DEVICES,
+    PARTICLES,
+    SENT_FROM,
+    SENT_LAST,
+    THANKS,
+)
 
 _FORMULA: Final = rf"(?:{FORMULAS})"
 _FORMULA_LINE: Final = re.compile(rf"(?:{_FORMULA}[,.!]?|(?:{THANKS}),)", re.IGNORECASE)
 """Thanks may be meant, so they are a formula only on a line of their own above a name."""
-_NAME: Final = r"[^\W\d_a-zß-öø-ÿа-я][\w.'’-]{0,30}"
+_SMALL: Final = "".join(chr(code) for code in range(0x2000) if chr(code).islower())
+_NAME: Final = rf"[^\W\d_{_SMALL}][\w.'’-]{{0,30}}"
 _NAMES: Final = rf"{_NAME}(?: (?:(?:{PARTICLES}) )?{_NAME}){{0,3}}(?: ?[x♥❤\ufe0f]{{1,3}})?[.!]?"
 _NAME_LINE: Final = re.compile(_NAMES)
 _FORMULA_AND_NAME: Final = re.compile(rf"(?i:{_FORMULA})(?:, ?|! | ){_NAMES}")
@@ -34,19 +46,33 @@ _DELIMITER: Final = "--"
 _MOST_DELIMITED_LINES: Final = 10
 _MOST_DELIMITED_CHARACTERS: Final = 600
 
-_FROM_DEVICE: Final = re.compile(rf"(?:{SENT_FROM}) (?:{DEVICES})\b.{{0,60}}", re.IGNORECASE)
+_DEVICE: Final = rf"(?i:{DEVICES})[\w'’-]*(?: (?:[A-Z\d(][\w.+()-]*|(?i:{OF_DEVICES}))){{0,4}}"
+"""A device with its model or its program. Other words make it a sentence: "Sent from my phone, no answer"."""
+_SENT: Final = (
+    rf"(?i:{SENT_FROM}) ?{_DEVICE}[.!]?(?i:[,;]? ?[–-]? ?(?:please |pls )?(?:{EXCUSES})\b.{{0,60}})?"
+    rf"|(?i:(?:{FROM_MY}) ?)?{_DEVICE} ?(?i:{SENT_LAST})[.!]?"
+)
+_FROM_DEVICE: Final = re.compile(_SENT)
+_DEVICE_AFTER_SENTENCE: Final = re.compile(rf"[.!?…。] ?(?=\w)(?:{_SENT})$")
+_LONGEST_DEVICE: Final = 160
 
 
 def without_signature(text: str) -> str:
     """The text without what stands for its author's name at the end. Lines must be trimmed."""
     if "\n" not in text:
-        return _AFTER_SENTENCE.sub("", text)
+        return _AFTER_SENTENCE.sub("", without_device(text))
     lines = text.split("\n")
     while lines and _FROM_DEVICE.fullmatch(lines[-1]):
         lines.pop()
     lines = _without_delimited(lines)
     lines = _without_formula(lines)
     return _AFTER_SENTENCE.sub("", "\n".join(lines))
+
+
+def without_device(text: str) -> str:
+    """A single line without what a phone adds behind the last sentence."""
+    found = _DEVICE_AFTER_SENTENCE.search(text, max(0, len(text) - _LONGEST_DEVICE))
+    return text[: found.start() + 1] if found else text
 
 
 def _without_delimited(lines: list[str]) -> list[str]:

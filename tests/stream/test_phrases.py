@@ -70,6 +70,30 @@ def test_a_phrase_is_found_inside_writing_without_spaces(phrase: str, said: str,
     assert lists.match(other) == ()
 
 
+@pytest.mark.parametrize("said", ["_right now_", "__Right__ _now_", "#right_now", "наконец right_now"])
+def test_underlines_around_words_are_punctuation(said: str) -> None:
+    assert LISTS.match(said) == ("urgent",)
+    assert PhraseLists({"urgent": ["right_now"]}).match("right now") == ("urgent",)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "said"),
+    [
+        ("iptal", "İPTAL edin"),
+        ("sıkıldım artık", "SIKILDIM ARTIK"),
+        ("İstanbul", "istanbul"),
+        ("straße", "STRASSE"),
+    ],
+)
+def test_capitals_of_any_alphabet_are_its_small_letters(phrase: str, said: str) -> None:
+    assert PhraseLists({"urgent": [phrase]}).match(said) == ("urgent",)
+
+
+@pytest.mark.parametrize("phrase", ["ri\u200bght now", "ri\u00adght now\ufeff", "right&nbsp;now"])
+def test_what_nobody_sees_in_a_phrase_does_not_part_its_words(phrase: str) -> None:
+    assert PhraseLists({"urgent": [phrase]}).match("right now") == ("urgent",)
+
+
 def test_emoji_between_the_words_of_a_phrase_make_no_difference() -> None:
     assert LISTS.match("right ❤️ now 1️⃣") == ("urgent",)
     assert LISTS.match("right👨‍👩‍👧now") == ("urgent",)
