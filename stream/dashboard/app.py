@@ -34,7 +34,8 @@ CONNECTIONS: Final = 900
 ANSWER_S: Final = 60.0
 """The longest that an answer may take: a review on a slow cluster, a sentence behind others."""
 CHANNELS_S: Final = 5.0
-"""How often the channels are held against their usual: with thousands of them it takes some milliseconds."""
+"""How often the channels are held against their usual, once the topics are read: with thousands of them it
+takes some milliseconds."""
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Renderer:
         self._publisher = publisher
         self._rendered: dict[str, int] = {}
         self._channels_at = float("-inf")
+        self._channels_are_read = False
 
     def render(self, now: float) -> None:
         """Offer what there is at ``now``, in seconds since the epoch, and wake the readers."""
@@ -65,8 +67,8 @@ class Renderer:
         self._if_moved("recent", feed.flow.version, lambda: parts.recent(feed.flow))
         self._if_moved("queue", feed.queue.version, lambda: parts.queue(feed.queue))
         self._if_moved("log", feed.queue.version, lambda: parts.log(feed.queue))
-        if now - self._channels_at >= CHANNELS_S:
-            self._channels_at = now
+        if now - self._channels_at >= CHANNELS_S or not self._channels_are_read:
+            self._channels_at, self._channels_are_read = now, feed.reach.caught_up
             publisher.offer("channels", lambda: parts.channels(feed.history, now))
         for key in publisher.watched:
             publisher.offer_mix(key, partial(parts.mix, feed.history, *key, now))

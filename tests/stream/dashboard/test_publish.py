@@ -1,9 +1,14 @@
 """One serialisation for all readers, and no reader holds another back."""
 
 import asyncio
+from datetime import UTC, datetime
 from functools import partial
 
+from stream.dashboard.app import Renderer
+from stream.dashboard.feed import Feed
 from stream.dashboard.publish import Publisher
+from stream.settings import Settings
+from tests.stream.dashboard.scene import counter
 
 TOTAL = ("*", None)
 
@@ -61,3 +66,13 @@ async def test_readers_are_woken_together() -> None:
     await asyncio.sleep(0)
     publisher.tell()
     await asyncio.wait_for(asyncio.gather(*waiting), 1)
+
+
+def test_channels_are_shown_as_soon_as_the_topics_are_read() -> None:
+    feed, publisher = Feed(Settings()), Publisher()
+    renderer, now = Renderer(feed, publisher), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    renderer.render(now.timestamp())
+    feed.history.take(counter("support", now, 60, {"joy": 60}))
+    feed.reach.caught_up = True
+    renderer.render(now.timestamp() + 1)
+    assert b'"channel":"support"' in publisher.frames["channels"].event
