@@ -15,7 +15,6 @@ import importlib.resources
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -26,7 +25,7 @@ from typing import IO, Final, Self
 
 from stream.admin import connected
 from stream.errors import BrokerError
-from stream.guarded import guarded
+from stream.guarded import end, launched
 from stream.settings import KafkaSettings
 
 START_TIMEOUT_S: Final = 20.0
@@ -87,13 +86,7 @@ class EmbeddedBroker:
         """Stop the broker and wait until it has ended; does nothing where it is not running."""
         process, self._process, self._address = self._process, None, None
         if process is not None:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            end(process, STOP_TIMEOUT_S)
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = ""
@@ -112,15 +105,7 @@ class EmbeddedBroker:
     def _launch(self, binary: Path, data_dir: Path, output: IO[str]) -> subprocess.Popen[bytes]:
         serve = (str(binary), "start", "--only", "kafka", "--kafka-port", str(self._port))
         scratch = None if self._given_dir else data_dir
-        return subprocess.Popen(
-            guarded(*serve, "--data-dir", str(data_dir), scratch=scratch),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=data_dir,
-            # A Ctrl-C is for us: the broker must outlive what we still have to commit.
-            start_new_session=True,
-        )
+        return launched(*serve, "--data-dir", str(data_dir), output=output, folder=data_dir, scratch=scratch)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: IO[str]) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -13,7 +12,7 @@ from typing import IO, Any, Final
 
 from pydantic import SecretStr
 
-from stream.guarded import guarded
+from stream.guarded import end, launched
 from stream.settings import Settings
 from stream.sources import ENV_PREFIX, variable_name
 
@@ -50,13 +49,7 @@ class Beside:
 
     async def stop(self) -> None:
         """End it, with time to write what it has to."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            await asyncio.to_thread(self._process.wait, STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        await asyncio.to_thread(end, self._process, STOP_TIMEOUT_S)
 
     def _said(self) -> str:
         self._log.seek(0)
@@ -70,27 +63,18 @@ async def beside(command: str, settings: Settings, folder: Path) -> AsyncIterato
     """
     log_file = folder / f"{command}.log"
     with log_file.open("wb") as output, log_file.open(errors="replace") as log:
-        running = Beside(_launched(command, settings, folder, output), log)
+        process = launched(
+            *(sys.executable, "-m", "stream.cli", command),
+            output=output,
+            folder=folder,  # where no settings file lies: all that counts is in the variables
+            scratch=folder,
+            variables=_without_settings(os.environ) | environment_of(settings),
+        )
+        running = Beside(process, log)
         try:
             yield running
         finally:
             await running.stop()
-
-
-def _launched(command: str, settings: Settings, folder: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """The guarded process. Not by asyncio, which kills the guard where we are cancelled meanwhile: whom it
-    guards would go on.
-    """
-    return subprocess.Popen(
-        guarded(sys.executable, "-m", "stream.cli", command, scratch=folder),
-        env=_without_settings(os.environ) | environment_of(settings),
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        cwd=folder,  # where no settings file lies: all that counts is in the variables
-        # Ctrl-C is for whoever started it: it must outlive what there is still to do.
-        start_new_session=True,
-    )
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
