@@ -101,9 +101,7 @@ class LanguageGate:
         self._measured = frozenset(_language_of(tag) for tag in measured)
         self._read_all = read_all or not self._measured
         codes = {code for _, code in pycld2.LANGUAGES}
-        self._codes = sorted(
-            code for code in codes if _language_of(_BCP_47.get(code, code)) in self._measured
-        )
+        self._codes = sorted(code for code in codes if _language_of(code) in self._measured)
 
     def readable(self, language: Language, text: str) -> bool:
         """Whether the model was measured in the language, or in another one that the text is written in.

@@ -33,9 +33,8 @@ class Lag:
                     continue
                 lag, age_s = known
                 self._progress.observed(time.monotonic(), tp, lag)
-                if (
-                    partition.waits_for_schema and not partition.ledger
-                ):  # the registry is away; readiness says so
+                # Where the registry is away, readiness says so.
+                if partition.waits_for_schema and not partition.ledger:
                     self._progress.excused(time.monotonic(), tp)
                 self._metrics.lag_messages.labels(*tp).set(lag)
                 self._metrics.lag_seconds.labels(*tp).set(age_s)

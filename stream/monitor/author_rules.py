@@ -24,7 +24,6 @@ TEXT_BYTES: Final = 4000
 """Of each text that is remembered, in JSON, where signals carry it: what is known of an author must fit into
 a record of Kafka, and each rule that fires has texts of its own."""
 
-
 ENDED_S: Final = DAY_S
 """For so long after an alert has ended, readers of alerts may not have heard of it."""
 

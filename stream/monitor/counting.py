@@ -328,6 +328,8 @@ class CountPartition:
     def _elapse(self, now: float, length_s: int | None = None) -> list[Alert]:
         """Alerts of channels that have gone quiet; with ``length_s``, of the rules with windows of it."""
         alerts: list[Alert] = []
+        if not self._firing:
+            return alerts
         by_name = {rule.name: rule for rule in self.rules.of_channels if length_s in (None, rule.window_s)}
         for key in sorted(self._firing):
             rule, before = by_name.get(key[0]), self._states[key]
