@@ -14,8 +14,8 @@ def canonical_author(author: str, case: AuthorCase = "kept") -> str:
 
     A keyboard that writes "ü" as two characters writes the same author.
     """
-    text = caseless(author) if case == "folded" else unicodedata.normalize("NFC", author)
-    return text.strip() if text.isascii() else _AROUND.sub("", text)
+    text = caseless(author) if case == "folded" else author
+    return text.strip() if text.isascii() else _AROUND.sub("", unicodedata.normalize("NFC", text))
 
 
 def caseless(text: str) -> str:

@@ -91,7 +91,7 @@ def check_size(value: bytes, max_bytes: int) -> None:
 def read_message(value: bytes, headers: Headers, input_format: InputFormat) -> Message:
     """The message in a value of any length; raises as ``decode_message``."""
     if headers:
-        by_name = _by_name(headers)
+        by_name = headers_by_name(headers)
         if _is_structured(by_name):
             return _from_structured(_opened_event(value, by_name))
         if "ce_specversion" in by_name:
@@ -107,7 +107,7 @@ def opened(value: bytes, headers: Headers, input_format: InputFormat) -> Opened:
     Raises:
         MessageError: nothing that can be read; as ``decode_message``.
     """
-    by_name = _by_name(headers)
+    by_name = headers_by_name(headers)
     if _is_structured(by_name):
         return _opened_event(value, by_name)
     is_event = "ce_specversion" in by_name
@@ -134,8 +134,16 @@ def message_of(fields: Any, record: Opened) -> Message:
     return _checked(_with_attributes(message, identity=record.identity, time=record.time))
 
 
-def _by_name(headers: Headers) -> dict[str, bytes | None]:
+def headers_by_name(headers: Headers) -> dict[str, bytes | None]:
+    """The headers by their names in lower case; of several of one name, the last."""
     return {name.lower(): content for name, content in headers}
+
+
+def attributes_of(event: Mapping[str, Any]) -> dict[str, bytes | None]:
+    """The attributes of a structured CloudEvent that are text, as headers of one in binary mode."""
+    return {
+        f"ce_{name.lower()}": content.encode() for name, content in event.items() if isinstance(content, str)
+    }
 
 
 def _is_structured(headers: Mapping[str, bytes | None]) -> bool:
@@ -162,7 +170,7 @@ def _checked(message: Message) -> Message:
 
 def _is_blank(name: str) -> bool:
     """Whether nothing is left of a name in its canonical form."""
-    return not (name.strip() if name.isascii() else canonical_author(name))
+    return not canonical_author(name)
 
 
 def _blank_names(message: Message) -> dict[str, None]:
@@ -251,9 +259,7 @@ def _opened_event(value: bytes, headers: Mapping[str, bytes | None]) -> Opened:
     event = _json_of(value)
     if not isinstance(event, dict) or "specversion" not in event:
         raise MessageError(Cause.BAD_CLOUDEVENT, "specversion is missing")
-    attributes: dict[str, bytes | None] = {
-        f"ce_{name.lower()}": content.encode() for name, content in event.items() if isinstance(content, str)
-    }
+    attributes = attributes_of(event)
     data = _event_data(event, is_plain=_is_plain(attributes, "ce_datacontenttype"))
     is_text = isinstance(data, str)
     return Opened(

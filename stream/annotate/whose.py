@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from stream.codec import parsed_json, without_prefix
+from stream.codec import attributes_of, headers_by_name, parsed_json, without_prefix
 from stream.events import digits_of
 from stream.mapping import MessageMapping
 from stream.records import Headers
@@ -40,7 +40,7 @@ def possible_authors(
 def _possible_authors(
     value: bytes, key: bytes | None, headers: Headers, mapping: MessageMapping | None
 ) -> Iterator[str]:
-    by_name = {name.lower(): content for name, content in headers}
+    by_name = headers_by_name(headers)
     documents = list(_documents(value))
     if mapping is not None:
         mapped = [
@@ -100,13 +100,11 @@ def _event_data(event: Mapping[str, Any]) -> Iterator[Any]:
 
 def _attributes(documents: list[Any]) -> dict[str, bytes | None]:
     """Of structured CloudEvents, as a mapping looks for them."""
-    return {
-        f"ce_{name.lower()}": content.encode("utf-8", "surrogatepass")
-        for event in documents
-        if isinstance(event, dict) and "specversion" in event
-        for name, content in event.items()
-        if isinstance(content, str)
-    }
+    found: dict[str, bytes | None] = {}
+    for event in documents:
+        if isinstance(event, dict) and "specversion" in event:
+            found |= attributes_of(event)
+    return found
 
 
 def _names(found: Any) -> Iterator[str]:

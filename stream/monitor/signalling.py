@@ -39,7 +39,7 @@ from stream.monitor.author_rules import (
     without_removed,
 )
 from stream.monitor.events import Alert
-from stream.monitor.lifecycle import Change, Measurement, step, tick
+from stream.monitor.lifecycle import Change, Life, Measurement, step, tick
 from stream.monitor.rules import AuthorRule, PhraseRule, RuleSet
 from stream.monitor.sizes import EVIDENCE_IDS_BYTES, EVIDENCE_TEXTS_BYTES, last_of
 
@@ -186,8 +186,7 @@ class SignalPartition:
     def expires_at(self, alert: Alert) -> float | None:
         """When an alert that fires will expire if its author says no more; None where it is over."""
         rule = next((rule for rule in self.rules.of_authors if rule.name == alert.rule), None)
-        name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
-        life = self._state(name).rules.get(alert.rule, RuleState()).life
+        life = self._life_of(alert)
         return None if rule is None or life.alert_id != alert.id else life.above_at + rule.expire_s
 
     def forget(self, name: str, offset: int) -> None:
@@ -227,14 +226,19 @@ class SignalPartition:
         self._evict(changes.states)
         return changes
 
+    def _life_of(self, alert: Alert) -> Life:
+        """Where the alerts of its rule about its subject stand."""
+        name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
+        return self._state(name).rules.get(alert.rule, RuleState()).life
+
     def _delete_forgotten(self, known: Iterable[Alert], now: float) -> set[str]:
         """Delete the alerts that name forgotten authors, but for those that have begun since."""
-        gone = set()
-        for alert in known:
-            if not authors_named(alert).isdisjoint(self._forgetting):
-                name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
-                if self._state(name).rules.get(alert.rule, RuleState()).life.alert_id != alert.id:
-                    gone.add(alert.id)
+        gone = {
+            alert.id
+            for alert in known
+            if not authors_named(alert).isdisjoint(self._forgetting)
+            and self._life_of(alert).alert_id != alert.id
+        }
         self._changes.forgotten_alerts += gone
         for author, since in list(self._forgetting.items()):
             if since is None:

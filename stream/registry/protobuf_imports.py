@@ -3,70 +3,41 @@
 Confluent's serializers bring these along and register none of them.
 """
 
+from importlib import import_module
 from typing import Any, Final
 
-from google.protobuf import (
-    any_pb2,
-    api_pb2,
-    descriptor_pb2,
-    duration_pb2,
-    empty_pb2,
-    field_mask_pb2,
-    source_context_pb2,
-    struct_pb2,
-    timestamp_pb2,
-    type_pb2,
-    wrappers_pb2,
-)
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.type import (
-    calendar_period_pb2,
-    color_pb2,
-    date_pb2,
-    datetime_pb2,
-    dayofweek_pb2,
-    decimal_pb2,
-    expr_pb2,
-    fraction_pb2,
-    interval_pb2,
-    latlng_pb2,
-    money_pb2,
-    month_pb2,
-    phone_number_pb2,
-    postal_address_pb2,
-    quaternion_pb2,
-    timeofday_pb2,
-)
 
 _GOOGLES: Final = (
-    any_pb2,
-    api_pb2,
-    descriptor_pb2,
-    duration_pb2,
-    empty_pb2,
-    field_mask_pb2,
-    source_context_pb2,
-    struct_pb2,
-    timestamp_pb2,
-    type_pb2,
-    wrappers_pb2,
-    calendar_period_pb2,
-    color_pb2,
-    date_pb2,
-    datetime_pb2,
-    dayofweek_pb2,
-    decimal_pb2,
-    expr_pb2,
-    fraction_pb2,
-    interval_pb2,
-    latlng_pb2,
-    money_pb2,
-    month_pb2,
-    phone_number_pb2,
-    postal_address_pb2,
-    quaternion_pb2,
-    timeofday_pb2,
+    "protobuf.any",
+    "protobuf.api",
+    "protobuf.descriptor",
+    "protobuf.duration",
+    "protobuf.empty",
+    "protobuf.field_mask",
+    "protobuf.source_context",
+    "protobuf.struct",
+    "protobuf.timestamp",
+    "protobuf.type",
+    "protobuf.wrappers",
+    "type.calendar_period",
+    "type.color",
+    "type.date",
+    "type.datetime",
+    "type.dayofweek",
+    "type.decimal",
+    "type.expr",
+    "type.fraction",
+    "type.interval",
+    "type.latlng",
+    "type.money",
+    "type.month",
+    "type.phone_number",
+    "type.postal_address",
+    "type.quaternion",
+    "type.timeofday",
 )
 _META_NUMBER: Final = 1088
 _META_OF: Final = {
@@ -76,6 +47,11 @@ _META_OF: Final = {
     "enum_meta": "EnumOptions",
     "enum_value_meta": "EnumValueOptions",
 }
+
+
+def _google(name: str) -> FileDescriptorProto:
+    module = import_module(f"google.{name}_pb2")
+    return FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
 
 
 def _field(name: str, number: int, kind: Any, *, many: bool = False, **more: Any) -> FieldDescriptorProto:
@@ -128,7 +104,7 @@ def _decimal() -> FileDescriptorProto:
 KNOWN: Final[dict[str, FileDescriptorProto]] = {
     file.name: file
     for file in (
-        *(FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb) for module in _GOOGLES),
+        *map(_google, _GOOGLES),
         _meta(),
         _decimal(),
     )

