@@ -32,7 +32,8 @@ class Encoded:
     @property
     def longest(self) -> int:
         """Tokens in the longest window: what padding makes of every window in the batch."""
-        return max(map(len, self.windows))
+        windows = self.windows
+        return len(windows[0]) if len(windows) == 1 else max(map(len, windows))
 
     @property
     def tokens(self) -> int:

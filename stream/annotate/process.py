@@ -18,7 +18,7 @@ from stream.stopping import on_stop
 
 _log = structlog.get_logger(__name__)
 
-_GARBAGE_THRESHOLD = 50_000
+_GARBAGE_THRESHOLD = 200_000
 """Objects made before the collector looks for cycles. Thousands of messages are in flight and none of them is
 garbage: with the interpreter's 700 the looking is a tenth of all processor time but the model's.
 """

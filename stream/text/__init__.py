@@ -26,7 +26,8 @@ from stream.text.signatures import without_device, without_signature
 
 TextParts = Literal["new", "all"]
 
-_MAY_BE_CUT: Final = re.compile(r"://|www\.|@|\.[a-z]{2,4}/|[.!?] [\w' ]{2,30}, ?[A-Z][\w .'-]*$")
+_MAY_HOLD_LINK: Final = re.compile(r"://|www\.|@|\.[a-z]{2,4}/")
+_MAY_BE_SIGNED: Final = re.compile(r"[.!?] [\w' ]{2,30}, ?[A-Z][\w .'-]*$")
 _ONLY_RULES: Final = re.compile(r"[\s\-_=*~|]*")
 _UNTIDY: Final = re.compile(r"\A\s|\s\Z|[^\S\n ]|\s\s")
 _ROUNDS: Final = 6
@@ -72,9 +73,13 @@ def _is_plain(text: str) -> bool:
 
 
 def _may_be_cut(text: str) -> bool:
-    # Every alternative has one of these, and looking for them costs a tenth of the search.
-    marked = "/" in text or "," in text or "@" in text or "www." in text
-    return (marked and _MAY_BE_CUT.search(text) is not None) or without_device(text) != text
+    # What is searched for has one of these, and looking for them costs a tenth of the search.
+    if ("/" in text or "@" in text or "www." in text) and _MAY_HOLD_LINK.search(text):
+        return True
+    ended = text.rstrip(".!?")
+    if "." not in ended and "!" not in ended and "?" not in ended:
+        return False  # names and devices are cut behind a sentence
+    return ("," in ended and _MAY_BE_SIGNED.search(text) is not None) or without_device(text) != text
 
 
 def _cut(text: str, parts: TextParts) -> str:
