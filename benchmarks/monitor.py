@@ -34,7 +34,7 @@ from rich.table import Table
 
 from model.labels import LABELS
 from stream.admin import connected, create_topics
-from stream.codec import to_json, utc
+from stream.cloudevents import to_json, utc
 from stream.settings import Settings
 from stream.topics import partition_of
 from tests.brokers import Broker, broker_of_kind

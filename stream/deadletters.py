@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from stream.codec import CE_TYPES, SPEC_VERSION
+from stream.cloudevents import CE_TYPES, SPEC_VERSION
 from stream.events import DeadLetter, Source
 from stream.records import Headers, Record, size_bytes
 

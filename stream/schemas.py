@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 
-from stream.codec import CE_TYPES
+from stream.cloudevents import CE_TYPES
 from stream.errors import Cause
 from stream.events import CountDelta, DeadLetter, DistressSignal, EmotionEvent, Message
 from stream.monitor.events import Alert, Review, WindowCounter

@@ -26,7 +26,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.errors import SettingsError
 from stream.settings import Settings
 

@@ -15,7 +15,7 @@ from model.contract import Model, ModelInfo
 from model.fake import FakeClassifier
 from model.loading import load
 from stream.annotate.app import Annotator
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.monitor.events import Alert, Evidence
 from stream.settings import Settings
 from tests.conftest import Topics

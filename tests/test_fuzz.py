@@ -24,7 +24,7 @@ from stream.annotate.app import Annotator
 from stream.annotate.ledger import Silent
 from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.annotate.times import EARLIEST_MS
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.commands.letters import Letter
 from stream.commands.lines import LINES
 from stream.commands.tail import _dead_letter, _event, _json_lines, _line

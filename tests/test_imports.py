@@ -26,6 +26,7 @@ PURE: Final = {
     "stream.annotate.ledger",
     "stream.annotate.outcomes",
     "stream.annotate.partition",
+    "stream.cloudevents",
     "stream.codec",
     "stream.demo.tally",
     "stream.events",

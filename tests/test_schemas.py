@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from stream import schemas
-from stream.codec import CE_TYPES, CloudEventHeaders
+from stream.cloudevents import CE_TYPES, CloudEventHeaders
 from stream.commands.letters import Letter
 from stream.deadletters import encode_dead_letter
 from stream.errors import Cause

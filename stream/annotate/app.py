@@ -30,7 +30,7 @@ from stream.annotate.publish import OpenPublisher, publishers
 from stream.annotate.shadow import Shadow
 from stream.annotate.tracing import open_tracing
 from stream.annotate.worker import Worker
-from stream.codec import JSON_VALUES
+from stream.cloudevents import JSON_VALUES
 from stream.errors import StalledError
 from stream.inputs import Inputs
 from stream.kafka import connection, stop_consumer

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from model.contract import Emotion
 from stream.annotate.ledger import Silent, Unread
-from stream.codec import utc
+from stream.cloudevents import utc
 from stream.errors import MessageError
 from stream.events import ALL_CHANNELS, NO_CHANNEL
 

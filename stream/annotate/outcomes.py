@@ -11,12 +11,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.counts import Counts, most_delta_bytes
 from stream.annotate.ledger import Entry, Silent, Unread
-from stream.codec import JSON_VALUES, CloudEventHeaders, Envelope, ValueFormat, rfc3339, to_json, utc
+from stream.cloudevents import (
+    JSON_VALUES,
+    CloudEventHeaders,
+    Envelope,
+    ValueFormat,
+    rfc3339,
+    to_json,
+    written_at,
+)
 from stream.deadletters import dead_letter_record
 from stream.errors import Cause, MessageError
 from stream.events import DeadLetter, Message, Source
@@ -28,6 +36,19 @@ from stream.topics import TopicNames, partition_of
 from stream.tracecontext import trace_headers
 
 _LEVELS: tuple[str, ...] = get_args(DistressLevel)
+_NOTHING_READ: Final = {
+    "label": None,
+    "confidence": 0.0,
+    "distress": None,
+    "labels": (),
+    "scores": None,
+    "neutral": None,
+    "windows": 0,
+}
+_IN_NO_SIGNAL: Final = frozenset(
+    ("labels", "scores", "neutral", "windows", "language", "language_confidence", "labelled_at")
+)
+"""Fields of an event that its signal leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +72,15 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _said(outcome: Emotion | Unread) -> dict[str, Any]:
-    """What event and signal say alike."""
+def _reading(outcome: Emotion | Unread) -> dict[str, Any]:
+    """What was read of the message, as its event says it."""
     if isinstance(outcome, Unread):
-        return {"label": outcome.value, "confidence": 0.0, "distress": None}
-    reading = outcome.distress
+        return _NOTHING_READ | {"label": outcome.value}
+    distress = outcome.distress
     return {
         "label": outcome.label,
         "confidence": outcome.confidence,
-        "distress": {"score": reading.score, "level": reading.level},
-    }
-
-
-def _detailed(outcome: Emotion | Unread) -> dict[str, Any]:
-    """What the event says besides."""
-    if isinstance(outcome, Unread):
-        return {"labels": (), "scores": None, "neutral": None, "windows": 0}
-    return {
+        "distress": {"score": distress.score, "level": distress.level},
         "labels": outcome.labels,
         "scores": outcome.scores,
         "neutral": outcome.neutral,
@@ -181,10 +194,11 @@ class OutcomeEncoder:
         self, commit: _Commit, entry: Entry, message: Message, outcome: Emotion | Unread
     ) -> MessageError | None:
         """Add the event, and the signal if there is one; or neither, and say what stands against it."""
-        written = utc(entry.event_ms)
-        shared = {
-            "id": event_id(self._topic, commit.partition, entry.offset, self._epoch),
-            **_said(outcome),
+        written, time = written_at(entry.event_ms)
+        identity = event_id(self._topic, commit.partition, entry.offset, self._epoch)
+        event = {
+            "id": identity,
+            **_reading(outcome),
             "message_id": message.id,
             "author": entry.author,
             "channel": message.channel,
@@ -197,27 +211,23 @@ class OutcomeEncoder:
                 "offset": entry.offset,
                 **self._told_epoch,
             },
-        }
-        if entry.wrong_clock is not None:
-            shared["ts_replaced"] = entry.wrong_clock
-        if self._policy.include_text:
-            shared["text"] = message.text
-        passed = trace_headers(entry.headers, never=entry.names) if entry.headers else ()
-        envelope = Envelope(shared["id"], rfc3339(written), commit.at_ms, entry.offset, passed)
-        event = {
-            **shared,
-            **_detailed(outcome),
             "language": entry.language.tag,
             "language_confidence": entry.language.confidence,
             "labelled_at": commit.at,
         }
+        if entry.wrong_clock is not None:
+            event["ts_replaced"] = entry.wrong_clock
+        if self._policy.include_text:
+            event["text"] = message.text
+        passed = trace_headers(entry.headers, never=entry.names) if entry.headers else ()
+        envelope = Envelope(identity, time, commit.at_ms, entry.offset, passed)
         record = self._emotion_headers.record(entry.published_key, self._events.write(event), envelope)
         if (size := size_bytes(record)) > commit.largest_event:
             return _no_room("outcome", size, self._topics.emotions, commit.largest_event)
         if (size := most_delta_bytes(message.channel)) > commit.largest_delta:
             return _no_room("count", size, self._topics.counts, commit.largest_delta)
         if self._is_signal(entry, outcome):
-            place, signal = self._signal(commit.partition, entry, shared, envelope)
+            place, signal = self._signal(commit.partition, entry, event, envelope)
             if (size := size_bytes(signal)) > commit.largest_signal:
                 return _no_room("outcome", size, self._topics.signals, commit.largest_signal)
             commit.output[place].append(signal)
@@ -232,15 +242,16 @@ class OutcomeEncoder:
         return entry.author is not None and outcome.distress.level in self._signal_levels
 
     def _signal(
-        self, partition: int, entry: Entry, shared: dict[str, Any], envelope: Envelope
+        self, partition: int, entry: Entry, event: dict[str, Any], envelope: Envelope
     ) -> tuple[tuple[str, int], Record]:
         topic = self._topics.signals
         key = entry.author.encode() if entry.author else None
         partitions = self._policy.partitions[topic]
         place = partition % partitions if key is None else partition_of(key, partitions)
-        reading = shared["distress"] or {"score": 0.0, "level": _LEVELS[0]}
-        value = to_json({**shared, "distress": reading, "phrases": entry.phrases})
-        return (topic, place), self._signal_headers.record(key, value, envelope)
+        signal = {name: value for name, value in event.items() if name not in _IN_NO_SIGNAL}
+        signal["distress"] = event["distress"] or {"score": 0.0, "level": _LEVELS[0]}
+        signal["phrases"] = entry.phrases
+        return (topic, place), self._signal_headers.record(key, to_json(signal), envelope)
 
     def _add_dead_letter(self, commit: _Commit, entry: Entry, error: MessageError) -> None:
         topic, partition = self._topics.dlq, commit.partition

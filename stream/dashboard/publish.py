@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 
 MixKey = tuple[str, int | None]
 """(channel, length of its windows)"""

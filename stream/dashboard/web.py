@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from model.errors import ModelError
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.dashboard import parts
 from stream.dashboard.evidence import author_picture, channel_picture
 from stream.dashboard.feed import Feed

@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 import structlog
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.monitor import targets
 from stream.monitor.board import Board
 from stream.monitor.events import Alert

@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from stream.codec import utc
+from stream.cloudevents import utc
 from stream.errors import InputFileError
 from stream.events import (
     ALL_CHANNELS,

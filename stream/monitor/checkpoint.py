@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 from faust.types import TP
 
-from stream.codec import CloudEventHeaders, to_json
+from stream.cloudevents import CloudEventHeaders, to_json
 from stream.monitor.changelogs import changelog_of
 from stream.monitor.count_changes import CountChanges
 from stream.monitor.events import Alert, WindowCounter

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from model.labels import LABELS
-from stream.codec import utc
+from stream.cloudevents import utc
 from stream.events import MOST_COUNTED, UNKNOWN, OffsetRange, Source, WindowCounts
 from stream.monitor.events import WindowCounter
 from stream.monitor.sizes import LABEL_CHARS, MOST_LABELS, MOST_RANGES, MOST_SOURCES

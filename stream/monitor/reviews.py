@@ -10,7 +10,7 @@ from typing import Final
 
 from stream.admin import check_topics
 from stream.authors import canonical_author
-from stream.codec import CloudEventHeaders, to_json
+from stream.cloudevents import CloudEventHeaders, to_json
 from stream.commands.clients import broker_errors, producing
 from stream.errors import SettingsError, StreamError
 from stream.monitor.alerts import authors_named

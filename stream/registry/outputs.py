@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from stream.codec import ValueFormat, to_json
+from stream.cloudevents import ValueFormat, to_json
 from stream.registry import protobuf
 
 Kind = Literal["avro", "json", "protobuf"]

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from stream.codec import JSON_VALUES, ValueFormat
+from stream.cloudevents import JSON_VALUES, ValueFormat
 from stream.events import EmotionEvent
 from stream.settings import Settings
 from stream.starting import answered, unless_stopped

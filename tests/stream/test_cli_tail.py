@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from rich.console import Console
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.commands.lines import LINES, deleted, fields
 from stream.deadletters import encode_dead_letter
 from stream.events import CountDelta, DeadLetter, DistressSignal, EmotionEvent

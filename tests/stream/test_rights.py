@@ -18,7 +18,7 @@ from model.fake import FakeClassifier
 from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
 from stream.annotate.optouts import following
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.commands.topics import check
 from stream.dashboard.feed import Feed
 from stream.dashboard.reviewer import Reviewer

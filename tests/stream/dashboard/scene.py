@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from model.labels import EMOTIONS, LABELS
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.events import ALL_CHANNELS, ModelRef
 from stream.monitor.events import Alert, Evidence, Review, WindowCounter
 from stream.settings import Settings

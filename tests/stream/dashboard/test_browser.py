@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.dashboard.flow import Flow
 from stream.dashboard.history import History
 from stream.dashboard.parts import Reach, health

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.dashboard import flow as flows
 from stream.dashboard import history as histories
 from stream.dashboard import queue as queues

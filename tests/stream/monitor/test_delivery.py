@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
 from stream.admin import add_partitions
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.dashboard.feed import Feed
 from stream.errors import SettingsError
 from stream.events import DistressSignal

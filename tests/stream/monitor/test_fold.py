@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.events import MOST_COUNTED, CountDelta, OffsetRange
 from stream.monitor.count_changes import Checkpoint
 from stream.monitor.counting import CountPartition, CountPolicy

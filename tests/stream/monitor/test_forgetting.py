@@ -6,7 +6,7 @@ from typing import Final
 
 from click.testing import Result
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.monitor.app import running
 from stream.privacy import OptOut, Pseudonyms
 from stream.settings import Settings

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.errors import SettingsError, StalledError, StreamError
 from stream.monitor.app import Running, running
 from stream.monitor.board import State

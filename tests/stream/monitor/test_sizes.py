@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.labels import LABELS
-from stream.codec import to_json
+from stream.cloudevents import to_json
 from stream.events import CountDelta, DistressSignal, ModelRef, OffsetRange, WindowCounts
 from stream.monitor import fold
 from stream.monitor.app import running
