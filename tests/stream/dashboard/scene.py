@@ -177,7 +177,11 @@ async def leave_waiting(settings: Settings, messages: int) -> None:
     """As if the annotators had so many messages before them."""
     topic, servers = settings.input_topic, settings.bootstrap_servers
     await write(settings, [(topic, b"key", b"{}")] * messages)
-    async with AIOKafkaConsumer(bootstrap_servers=servers, group_id=settings.group_id) as consumer:
+    async with AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        group_id=settings.group_id,
+        enable_auto_commit=False,  # else it commits where it would begin, when it ends
+    ) as consumer:
         partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
         consumer.assign(partitions)
         await consumer.commit(dict.fromkeys(partitions, 0))
