@@ -32,13 +32,14 @@ class Encoded:
     @property
     def longest(self) -> int:
         """Tokens in the longest window: what padding makes of every window in the batch."""
-        windows = self.windows
+        windows = self.windows  # every message asks, and most have one
         return len(windows[0]) if len(windows) == 1 else max(map(len, windows))
 
     @property
     def tokens(self) -> int:
         """Tokens in all windows, special tokens and overlap included."""
-        return sum(map(len, self.windows))
+        windows = self.windows
+        return len(windows[0]) if len(windows) == 1 else sum(map(len, windows))
 
 
 @dataclass(frozen=True, slots=True)
