@@ -25,9 +25,11 @@ from model.loading import load
 from stream.cli import root
 from stream.monitor.rules import RuleSet
 from stream.phrases import PhraseLists
+from stream.text import TextParts, text_to_read
 from tests.test_imports import ROOT
 from training.cli import app
 
+PARTS: Final[tuple[TextParts, ...]] = ("all", "new")
 _NOT_OURS: Final = re.compile(r"\.\w|build$|runs$")
 PAGES: Final = [
     page
@@ -121,6 +123,21 @@ def test_the_event_in_the_readme_is_what_the_shipped_model_says_of_its_message()
     numbers = [event["confidence"], event["neutral"], event["distress"]["score"], *shown.values()]
     exact = [said.confidence, said.neutral, said.distress.score, *(said.scores[label] for label in shown)]
     assert numbers == pytest.approx(exact, abs=0.01)
+
+
+def test_what_a_page_shows_of_mail_is_what_the_shipped_model_says_of_it() -> None:
+    page = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
+    _, shown = page.split("| message | all of it | what is new |\n|---|---|---|\n")
+    model = load()
+    for row in shown.strip().splitlines():
+        text, *cells = row.strip("| ").split(" | ")
+        for parts, cell in zip(PARTS, cells, strict=True):
+            batch = model.tokenize([text_to_read(text.replace(" / ", "\n"), parts)])
+            [said] = model.decide(batch, model.forward(batch))
+            label, *numbers = re.findall(r"^\w+|[\d.]+", cell)
+            assert label == said.label, (text, parts)
+            exact = [said.confidence, said.distress.score][: len(numbers)]
+            assert [float(number) for number in numbers] == pytest.approx(exact, abs=0.03), (text, parts)
 
 
 def test_commands_are_found_wherever_they_stand() -> None:
