@@ -112,6 +112,30 @@ def test_commands_on_a_page_can_be_given_as_they_stand(page: Path) -> None:
             )
 
 
+def below(command: click.Command) -> Iterator[click.Command]:
+    """A command and all that it holds."""
+    yield command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), name)
+            assert found is not None, name
+            yield from below(found)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_shows_no_markup_of_ours(program: str) -> None:
+    for command in below(PROGRAMS[program]):
+        helps = [command.help or "", *(getattr(parameter, "help", None) or "" for parameter in command.params)]
+        assert not [text for text in helps if "``" in text], command.name
+
+
+def test_a_list_of_commands_cuts_no_summary_off() -> None:
+    for group in below(root):
+        if isinstance(group, click.Group) and group is not root:
+            for held in below(group):
+                assert not held.get_short_help_str(limit=95).endswith("..."), held.name
+
+
 def test_the_event_in_the_readme_is_what_the_shipped_model_says_of_its_message() -> None:
     message, event = map(json.loads, blocks(ROOT / "README.md", "json"))
     model = load()
