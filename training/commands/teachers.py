@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def base(
-    folder: Annotated[
-        Path, typer.Option("--out", help="Where the base goes; fit --base reads it.")
-    ] = Path("runs/e5-12"),
+    folder: Annotated[Path, typer.Option("--out", help="Where the base goes; fit --base reads it.")] = Path(
+        "runs/e5-12"
+    ),
     layers: Annotated[
         str, typer.Option(help="Layers of the twelve to keep, by commas: each costs arithmetic.")
     ] = "0,1,2,3,4,5,6,7,8,9,10,11",
