@@ -23,13 +23,14 @@ from mkdocs.exceptions import PluginError
 
 from model.loading import load
 from stream.cli import root
-from stream.monitor.rules import RuleSet
+from stream.monitor.rules import AuthorRule, BaseRule, ChannelRule, DriftRule, PhraseRule, RuleSet
 from stream.phrases import PhraseLists
 from stream.text import TextParts, text_to_read
 from tests.test_imports import ROOT
 from training.cli import app
 
 PARTS: Final[tuple[TextParts, ...]] = ("all", "new")
+SPANS_S: Final = {"an hour": 3600, "a week": 7 * 86_400}
 _NOT_OURS: Final = re.compile(r"\.\w|build$|runs$")
 PAGES: Final = [
     page
@@ -191,6 +192,23 @@ def test_rules_and_phrases_on_a_page_are_valid(page: str) -> None:
     for lists in blocks(ROOT / "docs" / page, "toml"):
         if "[lists]" in lists:
             PhraseLists(tomllib.loads(lists)["lists"])
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [("Author", AuthorRule), ("Phrase", PhraseRule), ("Channel", ChannelRule), ("Drift", DriftRule)],
+)
+def test_defaults_of_rules_on_a_page_are_those_in_force(heading: str, kind: type[BaseRule]) -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    section = page.split(f"### {heading} rules\n")[1].split("\n#")[0]
+    [levels] = re.findall(
+        rf"^\| `enter`, `leave` \|.*\b{heading.lower()} ([\d.]+) and ([\d.]+)", page, re.MULTILINE
+    )
+    told = [("enter", levels[0]), ("leave", levels[1]), *re.findall(r"`(\w+)` \(([^;)]+)", section)]
+    told = [(name, value) for name, value in told if name in kind.model_fields and "at most" not in value]
+    assert len(told) > 2
+    for name, value in told:
+        assert kind.model_fields[name].default == (SPANS_S.get(value) or float(value)), name
 
 
 @pytest.mark.timeout(180)  # half a dozen programs start
