@@ -22,7 +22,8 @@ import typer
 from mkdocs.exceptions import PluginError
 
 from model.loading import load
-from stream.cli import root
+from stream.cli import COMMANDS, root
+from stream.commands.tail import TOPICS
 from stream.monitor.rules import AuthorRule, BaseRule, ChannelRule, DriftRule, PhraseRule, RuleSet
 from stream.phrases import PhraseLists
 from stream.text import TextParts, text_to_read
@@ -140,6 +141,16 @@ def test_a_list_of_commands_cuts_no_summary_off() -> None:
         if is_group(group) and group is not root:
             for held in below(group):
                 assert not held.get_short_help_str(limit=95).endswith("..."), held.name
+
+
+def test_the_readme_names_every_command_and_all_that_tail_prints() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(
+        r"`([^`]+)`", page.split("| command | what it does |\n|---|---|\n")[1].split("\n\n")[0]
+    )
+    assert {call.split()[0] for call in named} >= set(COMMANDS)
+    [tail] = (call for call in named if call.startswith("tail "))
+    assert set(tail.removeprefix("tail ").split("\\|")) == set(TOPICS)
 
 
 def test_the_event_in_the_readme_is_what_the_shipped_model_says_of_its_message() -> None:
