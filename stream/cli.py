@@ -39,14 +39,14 @@ COMMANDS: Final = {
     "alerts": Entry("stream.monitor.cli", "alerts", "List and review alerts."),
     "backtest": Entry("stream.monitor.cli", "backtest", "Try alert rules on recorded events."),
     "forget": Entry("stream.monitor.cli", "forget", "Forget an author, and label them no more."),
-    "model": Entry("stream.commands.model", "model", "Exchange the model of running annotators."),
+    "model": Entry("stream.commands.model", "model", "Show the model, or exchange it while annotators run."),
     "classify": Entry("stream.commands.classify", "classify", "Label texts or a file, without a broker."),
     "produce": Entry("stream.commands.produce", "produce", "Send a file of messages to the input topic."),
     "tail": Entry("stream.commands.tail", "tail", "Print what is written to an output topic."),
     "replay": Entry("stream.commands.replay", "replay", "Send dead letters back to the input topic."),
     "topics": Entry("stream.commands.topics", "topics", "Create, list and check the topics."),
     "broker": Entry("stream.commands.broker", "broker", "Run the embedded broker."),
-    "bench": Entry("stream.commands.bench", "bench", "Measure the model here, with your messages."),
+    "bench": Entry("stream.commands.bench", "bench", "Measure model and latency here, with your messages."),
     "settings": Entry("stream.commands.settings", "settings", "Print the settings in force."),
 }
 

@@ -36,6 +36,15 @@ class Beside:
         lines = self._said().strip().splitlines()
         return f"it ended with exit code {code}: {lines[-1] if lines else 'it said nothing'}"
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it has ended with, as a shell has it; None while it runs."""
+        return self._process.poll()
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        await asyncio.to_thread(self._process.wait)
+
     async def address(self) -> str | None:
         """The address that it says it serves, once it has; None where it ends or stays silent."""
         with suppress(TimeoutError):

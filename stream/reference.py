@@ -19,7 +19,7 @@ from stream.rights import RIGHTS
 from stream.settings import SECTIONS, Settings
 from stream.topicspage import topics_page
 
-_NAMES: Final[dict[Any, str]] = {int: "whole number", float: "number", str: "text", Path: "file"}
+_NAMES: Final[dict[Any, str]] = {int: "whole number", float: "number", str: "text", Path: "path"}
 
 _SETTINGS_INTRODUCTION: Final = f"""\
 # Settings

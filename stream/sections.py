@@ -344,7 +344,8 @@ class ObserveSettings(BaseModel):
         None, description="Their port, worker N's is N higher; 0: any free one; none: no server."
     )
     tracing: bool = Field(
-        False, description="Send OpenTelemetry spans (extra otel); OTEL_* variables say where to."
+        False,
+        description="Send the annotator's OpenTelemetry spans (extra otel); OTEL_* variables say where to.",
     )
     log_format: Literal["text", "json"] = Field("text", description="How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")

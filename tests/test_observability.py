@@ -23,6 +23,7 @@ from stream.monitor.metrics import MonitorMetrics
 from stream.settings import Settings
 from stream.topicwatch import TopicView
 from tests.deployed import DEPLOY, PROGRAMS, alerts, asked, documents, exposed, queries, registries
+from tests.test_imports import ROOT
 
 
 def test_rules_and_dashboards_ask_only_for_metrics_that_exist() -> None:
@@ -31,6 +32,14 @@ def test_rules_and_dashboards_ask_only_for_metrics_that_exist() -> None:
     assert named
     assert named <= exposed()
     assert all(map(asked, PROGRAMS))
+
+
+@pytest.mark.parametrize(("page", "metrics"), [("annotator.md", Metrics), ("monitor.md", MonitorMetrics)])
+def test_a_page_lists_every_metric_of_its_program(page: str, metrics: type[Metrics | MonitorMetrics]) -> None:
+    rows = re.findall(r"^\| `emotion_.*", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`(emotion_\w+)", row.split("|")[1])}
+    families = metrics().registry.collect()
+    assert listed == {f"{one.name}_total" if one.type == "counter" else one.name for one in families}
 
 
 @pytest.mark.parametrize(

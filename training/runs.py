@@ -204,13 +204,25 @@ def require_empty(folder: Path, *, resumes: str = "") -> None:
 def require_resumable(folder: Path) -> None:
     """Refuse to resume what is finished, or what no checkpoint is of: it would be written over.
 
-    A folder in which nothing was begun passes.
+    A folder passes in which nothing was begun, or a run that ended before its first checkpoint.
     """
-    if (folder / CHECKPOINT).is_file():
+    if (folder / CHECKPOINT).is_file() or ended_before_checkpoint(folder):
         return
     if (folder / RUN_FILE).is_file():
         raise TrainingError(f"{folder} is finished: --overwrite instead of --resume trains it anew")
     require_empty(folder, resumes=f"it has no {CHECKPOINT} to resume from, ")
+
+
+def ended_before_checkpoint(folder: Path) -> bool:
+    """Whether a run in ``folder`` ended after its first epoch and before its first checkpoint.
+
+    A log of more epochs is of a run whose other files are lost.
+    """
+    log = folder / LOG_FILE
+    if (folder / CHECKPOINT).is_file() or (folder / RUN_FILE).is_file() or not log.is_file():
+        return False
+    heading_and_epoch = 2
+    return len(log.read_bytes().splitlines()) <= heading_and_epoch
 
 
 def forget_run(folder: Path) -> None:

@@ -65,7 +65,7 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
             annotator.stop()
 
     on_stop(stop)
-    _log.info("loading model", model=str(settings.model))
+    _log.info("loading model", model=settings.model or "en")
     model = await asyncio.to_thread(ready_model, settings)
     _log.info("model loaded", **_described(model))
     shadow = await asyncio.to_thread(ready_shadow, settings)

@@ -30,7 +30,11 @@ LEAST_MESSAGES: Final = 200
 
 
 class BenchError(StreamError):
-    """The measurement did not come to its end."""
+    """The measurement did not come to its end. Its exit code is the annotator's where that has ended."""
+
+    def __init__(self, reason: str, annotator: Beside) -> None:
+        super().__init__(f"{reason}; annotator: {annotator.problem or 'runs'}")
+        self.exit_code = annotator.exit_code or BenchError.exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,31 +104,42 @@ async def measure(settings: Settings, texts: Sequence[str], plan: Plan, tell: Ca
     What messages that all wait are labelled at is offered one by one, and what comes out is the capacity.
 
     Raises:
-        BenchError: labels did not come.
+        BenchError: labels did not come, or the annotator has ended.
         BrokerError, TopicError: the cluster cannot be used.
     """
     await create_topics(settings)
     async with _annotator(settings) as (annotator, address), _wire(settings, texts) as wire:
+        measuring = asyncio.create_task(_curve(wire, address, plan, tell))
+        ended = asyncio.create_task(annotator.ended())
         try:
-            tell("first label")
-            await burst(wire, 1, QUIET_S)
-            most = max([await burst(wire, plan.burst_messages, QUIET_S) for _ in range(BURST_ROUNDS)])
-            tell("warming up")
-            await offered(wire, due_times(most / 2, int(most / 2 * plan.warm_up_s), seed=0), QUIET_S)
-            tell("capacity")
-            capacity = await sustained(wire, most, SUSTAINED_BURSTS * plan.burst_messages, QUIET_S)
-            points = []
-            for number, load in enumerate(plan.loads):
-                tell(f"{load:.0%} of {capacity:,.0f} messages/s")
-                rate = load * capacity
-                due = due_times(rate, max(LEAST_MESSAGES, int(rate * plan.seconds)), seed=number)
-                before = await _work(address)
-                latencies = await offered(wire, due, QUIET_S)
-                points.append(Point(load, rate, tuple(latencies), await _work(address) - before))
+            await asyncio.wait((measuring, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not measuring.done():
+                raise BenchError("there is nothing to measure", annotator)
+            return await measuring
         except (TimeoutError, ClientError) as error:
-            raise BenchError(
-                f"{error or type(error).__name__}; annotator: {annotator.problem or 'runs'}"
-            ) from error
+            raise BenchError(str(error) or type(error).__name__, annotator) from error
+        finally:
+            measuring.cancel()
+            ended.cancel()
+            await asyncio.gather(measuring, ended, return_exceptions=True)
+
+
+async def _curve(wire: Wire, address: str, plan: Plan, tell: Callable[[str], None]) -> Curve:
+    tell("first label")
+    await burst(wire, 1, QUIET_S)
+    most = max([await burst(wire, plan.burst_messages, QUIET_S) for _ in range(BURST_ROUNDS)])
+    tell("warming up")
+    await offered(wire, due_times(most / 2, int(most / 2 * plan.warm_up_s), seed=0), QUIET_S)
+    tell("capacity")
+    capacity = await sustained(wire, most, SUSTAINED_BURSTS * plan.burst_messages, QUIET_S)
+    points = []
+    for number, load in enumerate(plan.loads):
+        tell(f"{load:.0%} of {capacity:,.0f} messages/s")
+        rate = load * capacity
+        due = due_times(rate, max(LEAST_MESSAGES, int(rate * plan.seconds)), seed=number)
+        before = await _work(address)
+        latencies = await offered(wire, due, QUIET_S)
+        points.append(Point(load, rate, tuple(latencies), await _work(address) - before))
     return Curve(capacity, tuple(points))
 
 

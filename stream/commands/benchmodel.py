@@ -35,7 +35,9 @@ from stream.text import text_to_read
 def model(
     settings: Settings, file: Path, messages: int, rounds: int, keys: tuple[str, ...], as_json: bool
 ) -> None:
-    """Messages a second, processor time, memory and labels of the model, beside transformers.pipeline.
+    """How fast the model is, beside transformers.pipeline.
+
+    Prints messages a second, processor time, memory, and how many labels are the same.
 
     fp32, bf16 and the pipelines need the extra gpu (torch, transformers); without it they are named as not
     measured. Each engine runs in a process of its own; the labels of all are held against fp32.

@@ -32,7 +32,7 @@ _TITLES: Final = {
     "privacy": "Privacy",
     "observe": "Logs, metrics and health",
 }
-_METAVARS: Final[dict[Any, str]] = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
+_METAVARS: Final[dict[Any, str]] = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
 
 
 class Number(click.FloatRange):

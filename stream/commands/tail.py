@@ -39,7 +39,7 @@ TOPICS: Final = ("emotions", "counts", "signals", "counters", "alerts", "reviews
 
 
 @click.command(cls=SettingsCommand)
-@click.argument("name", metavar="[" + "|".join(TOPICS) + "]", type=click.Choice(TOPICS))
+@click.argument("name", metavar="{" + "|".join(TOPICS) + "}", type=click.Choice(TOPICS))
 @click.option("--from-beginning", is_flag=True, help="Begin with the oldest record, not with the next one.")
 @click.option("--to-end", is_flag=True, help="Stop at the last record that is there at the start.")
 @click.option("-n", "limit", type=click.IntRange(min=1), help="Stop after so many records.")

@@ -23,9 +23,10 @@ def topics() -> None:
 @topics.command(cls=SettingsCommand)
 @settings_options(*_SETTINGS)
 def create(settings: Settings) -> None:
-    """Create the topics that are missing; refuse, with exit code 4, where one differs from what is stated.
+    """Create the topics that are missing.
 
-    Doing it again changes nothing.
+    Where another differs from what is stated, says so and ends with exit code 4. Doing it again changes
+    nothing.
     """
     for state in asyncio.run(create_topics(settings)):
         click.echo(f"{'created' if state.created else 'exists '}  {state.spec.name}")

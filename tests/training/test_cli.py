@@ -218,6 +218,23 @@ def test_a_run_that_is_broken_off_says_how_to_go_on(
     assert "the same command with --resume instead of --overwrite goes on" in capsys.readouterr().err
 
 
+def test_a_run_that_ends_before_its_first_checkpoint_says_that_it_begins_again(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_off(self: Fit, epochs_done: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    run = ("fit", "--recipe", "debug", "--out", str(tmp_path), "--data", str(data_folder))
+    with monkeypatch.context() as patched:
+        patched.setattr(Fit, "_checkpoint", break_off)
+        assert _call(patched, *run) == 130
+    assert "the same command with --resume goes on" in capsys.readouterr().err
+    assert _call(monkeypatch, *run, "--resume") == 0
+    told = capsys.readouterr()
+    assert f"{tmp_path} ended before its first {CHECKPOINT}: it begins from the beginning" in told.err
+    assert "best epoch" in told.out
+
+
 def test_no_table_is_shown_of_weights_that_transformers_does_not_know(
     debug_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

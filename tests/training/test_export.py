@@ -13,10 +13,13 @@ import pytest
 from model.calibration import Calibration
 from model.classifier import EmotionClassifier
 from model.folder import SAFETENSORS_FILE, ModelFolder
+from tests.training.runs import taught
+from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.calibrate import calibrate
 from training.evaluate.report import write_report
 from training.evaluate.scores import evaluate
+from training.runs import run_of, write_facts
 from training.ship.card import _languages, model_card
 from training.ship.export import export
 
@@ -123,6 +126,18 @@ def test_the_card_has_the_measured_scores_and_the_terms(exported: Path, measured
     assert "research purposes only" in card
     assert "misuse" in card
     assert ModelFolder.open(exported).trained_revision in card
+
+
+def test_the_card_says_what_transformers_leaves_out_and_the_shares_of_a_mean(
+    measured_run: Path, exported: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    row = Row("never read", "love", "emotion")
+    run = taught(measured_run, tmp_path / "run", row, [0.0] * 7, presence_output=True)
+    write_facts(run, run_of(run).changed(averaged={"runs/a": 2 / 3, "runs/b": 1 / 3}))
+    card, plain = (model_card(folder, exported, data_folder) for folder in (run, measured_run))
+    assert "a 0.67, b 0.33." in card
+    assert "as unexpected" in card
+    assert "as unexpected" not in plain
 
 
 def test_an_uncalibrated_run_is_not_exported(debug_run: Path, tmp_path: Path) -> None:

@@ -86,6 +86,23 @@ def test_a_broken_off_run_resumes_with_the_same_outcome(data_folder: Path, tmp_p
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_run_that_ended_before_its_first_checkpoint_is_resumed_from_the_beginning(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BrokenError(RuntimeError):
+        pass
+
+    def break_off(self: Fit, epochs_done: int) -> None:
+        raise BrokenError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Fit, "_checkpoint", break_off)
+        with pytest.raises(BrokenError):
+            _fit(DEBUG, data_folder, tmp_path).run()
+    _fit(DEBUG, data_folder, tmp_path).run(resume=True)
+    assert [entry["epoch"] for entry in run_of(tmp_path).history] == [1, 2]
+
+
 def test_a_run_that_stopped_early_trains_no_further_when_it_is_resumed(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,14 @@ def fit(
     from training.fit.loop import Fit
     from training.fit.recipes import recipe_named
     from training.fit.sources import training_data
-    from training.runs import CHECKPOINT, require_empty, require_resumable, require_split, writable
+    from training.runs import (
+        CHECKPOINT,
+        ended_before_checkpoint,
+        require_empty,
+        require_resumable,
+        require_split,
+        writable,
+    )
 
     if resume and overwrite:
         raise TrainingError("--resume goes on and --overwrite begins anew: give one of them")
@@ -77,6 +84,8 @@ def fit(
         )
     if resume:
         require_resumable(folder)
+        if ended_before_checkpoint(folder):
+            err.print(f"{folder} ended before its first {CHECKPOINT}: it begins from the beginning", **LINE)
     elif not overwrite:
         require_empty(folder, resumes="--resume goes on with a run that is not finished, ")
     hardware = Device.named(device, precision)
@@ -107,7 +116,7 @@ def fit(
         try:
             result = run.run(resume=resume)
         except KeyboardInterrupt:
-            if (folder / CHECKPOINT).is_file():
+            if (folder / CHECKPOINT).is_file() or ended_before_checkpoint(folder):
                 instead = " instead of --overwrite" if overwrite else ""
                 err.print(
                     f"{folder} is not finished: the same command with --resume{instead} goes on with it",

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def base(
-    folder: Annotated[
-        Path, typer.Option("--out", help="Where the base goes; ``fit --base`` reads it.")
-    ] = Path("runs/e5-12"),
+    folder: Annotated[Path, typer.Option("--out", help="Where the base goes; fit --base reads it.")] = Path(
+        "runs/e5-12"
+    ),
     layers: Annotated[
         str, typer.Option(help="Layers of the twelve to keep, by commas: each costs arithmetic.")
     ] = "0,1,2,3,4,5,6,7,8,9,10,11",
@@ -80,7 +80,7 @@ def _teach_embeddings(folder: Path, encoder: "SentenceEncoder", data: Path | Non
 
 def probe(
     folder: Annotated[
-        Path, typer.Option("--out", help="Where the probe goes; ``fit --teacher`` reads it.")
+        Path, typer.Option("--out", help="Where the probe goes; fit --teacher reads it.")
     ] = Path("runs/probe"),
     base: Annotated[
         str, typer.Option(help="mpnet for English, or a folder that emotion-train base made.")
@@ -106,7 +106,7 @@ def probe(
 
 def crossfit(
     folder: Annotated[
-        Path, typer.Option("--out", help="Where the readings go; ``fit --teacher`` reads them.")
+        Path, typer.Option("--out", help="Where the readings go; fit --teacher reads them.")
     ] = Path("runs/crossfit"),
     base: Annotated[
         list[str] | None,

@@ -79,7 +79,7 @@ def model_card(
     return "\n".join(
         [
             _front_matter(calibration, metrics, facts),
-            _introduction(calibration, facts, exported, _CPU_ONLY if cpu_only else _PIPELINE),
+            _introduction(calibration, facts, exported, _CPU_ONLY if cpu_only else _in_torch(facts.recipe)),
             _scores(metrics, loss, calibration),
             _training(facts, calibration),
             _LIMITS,
@@ -120,6 +120,9 @@ pipeline("text-classification", model="model/weights")("I can't believe how beau
 `model.safetensors` holds the weights in fp16. `model.int8.onnx` holds the same model for CPUs, with int8
 products and embeddings."""
 
+_BESIDE: Final = """
+transformers knows the labels alone: it reports what stands beside them as unexpected, and leaves it out."""
+
 _CPU_ONLY: Final = """```
 emotion-stream classify --model multilingual "Мне так грустно, я весь вечер плакала"
 ```
@@ -146,6 +149,10 @@ and levels of the distress score. Weights `{calibration.revision}` are named by 
 `model.safetensors`; `manifest.json` holds that of every file that decides a label, and the revision in
 events covers all of them.
 """
+
+
+def _in_torch(recipe: RecipeFacts) -> str:
+    return _PIPELINE + _BESIDE if recipe.distress or recipe.presence_output else _PIPELINE
 
 
 def _scores(metrics: Measured, loss: Int8Loss, calibration: Calibration) -> str:
@@ -257,7 +264,7 @@ distress score {_distress(calibration, recipe)}; its levels begin at {_listed(ca
 
 def _length(facts: RunFacts) -> str:
     if facts.averaged:
-        shares = ", ".join(f"{Path(run).name} {share:.1f}" for run, share in facts.averaged.items())
+        shares = ", ".join(f"{Path(run).name} {share:.2g}" for run, share in facts.averaged.items())
         return f"The mean of the weights of these runs, each with its share: {shares}."
     best = f"The best of {len(facts.history)} epochs on validation: {facts.best_epoch}."
     return best if facts.seconds is None else f"{best} {facts.seconds:.0f} s on {facts.device}."

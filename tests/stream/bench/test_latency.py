@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from stream.bench.curve import Report, check_picture
-from stream.bench.latency import Curve, Point, Work
+from stream.bench.latency import QUIET_S, Curve, Point, Work
 from stream.bench.openloop import Wire, due_times, offered, sustained
 from stream.errors import OutputError
 from stream.settings import Settings
@@ -104,6 +104,22 @@ def test_the_command_measures_an_annotator_on_a_broker_of_its_own(monkeypatch: p
     assert point["messages_per_s"] == pytest.approx(report["capacity_messages_per_s"] / 5)
     assert point["bound_ms"] >= 120
     assert point["batch_ms"] > 0 < point["commit_ms"]
+
+
+@pytest.mark.parametrize(
+    ("option", "exit_code", "said"),
+    [("--model", 1, "nowhere is no folder"), ("--phrases-file", 2, "phrase lists cannot be read")],
+)
+def test_an_annotator_that_ends_by_itself_ends_the_measurement_with_its_complaint(
+    option: str, exit_code: int, said: str
+) -> None:
+    started = time.monotonic()
+    result = run("bench", "latency", option, "nowhere")
+    assert time.monotonic() - started < QUIET_S / 2
+    assert result.exit_code == exit_code
+    begins = f"error: there is nothing to measure; annotator: it ended with exit code {exit_code}: error: "
+    assert result.stderr.startswith(begins)
+    assert said in result.stderr
 
 
 @pytest.mark.parametrize("loads", ["", "ten", "0,50", "-1"])
