@@ -43,7 +43,8 @@ class Entry:
     """One message in flight. ``outcome`` is None until it is known; ``admitted_at`` is monotonic seconds.
 
     ``text`` is what the model reads of the message's own. ``key`` is the record's own, for its dead letter;
-    ``author`` and ``published_key`` are pseudonyms.
+    ``author`` and ``published_key`` are pseudonyms. ``may_be_of`` are names that a record without a message
+    may have for its author (``stream.annotate.whose``).
 
     ``span`` is what tracing noted of it last (``stream.annotate.tracing``), None where nothing is traced.
 
@@ -66,6 +67,7 @@ class Entry:
     message: Message | None = None
     text: str = ""
     author: str | None = None
+    may_be_of: tuple[str, ...] = ()
     published_key: bytes | None = None
     phrases: tuple[str, ...] = ()
     language: Language = UNDETERMINED
