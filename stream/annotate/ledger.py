@@ -124,6 +124,10 @@ class Ledger:
         self.size_bytes += entry.size_bytes
         return True
 
+    def pass_to(self, offset: int) -> None:
+        """Note that before this offset there is no message that was not entered."""
+        self.next_offset = max(self.next_offset, offset)
+
     @property
     def finished(self) -> bool:
         """Whether the first entry has its outcome, so that something can be published."""
@@ -150,6 +154,13 @@ class Ledger:
                 model = entry.model
             prefix.append(entry)
         return prefix
+
+    def offset_behind(self, prefix: Sequence[Entry]) -> int:
+        """Where to go on behind the first entries: where they are all that is in flight, at the next message.
+
+        Of a ledger that was dropped meanwhile that would pass over what was in flight.
+        """
+        return self.next_offset if len(prefix) == len(self.entries) else prefix[-1].offset + 1
 
     def release(self, count: int) -> None:
         """Forget the first ``count`` entries: they are committed."""
