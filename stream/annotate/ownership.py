@@ -164,6 +164,7 @@ class Ownership:
             )
             for partition, offset in passed.items():
                 partition.committed = offset
+                self._context.progress.committed(time.monotonic(), partition.tp, 0)
 
     async def _prove(self, partition: AssignedPartition, number: int, publisher: Publisher) -> None:
         """Commit once of a suspect alone; from then on ``publisher`` has it, with the others."""
