@@ -9,8 +9,10 @@ import hmac
 import re
 import secrets
 import unicodedata
-from functools import lru_cache
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final, TypeVar
 
 import structlog
 
@@ -27,6 +29,13 @@ _PSEUDONYM = re.compile(rf"(?<![^\W_])[0-9a-f]{{{PSEUDONYM_HEX_DIGITS}}}(?![^\W_
 _LEAST_NAME = 3
 """A shorter author is looked for in other fields only as the whole of them: "a" is in every text."""
 
+_REMEMBERED: Final = 65_536
+_LONGEST_REMEMBERED: Final = 128
+"""Characters of a name, bytes of a key. A key may be as long as a message: so many of those are gigabytes."""
+
+_Name = TypeVar("_Name", str, bytes)
+_Found = TypeVar("_Found")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -42,9 +51,9 @@ class Pseudonyms:
             key = secrets.token_bytes(32)
         elif not key:
             raise SettingsError("author_key is empty: set EMOTION_AUTHOR_KEY to a long random text")
-        self.of = lru_cache(maxsize=65_536)(self._of)
-        self.canonical = lru_cache(maxsize=65_536)(self._canonical)
-        self._of_other_key = lru_cache(maxsize=65_536)(self._of_bytes)
+        self.of = _Remembered(self._of).__getitem__
+        self.canonical = _Remembered(self._canonical).__getitem__
+        self._of_other_key = _Remembered(self._of_bytes).__getitem__
         self._key = key
         self._author_case: AuthorCase = author_case
         # Another hash than the pseudonyms have, so that no author's name can be chosen to yield this key.
@@ -81,6 +90,25 @@ class Pseudonyms:
 
     def _of_bytes(self, key: bytes) -> bytes:
         return hmac.digest(self._key_of_keys, key, "sha256").hex()[:PSEUDONYM_HEX_DIGITS].encode()
+
+
+class _Remembered(OrderedDict[_Name, _Found]):
+    """What was found for short names, first in first out; a long one is looked at anew each time.
+
+    A dictionary that knows a name answers without a call of ours, as every message asks for several.
+    """
+
+    def __init__(self, find: Callable[[_Name], _Found]) -> None:
+        super().__init__()
+        self._find: Callable[[_Name], _Found] = find
+
+    def __missing__(self, name: _Name) -> _Found:
+        found = self._find(name)
+        if len(name) <= _LONGEST_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.popitem(last=False)
+            self[name] = found
+        return found
 
 
 def is_pseudonym(text: str) -> bool:

@@ -13,7 +13,7 @@ import structlog
 
 from stream.annotate.ledger import Entry, Silent
 from stream.annotate.times import message_time
-from stream.annotate.whose import possible_authors
+from stream.annotate.whose import is_of_who_opted_out, possible_authors
 from stream.codec import InputFormat, check_size, read_message
 from stream.deadletters import written_at_ms
 from stream.errors import Cause, MessageError
@@ -101,20 +101,18 @@ class Admission:
 
     def _refuse(self, entry: Entry, error: MessageError) -> None:
         """A dead letter keeps what was written, so here too nothing of who opted out may stay."""
-        entry.outcome = Silent.OPTED_OUT if self._optout and self._names_who_opted_out(entry) else error
+        entry.may_be_of = self._possible_authors(entry)
+        entry.outcome = Silent.OPTED_OUT if is_of_who_opted_out(self._optout, entry) else error
 
-    def _names_who_opted_out(self, entry: Entry) -> bool:
-        if self._optout.covers(None, entry.key):
-            return True
+    def _possible_authors(self, entry: Entry) -> tuple[str, ...]:
         value = entry.value or b""
         if self._registry is not None:
             with contextlib.suppress(Exception):  # then it may be JSON behind a prefix
                 value = self._registry.json_of(value)
-        try:
-            found = possible_authors(value, entry.key, entry.headers, self._mapping)
-            return any(author in self._optout for author in found)
-        except Exception:  # nobody can be made out, and the record has its cause already
-            return False
+        found: list[str] = []
+        with contextlib.suppress(Exception):  # who was found before it stays, and the record has its cause
+            found.extend(possible_authors(value, entry.key, entry.headers, self._mapping))
+        return tuple(found)
 
     def _read(self, entry: Entry, record_ms: int) -> None:
         if entry.value is None:

@@ -12,6 +12,7 @@ from stream.annotate.ledger import Ledger
 from stream.annotate.notes import Note
 from stream.annotate.outcomes import OutcomeEncoder
 from stream.annotate.partition import PartitionState, transition
+from stream.annotate.polling import has_fetched
 from stream.annotate.progress import Progress
 from stream.annotate.publish import OpenPublisher
 from stream.annotate.tracing import Tracing
@@ -42,7 +43,9 @@ class PartitionContext:
 
 
 class AssignedPartition:
-    """Owns the ledger of one partition. ``on_finished`` is called when something of it can be committed."""
+    """Owns the ledger of one partition. ``on_finished`` is called when something of it can be committed, be
+    it an offset alone.
+    """
 
     def __init__(
         self, tp: TopicPartition, context: PartitionContext, on_finished: Callable[[], None]
@@ -54,6 +57,9 @@ class AssignedPartition:
         self.held = 0
         """Records that were fetched and are in no ledger yet (``stream.annotate.intake``)."""
         self.waits_for_schema = False
+        self.committed = 0
+        """The offset that was last committed."""
+        self._on_passed = on_finished
         self.ledger = Ledger(next_offset=0, on_finished=on_finished)
         context.metrics.unread_expired.labels(tp.topic, tp.partition)  # from the start, at zero
 
@@ -61,6 +67,27 @@ class AssignedPartition:
         """Messages were entered, some of them finished at once."""
         if self.ledger.finished:
             self.ledger.on_finished()
+
+    @property
+    def passed(self) -> int | None:
+        """Where to go on, if nothing is in flight and it is behind what was committed; else None."""
+        ahead = self.state.publishes and not self.ledger and self.ledger.next_offset > self.committed
+        return self.ledger.next_offset if ahead else None
+
+    async def note_position(self) -> None:
+        """Pass what is nobody's message: markers of transactions, what was aborted or compacted.
+
+        Only between polls: then all that was polled is in the ledger, or held, and the position tells how far
+        the log was read. In a poll it moves on before its messages are anywhere.
+        """
+        consumer = self._context.consumer
+        if not self.state.admits or self.tp not in consumer.assignment():
+            return
+        position = await consumer.position(self.tp)
+        if self.state.admits and not self.held and not has_fetched(consumer, self.tp):
+            self.ledger.pass_to(position)
+            if self.passed is not None:
+                self._on_passed()
 
     async def lag(self, now_ms: float) -> tuple[int, float] | None:
         """Messages not yet finished, and the age in seconds of the oldest one in work; None if not known."""
@@ -78,7 +105,7 @@ class AssignedPartition:
 
     def begin(self, offset: int) -> None:
         """Fetch and admit from here on: whoever had the partition before is fenced."""
-        self.ledger.next_offset = offset
+        self.ledger.next_offset = self.committed = offset
         self._context.consumer.seek(self.tp, offset)
         self.resume()
         _log.info("partition taken over", topic=self.tp.topic, partition=self.tp.partition, offset=offset)

@@ -36,8 +36,8 @@ async def _finished(pipeline: Pipeline, consumer: AIOKafkaConsumer, tp: TopicPar
 async def ends_of_messages(settings: Settings, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
     """The offset behind the last message of each partition; 0 where it has none.
 
-    The log may go on behind it, with markers of transactions and what was aborted. Nobody commits an offset
-    behind those, so of a partition that another member has, its end would be waited for in vain.
+    The log may go on behind it, with markers of transactions and what was aborted. When members commit an
+    offset behind those is their affair, so of a partition that another has, its end is not waited for.
     """
     consumer = AIOKafkaConsumer(
         **connection(settings),

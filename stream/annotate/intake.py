@@ -118,8 +118,7 @@ class Intake:
                 async with self._turn:
                     rest = await self._slice(partition, rest)
                     await asyncio.sleep(0)
-        finally:
-            partition.held = 0
+        finally:  # what is left is still held, so that nobody takes it for read
             self._rests.pop(partition, None)
         if partition.state is PartitionState.RUNNING:
             self._consumer.resume(partition.tp)

@@ -43,7 +43,8 @@ class Entry:
     """One message in flight. ``outcome`` is None until it is known; ``admitted_at`` is monotonic seconds.
 
     ``text`` is what the model reads of the message's own. ``key`` is the record's own, for its dead letter;
-    ``author`` and ``published_key`` are pseudonyms.
+    ``author`` and ``published_key`` are pseudonyms. ``may_be_of`` are names that a record without a message
+    may have for its author (``stream.annotate.whose``).
 
     ``span`` is what tracing noted of it last (``stream.annotate.tracing``), None where nothing is traced.
 
@@ -66,6 +67,7 @@ class Entry:
     message: Message | None = None
     text: str = ""
     author: str | None = None
+    may_be_of: tuple[str, ...] = ()
     published_key: bytes | None = None
     phrases: tuple[str, ...] = ()
     language: Language = UNDETERMINED
@@ -122,6 +124,10 @@ class Ledger:
         self.size_bytes += entry.size_bytes
         return True
 
+    def pass_to(self, offset: int) -> None:
+        """Note that before this offset there is no message that was not entered."""
+        self.next_offset = max(self.next_offset, offset)
+
     @property
     def finished(self) -> bool:
         """Whether the first entry has its outcome, so that something can be published."""
@@ -148,6 +154,13 @@ class Ledger:
                 model = entry.model
             prefix.append(entry)
         return prefix
+
+    def offset_behind(self, prefix: Sequence[Entry]) -> int:
+        """Where to go on behind the first entries: where they are all that is in flight, at the next message.
+
+        Of a ledger that was dropped meanwhile that would pass over what was in flight.
+        """
+        return self.next_offset if len(prefix) == len(self.entries) else prefix[-1].offset + 1
 
     def release(self, count: int) -> None:
         """Forget the first ``count`` entries: they are committed."""

@@ -16,6 +16,7 @@ from typing import Any, Final, get_args
 from model.contract import DistressLevel, Emotion, ModelInfo
 from stream.annotate.counts import Counts, most_delta_bytes
 from stream.annotate.ledger import Entry, Silent, Unread
+from stream.annotate.whose import is_of_who_opted_out
 from stream.cloudevents import (
     JSON_VALUES,
     CloudEventHeaders,
@@ -88,10 +89,6 @@ def _reading(outcome: Emotion | Unread) -> dict[str, Any]:
     }
 
 
-def _covers(optout: OptOut, entry: Entry) -> bool:
-    return optout.covers(entry.message.author if entry.message else None, entry.key)
-
-
 @dataclass(frozen=True, slots=True)
 class _Commit:
     """What is encoded together: messages of one partition, read by one model.
@@ -148,7 +145,7 @@ class OutcomeEncoder:
         optout = self._policy.optout or None  # mostly nobody is in it, and every message would ask
         for entry in entries:
             outcome = entry.outcome
-            if optout is not None and not isinstance(outcome, Silent) and _covers(optout, entry):
+            if optout is not None and not isinstance(outcome, Silent) and is_of_who_opted_out(optout, entry):
                 entry.outcome = outcome = Silent.OPTED_OUT
             if isinstance(outcome, (Emotion, Unread)):
                 message = entry.message

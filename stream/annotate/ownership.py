@@ -39,6 +39,8 @@ _COMMITS_APART: Final = 4
 _FEW_MESSAGES: Final = 256
 _LARGE_COMMITS_APART: Final = 8
 """Those of more than a few messages take an eighth: processor time is dearer there than a wait."""
+_CLAIMS_APART_S: Final = 1.0
+"""Between commits of offsets without messages."""
 _UNSETTLED_S: Final = 0.1
 """Pause before an offset is asked for again that somebody's open transaction may still change."""
 
@@ -59,7 +61,7 @@ class Ownership:
         self._order = deque(self.partitions.values())
         self._hurry = asyncio.Event()
         self._emptied = asyncio.Event()
-        self._next_commit_at = float("-inf")
+        self._next_commit_at = self._next_claim_at = float("-inf")
         self._publisher: Publisher | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -73,7 +75,7 @@ class Ownership:
             partition.drain()
         self._hurry.set()
         self._wake.set()
-        if any(partition.ledger for partition in self.partitions.values()):
+        if any(partition.ledger or partition.passed for partition in self.partitions.values()):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), deadline.remaining_s)
         await self.close(deadline)
@@ -141,10 +143,28 @@ class Ownership:
                 messages = sum(len(prefix) for _, prefix in prefixes)
                 interval_s = self._context.commit_interval_s
                 self._next_commit_at = started + between_commits_s(interval_s, seconds, messages)
+            elif time.monotonic() >= self._next_claim_at:
+                await self._claim_passed(publisher)
             if any(partition.ledger.finished for partition in self._unsuspected):
                 self._wake.set()
             if self._hurry.is_set() and not any(partition.ledger for partition in self._order):
+                await self._claim_passed(publisher)
                 return
+
+    async def _claim_passed(self, publisher: Publisher) -> None:
+        """Commit how far partitions were read of which nothing is in flight: what lies there is nobody's."""
+        found = ((partition, partition.passed) for partition in self._unsuspected)
+        passed = {partition: offset for partition, offset in found if offset is not None}
+        if not passed:
+            return
+        self._next_claim_at = time.monotonic() + _CLAIMS_APART_S
+        with contextlib.suppress(FencedError, PublishError):  # nothing is lost: the next commit says it, too
+            await publisher.claim(
+                {one.tp: one.marked(offset, publisher.owner) for one, offset in passed.items()}
+            )
+            for partition, offset in passed.items():
+                partition.committed = offset
+                self._context.progress.committed(time.monotonic(), partition.tp, 0)
 
     async def _prove(self, partition: AssignedPartition, number: int, publisher: Publisher) -> None:
         """Commit once of a suspect alone; from then on ``publisher`` has it, with the others."""
@@ -196,9 +216,10 @@ class Ownership:
         metrics = self._context.metrics
         fitting = [(partition, *self._fitting(partition, prefix)) for partition, prefix in prefixes]
         prefixes = [(partition, prefix) for partition, prefix, _ in fitting]
+        next_offsets = [partition.ledger.offset_behind(prefix) for partition, prefix in prefixes]
         finished = [
-            Finished(partition.tp, output, partition.marked(prefix[-1].offset + 1, publisher.owner))
-            for partition, prefix, output in fitting
+            Finished(partition.tp, output, partition.marked(offset, publisher.owner))
+            for (partition, _, output), offset in zip(fitting, next_offsets, strict=True)
         ]
         try:
             with contextlib.ExitStack() as spans:
@@ -224,6 +245,8 @@ class Ownership:
         seconds = time.monotonic() - started
         metrics.transactions.labels("committed").inc()
         metrics.publish.observe(seconds)
+        for (partition, _), offset in zip(prefixes, next_offsets, strict=True):
+            partition.committed = offset
         self._release(prefixes)
         return seconds
 

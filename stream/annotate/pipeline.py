@@ -198,7 +198,7 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             ]
             assert self._tasks is not None
             await self._intake.take(owned, self._tasks)
-            self._regulate()
+            await self._regulate()
 
     async def _poll(self) -> dict[TopicPartition, list[Any]]:
         """What was fetched meanwhile."""
@@ -223,11 +223,12 @@ class Pipeline(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         share_bytes = max(1, self._settings.max_in_flight_bytes // sharing)
         return max(len(partition.ledger) / share, partition.ledger.size_bytes / share_bytes)
 
-    def _regulate(self) -> None:
-        """Pause partitions at their share of the bound, resume those at half of it."""
-        for partition in self.partitions.values():
+    async def _regulate(self) -> None:
+        """Pause partitions at their share of the bound, resume those at half of it; note how far we read."""
+        for partition in list(self.partitions.values()):
             if self._intake.holds(partition):
                 continue
+            await partition.note_position()
             share = self._in_flight_share(partition)
             if partition.state is PartitionState.RUNNING and share >= 1:
                 partition.pause()

@@ -47,6 +47,11 @@ async def poll(
     return polled
 
 
+def has_fetched(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:
+    """Whether something of a partition, be it an error, waits for the next poll."""
+    return place in consumer._fetcher._records
+
+
 def _note_end(consumer: AIOKafkaConsumer) -> None:
     """Let aiokafka know that no poll is going on: it forgets that of one that fails.
 

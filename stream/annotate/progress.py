@@ -65,7 +65,7 @@ class Progress:
             self._waiting_since.setdefault(partition, now)
 
     def committed(self, now: float, partition: Place, messages: int) -> None:
-        """So many messages of a partition were finished."""
+        """So many messages of a partition were finished, or none, where what was read on is nobody's."""
         self.finished_messages += messages
         if partition in self._waiting_since:
             self._waiting_since[partition] = now

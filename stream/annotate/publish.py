@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from stream.membership import Membership, send_offsets, settled_offsets
 from stream.records import Output, Record
 from stream.settings import Settings
 from stream.transactions import (
+    PublishError,
     answered_within,
     producer_arguments,
     send,
@@ -98,6 +99,7 @@ class ExactlyOnce:
         self._timeout_s = timeout_ms / 1000
         self._limits = limits
         self._producer = AIOKafkaProducer(**self._arguments, transactional_id=self.owner)
+        self._may_be_open = False
 
     async def start(self) -> None:
         """Begin to use the transactional id.
@@ -125,6 +127,7 @@ class ExactlyOnce:
         async with answered_within(self._timeout_s):
             output = _together(finished)
             # 1. Begin: from here on, all or nothing.
+            self._may_be_open = True
             await begin_transaction(producer, output)
             # 2. Hand over the records and 3. wait until the brokers have them. Offsets at the same time
             # would be no faster: the coordinator refuses one of the two for the moment (error 51).
@@ -133,10 +136,19 @@ class ExactlyOnce:
             await send_offsets(producer, self._membership, _offsets(finished))
             # 5. Commit: readers of committed data see it all from here on.
             await producer.commit_transaction()
+            self._may_be_open = False
 
     async def close(self, deadline: Deadline) -> None:
-        """Stop the producer. A transaction that is open is aborted by whoever comes next."""
+        """Stop the producer, and abort what it may have left open.
+
+        Where there is no time for that, whoever comes next does it, who finds our note. With a topic that is
+        deleted its notes are gone, though, and readers of committed data would wait for the timeout.
+        """
         await stop_producer(self._producer, deadline)
+        if self._may_be_open and self.owner is not None and deadline.remaining_s:
+            with suppress(TimeoutError, PublishError):
+                async with asyncio.timeout(deadline.remaining_s):
+                    await self._fence(self.owner)
 
     async def _fence(self, owner: str) -> None:
         """Take over the id of a generation that is over: what it has left open is aborted."""

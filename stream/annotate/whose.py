@@ -1,4 +1,4 @@
-"""Whose a record is that cannot be read: what may name its author, looked for with good will. Pure.
+"""Whose a record is; of one that cannot be read, what may name its author, looked for with good will. Pure.
 
 A dead letter holds what was written, so whoever opted out must not be its author. What is found here is only
 held against the opt-out list: a name too many can cost a dead letter, one too few publishes a message.
@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from stream.annotate.ledger import Entry
 from stream.codec import attributes_of, headers_by_name, parsed_json, without_prefix
 from stream.events import digits_of
 from stream.mapping import MessageMapping
+from stream.privacy import OptOut
 from stream.records import Headers
 
 _AUTHOR: Final = re.compile(rb'"author"\s*:\s*("(?:[^"\\]|\\.){0,1024}"|-?[0-9][0-9.eE+-]{0,40})', re.DOTALL)
@@ -24,6 +26,13 @@ _AUTHOR: Final = re.compile(rb'"author"\s*:\s*("(?:[^"\\]|\\.){0,1024}"|-?[0-9][
 _MOST_NAMES: Final = 100
 _LONGEST_NAME: Final = 1024
 """As long as a name in a message may be."""
+
+
+def is_of_who_opted_out(optout: OptOut, entry: Entry) -> bool:
+    """Whether the author of a message opted out; where there is no message, anybody whose it may be."""
+    if entry.message is not None:
+        return optout.covers(entry.message.author, entry.key)
+    return optout.covers(None, entry.key) or any(name in optout for name in entry.may_be_of)
 
 
 def possible_authors(

@@ -2,6 +2,7 @@
 
 import os
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,21 @@ def test_a_pseudonym_is_stable_under_its_key_and_tells_nothing_of_the_author() -
 
 def test_without_a_key_pseudonyms_change_at_each_start() -> None:
     assert Pseudonyms(None).of("kim") != Pseudonyms(None).of("kim")
+
+
+def test_whoever_writes_long_keys_or_names_fills_no_memory() -> None:
+    pseudonyms = Pseudonyms(b"key")
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            long = f"{number}{'k' * 100_000}"
+            found = pseudonyms.of_key(long.encode(), pseudonyms.of("kim"))
+            assert pseudonyms.of_key(long.encode(), pseudonyms.of(long)) == pseudonyms.of(long).encode()
+            assert found == pseudonyms.of_key(long.encode(), None) != pseudonyms.of(long).encode()
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 1_000_000
 
 
 def test_an_empty_key_is_refused() -> None:

@@ -4,6 +4,7 @@ import base64
 import re
 import unicodedata
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,13 +13,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from model.contract import ModelInfo
 from stream.annotate.admission import Admission
 from stream.annotate.ledger import Entry, Silent
+from stream.annotate.outcomes import OutcomeEncoder, OutcomePolicy
 from stream.authors import canonical_author, caseless
 from stream.errors import MessageError
 from stream.mapping import MessageMapping, place_of
 from stream.privacy import OptOut, Pseudonyms
 from stream.registry.formats import Schema, reader_of
+from stream.topics import TopicNames
 from stream.tracecontext import trace_headers
 from tests import hostile
 
@@ -216,6 +220,30 @@ def test_what_is_refused_is_not_kept_where_its_author_opted_out(value: bytes) ->
     assert admit(value, b"room", optout="kim").outcome is Silent.OPTED_OUT
     for others in ("lee", ""):
         assert isinstance(admit(value, b"room", optout=others).outcome, MessageError)
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_what_is_refused_is_not_kept_where_its_author_opts_out_while_it_is_in_work(value: bytes) -> None:
+    entry, optout = admit(value, b"room"), OptOut(PSEUDONYMS)
+    names = TopicNames(prefix="emotions")
+    policy = OutcomePolicy(
+        topics=names,
+        partitions={names.emotions: 1, names.counts: 1, names.signals: 1, names.dlq: 1},
+        model=ModelInfo("tiny", "abc", ("en",), "cpu", "int8"),
+        include_text=False,
+        count_window_s=60,
+        signal_min_level="none",
+        optout=optout,
+    )
+
+    def published() -> set[str]:
+        return {topic for topic, _ in OutcomeEncoder(policy, "m").encode(0, [entry], datetime.now(UTC))}
+
+    optout.update(PSEUDONYMS.of("lee"), opted_out=True)
+    assert published() == {names.dlq, names.counts}
+    optout.update(PSEUDONYMS.of("kim"), opted_out=True)
+    assert published() == {names.counts}
+    assert entry.outcome is Silent.OPTED_OUT
 
 
 @pytest.mark.parametrize("attributes", [{"data": {}}, {"data": 7}, {"data_base64": "!"}, {}])

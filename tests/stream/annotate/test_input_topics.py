@@ -1,11 +1,13 @@
 """Several input topics: one outcome a message, topics come and go, and nothing that we write is read."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
 import pytest
 from aiokafka.admin import NewTopic
 
+from model.fake import FakeClassifier
 from stream.admin import connected, create_topics
 from stream.annotate.app import Annotator
 from stream.settings import Settings
@@ -103,6 +105,29 @@ async def test_a_topic_is_deleted_and_the_other_goes_on(topics: Topics, unique_n
         await send(settings, mail, 3)
         await until(lambda: finished(annotator) == 18 and annotator.unready() is None)
     assert await by_topic(settings) == {"chat": 10, "mail": 8}
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4)])
+async def test_a_topic_that_is_made_anew_while_its_messages_are_in_work_is_read_at_once(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    monkeypatch.setattr("stream.annotate.intake.SLICE_S", -1.0)  # most of what is polled waits to be read
+    settings = await topics(partitions=before, max_in_flight_messages=20)
+    servers, topic = str(settings.bootstrap_servers), settings.input_topic
+    old = [Record(message("fear: x"), partition=number % before) for number in range(1500)]
+    new = [Record(message("joy: x"), partition=number % after) for number in range(100)]
+    await produce(servers, topic, old)
+    async with annotating(settings, FakeClassifier(delay_ms=5)) as annotator:
+        await until(lambda: finished(annotator) > 40)
+        await delete_topic(settings, topic)
+        await make(settings, topic, partitions=after)
+        await produce(servers, topic, new)
+        async with asyncio.timeout(20):
+            while Counter(event.label for event in await events(settings))["joy"] < len(new):  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+    labelled = await events(settings)
+    assert len({event.id for event in labelled}) == len(labelled)
+    assert Counter(event.label for event in labelled)["joy"] == len(new)
 
 
 async def test_topics_that_come_later_and_match_are_read_from_their_beginning(

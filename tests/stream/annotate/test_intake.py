@@ -47,9 +47,12 @@ def a_record_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Consumer:
-    """A consumer of logs in memory, which start at offset 0 and end where their records do."""
+    """A consumer of logs in memory, which start at offset 0 and end where their records do.
 
-    def __init__(self, logs: Mapping[TopicPartition, Sequence[bytes]]) -> None:
+    None stands for what is nobody's: a marker of a transaction, or what compaction has removed.
+    """
+
+    def __init__(self, logs: Mapping[TopicPartition, Sequence[bytes | None]]) -> None:
         self.logs: dict[TopicPartition, list[Any]] = {place: [] for place in logs}
         for place, values in logs.items():
             self.append(place, values)
@@ -58,12 +61,18 @@ class Consumer:
         self.paused: set[TopicPartition] = set()
         self.polls = 0
         self.assigning: asyncio.Task[None] | None = None
-        self._fetcher = SimpleNamespace(_fetch_min_bytes=1, _fetch_max_wait_ms=500)
+        self._fetcher = SimpleNamespace(_fetch_min_bytes=1, _fetch_max_wait_ms=500, _records={})
         self._coordinator = SimpleNamespace(group_id="group", member_id="member", generation=1)
 
-    def append(self, place: TopicPartition, values: Sequence[bytes]) -> None:
+    def append(self, place: TopicPartition, values: Sequence[bytes | None]) -> None:
         log = self.logs[place]
-        log += [record(place, offset, value) for offset, value in enumerate(values, start=len(log))]
+        log += [
+            None if value is None else record(place, offset, value)
+            for offset, value in enumerate(values, start=len(log))
+        ]
+
+    def assignment(self) -> Collection[TopicPartition]:
+        return self.logs.keys()
 
     def subscribe(self, topics: Collection[str], listener: Pipeline) -> None:
         self.assigning = asyncio.create_task(listener.on_partitions_assigned(list(self.logs)))
@@ -93,8 +102,9 @@ class Consumer:
         found = {}
         for place in self.logs.keys() - self.paused:
             start = self.positions[place]
-            if records := self.logs[place][start : start + max_records]:
-                self.positions[place] = start + len(records)
+            read = self.logs[place][start : start + max_records]
+            self.positions[place] = start + len(read)
+            if records := [one for one in read if one is not None]:
                 found[place] = records
         return found
 
@@ -111,18 +121,22 @@ class Published:
 
     def __init__(self) -> None:
         self.offsets: dict[TopicPartition, list[int]] = {place: [] for place in PLACES}
+        self.committed = dict.fromkeys(PLACES, 0)
 
     async def take_over(
         self, places: Collection[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
-        return dict.fromkeys(places, OffsetAndMetadata(0, ""))
+        return {place: OffsetAndMetadata(self.committed[place], "") for place in places}
 
-    async def claim(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None: ...
+    async def claim(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        await asyncio.sleep(0.001)
+        self.committed |= {place: at.offset for place, at in offsets.items()}
 
     async def commit(self, finished: Sequence[Finished]) -> None:
         for part in finished:
             outcomes = (found for place, found in part.output.items() if place[0] in OUTCOMES)
             self.offsets[part.partition] += sorted(one.offset for one in itertools.chain(*outcomes))
+            self.committed[part.partition] = part.next_offset.offset
 
     async def close(self, deadline: Deadline) -> None: ...
 
@@ -263,6 +277,45 @@ async def test_every_message_is_published_once_in_whatever_sizes_and_polls_it_co
     async with running(consumer, publisher, settings, FakeClassifier(delay_ms=1)):
         await until(lambda: sum(map(len, publisher.offsets.values())) >= 150 * len(PLACES))
     assert publisher.offsets == {place: list(range(150)) for place in PLACES}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_an_offset_that_is_committed_passes_markers_and_no_message(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whatever waits to be read or labelled meanwhile, and whenever the partitions are given away."""
+    chance = random.Random(seed)
+    kinds = [UNREADABLE, READABLE, None, LARGE, None]
+    consumer, publisher = Consumer({place: chance.choices(kinds, k=80) for place in PLACES}), Published()
+    messages = {place: [one.offset for one in log if one] for place, log in consumer.logs.items()}
+
+    def passed_over() -> dict[TopicPartition, list[int]]:
+        return {
+            place: left
+            for place, committed in publisher.committed.items()
+            if (
+                left := [
+                    one for one in messages[place] if one < committed and one not in publisher.offsets[place]
+                ]
+            )
+        }
+
+    async def poll(*_: Any, max_records: int, **__: Any) -> dict[TopicPartition, list[Any]]:
+        assert not passed_over()
+        return await consumer.poll(max_records=chance.randint(1, max_records))
+
+    monkeypatch.setattr("stream.annotate.pipeline.poll", poll)
+    monkeypatch.setattr("stream.annotate.pipeline._POLL_MESSAGES", chance.randint(2, 30))
+    monkeypatch.setattr("stream.annotate.ownership._CLAIMS_APART_S", 0.005)
+    settings = Settings(max_in_flight_messages=40, max_wait_ms=1)
+    async with running(consumer, publisher, settings, FakeClassifier(delay_ms=1)) as pipeline:
+        for _ in range(6):
+            await consumer.polled(chance.randint(1, 20))
+            await pipeline._give_up(Deadline(chance.choice((0.0, 0.01, 1.0))))
+            assert not passed_over()
+            await pipeline.on_partitions_assigned(PLACES)
+        await until(lambda: publisher.committed == dict.fromkeys(PLACES, 80))
+    assert publisher.offsets == messages
 
 
 async def test_a_slice_at_a_time_keeps_the_event_loop_however_many_partitions_have_rests() -> None:

@@ -1,6 +1,7 @@
 """A membership's commits: how far they lie apart, and what they claim of what is given away."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from stream.annotate.assigned import PartitionContext
 from stream.annotate.inputtopics import Incarnation
 from stream.annotate.ownership import Ownership, between_commits_s
 from stream.annotate.progress import Progress
-from stream.annotate.publish import Finished
+from stream.annotate.publish import Finished, OpenPublisher
 from stream.annotate.tracing import NoTracing
 from stream.deadline import Deadline
 from stream.events import Message
@@ -83,6 +84,42 @@ class Consumer:
     def resume(self, place: TopicPartition) -> None: ...
 
 
+def context_of(open_publisher: OpenPublisher, suspects: set[TopicPartition]) -> PartitionContext:
+    consumer: Any = Consumer()
+    return PartitionContext(
+        consumer=consumer,
+        open_publisher=open_publisher,
+        encoders={PLACE.topic: encoder()},
+        metrics=Metrics(),
+        tracing=NoTracing(),
+        commit_interval_s=0.0,
+        incarnations={PLACE.topic: Incarnation(None, 0)},
+        starts_at_latest=False,
+        progress=Progress(60.0),
+        suspects=suspects,
+    )
+
+
+async def test_a_partition_that_is_read_on_through_what_was_aborted_does_not_stand_still() -> None:
+    publisher = Recorded("owner", lambda: None)
+
+    async def open_publisher(membership: Membership, number: int) -> Recorded:
+        return publisher
+
+    context = context_of(open_publisher, suspects=set())
+    context.progress.assigned(time.monotonic() - 1000, frozenset({PLACE}))
+    ownership = Ownership(Membership("group", "member", 1), [PLACE], context)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        ownership.start(tasks)
+        partition = ownership.partitions[PLACE]
+        await until(lambda: partition.state.admits)
+        assert context.progress.standstill(time.monotonic()) is not None
+        partition.ledger.pass_to(10_000)
+        await ownership.give_up(Deadline(1.0))
+    assert publisher.claimed == [0, 10_000]
+    assert context.progress.standstill(time.monotonic()) is None
+
+
 async def test_a_suspect_that_is_given_away_while_it_proves_itself_keeps_what_was_in_flight() -> None:
     """Its messages are dropped with it, so what follows the last one admitted is nobody's offset to go on."""
 
@@ -94,19 +131,7 @@ async def test_a_suspect_that_is_given_away_while_it_proves_itself_keeps_what_wa
     async def open_publisher(membership: Membership, number: int) -> Recorded:
         return alone if number else together
 
-    consumer: Any = Consumer()
-    context = PartitionContext(
-        consumer=consumer,
-        open_publisher=open_publisher,
-        encoders={PLACE.topic: encoder()},
-        metrics=Metrics(),
-        tracing=NoTracing(),
-        commit_interval_s=0.0,
-        incarnations={PLACE.topic: Incarnation(None, 0)},
-        starts_at_latest=False,
-        progress=Progress(60.0),
-        suspects={PLACE},
-    )
+    context = context_of(open_publisher, suspects={PLACE})
     ownership = Ownership(Membership("group", "member", 1), [PLACE], context)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         ownership.start(tasks)

@@ -124,6 +124,29 @@ async def test_what_the_owner_before_has_left_open_is_aborted_at_once(topics: To
                 await dead._producer.commit_transaction()
 
 
+async def test_what_a_commit_that_is_cut_short_has_left_open_is_aborted_as_it_closes(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes next may find no note of it: offsets of a topic that is deleted are deleted with it."""
+    settings = await topics(partitions=1)
+    sent = asyncio.Event()
+
+    async def stand_still(*_: object) -> None:
+        sent.set()
+        await asyncio.sleep(TIMEOUT_S)
+
+    monkeypatch.setattr("stream.annotate.publish.send_offsets", stand_still)
+    async with member(settings) as consumer, publisher(settings, consumer) as owned:
+        cut_short = asyncio.create_task(owned.commit(finished(settings, 1, [b"never seen"], owned.owner)))
+        await sent.wait()
+        cut_short.cancel()
+        await asyncio.wait({cut_short})
+    servers, topic = str(settings.bootstrap_servers), settings.topics.emotions
+    await produce(servers, topic, [b"seen"])
+    [record] = await read_committed_until(servers, topic, 1, timeout_s=TIMEOUT_S / 2)
+    assert record.value == b"seen"
+
+
 async def test_a_generation_that_is_over_commits_nothing_though_nobody_fenced_it(
     topics: Topics, broker: Broker
 ) -> None:

@@ -33,6 +33,7 @@ from stream.settings import Settings
 from tests.brokers import ApacheKafka, Broker
 from tests.conftest import MakeSettings, Topics
 from tests.records import read_committed_until
+from tests.stream.annotate.test_annotator import annotate_all
 from tests.stream.dashboard.scene import (
     AUTHOR,
     alert,
@@ -406,6 +407,19 @@ async def test_what_waits_is_told_before_annotators_first_run(topics: Topics) ->
         async with browser_of(given) as (_, client):
             await opened(client)
             await part(client, "health", lambda found, known=waiting: found["waiting"] == known)
+
+
+async def test_what_is_labelled_waits_no_longer_where_producers_write_in_transactions(topics: Topics) -> None:
+    settings = await topics(dashboard_port=0, partitions=1)
+    servers = settings.bootstrap_servers
+    producer = AIOKafkaProducer(bootstrap_servers=servers, transactional_id=f"{settings.group_id}-in")
+    async with producer, producer.transaction():
+        await producer.send_and_wait(settings.input_topic, b'{"text": "joy"}')
+    async with browser_of(settings) as (_, client):
+        await opened(client)
+        await part(client, "health", lambda found: bool(found["waiting"]))
+        await annotate_all(settings)
+        await part(client, "health", lambda found: found["waiting"] == 0)
 
 
 async def test_what_retention_has_removed_waits_no_longer(topics: Topics, broker: Broker) -> None:
