@@ -117,6 +117,7 @@ function show(alert) {
       alert.channel ? fact("Channel", name(alert.channel, 32)) : null,
       fact("Since", when(alert.starts_at)),
       alert.latest ? fact(alert.standing === "resolved" ? "Ended at" : "Last reading", `${number2(alert.latest.score)}, ${when(alert.latest.at)}`) : null,
+      alert.ended_by ? fact("Why it ended", alert.ended_by) : null,
       fact("For", alert.recipients.length ? alert.recipients.join(", ") : "nobody named"),
       fact("Rests on", several(alert.messages, "message")),
       alert.confidence === null ? null : fact("Mean confidence", alert.confidence.toFixed(2)),

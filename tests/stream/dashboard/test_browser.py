@@ -130,9 +130,11 @@ def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
     eventually(lambda: page.inner_text("#waiting-badge") == "6")
 
 
-def test_a_picture_that_shows_only_what_came_later_says_so(visit: Visit, stage: Stage) -> None:
+def test_a_picture_that_shows_only_what_came_later_says_so_and_why_it_ended(
+    visit: Visit, stage: Stage
+) -> None:
     then, said = datetime.now(UTC) - timedelta(days=3), "What made it fire is older than what this page keeps"
-    over: dict[str, Any] = {"now": then, "status": "resolved"}
+    over: dict[str, Any] = {"now": then, "status": "resolved", "ended_by": "its rule is no longer in force"}
     surge = {"window_start": then, "window_end": then + timedelta(minutes=5), "labels": ("anger",)}
     of_channel = over | {"kind": "channel", "author": None, "channel": "community", "evidence": surge}
     page = visit("review")
@@ -140,6 +142,7 @@ def test_a_picture_that_shows_only_what_came_later_says_so(visit: Visit, stage: 
         stage.write([of_alert(stage.settings, alert(id=name, **about))])
         page.click(f'.row.alert[data-id="{name}"]')
         page.wait_for_selector(f"figcaption >> text={said}")
+        assert page.inner_text("#alert dt:text-is('Why it ended') + dd") == over["ended_by"]
         stage.write([(stage.settings.topics.alerts, name.encode(), None)])
         page.wait_for_selector("#alert-title >> text=Choose an alert")
     page.click('.row.alert[data-id="anger-surge:support:1"]')
