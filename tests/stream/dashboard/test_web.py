@@ -500,3 +500,17 @@ async def test_an_alert_may_be_judged_after_its_end_but_not_once_it_is_taken_bac
         await part(client, "queue", lambda found: not found["closed"])
         async with client.post("/api/review", json=body, headers=headers) as answer:
             assert answer.status == 404
+
+
+async def test_what_outlived_its_retention_goes_from_a_page_that_is_open(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PRUNE_S", 0.05)
+    settings = await topics(dashboard_port=0, partitions=1, retention_days=1e-4)
+    ended = alert(status="resolved", ends_at=datetime.now(UTC))
+    said = event(1, datetime.now(UTC), "fear", author=AUTHOR, text="said once")
+    await write(settings, [of_alert(settings, ended), of_event(settings, said)])
+    async with browser_of(settings) as (started, client):
+        await opened(client)
+        await part(client, "queue", lambda found: not found["groups"] and started.feed.queue.version > 1)
+        await part(client, "recent", lambda found: not found and started.feed.flow.version > 1)
