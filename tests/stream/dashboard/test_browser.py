@@ -169,6 +169,32 @@ def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Vi
     assert page.is_visible("#alert-title >> text=anger surge")
 
 
+def test_a_decision_is_about_the_alert_that_is_seen_and_leaves_another_ones_note(visit: Visit) -> None:
+    page, asked, held = visit("review"), list[Any](), list[Any]()
+    page.click('.row.alert[data-id="anger-surge:support:1"]')
+    page.wait_for_selector("#alert-title >> text=anger surge")
+    page.wait_for_selector(WRITTEN)
+    page.route("**/api/review", lambda route: asked.append(route))
+    page.route("**/api/alert?*", lambda route: held.append(route))
+    page.click(".row.alert >> text=rapid escalation")
+    eventually(lambda: len(held) == 1)
+    page.keyboard.press("c")  # the anger surge is still to be seen
+    held.pop().continue_()
+    page.wait_for_selector("#alert-title >> text=rapid escalation")
+    assert asked == []
+
+    page.unroute("**/api/alert?*")
+    page.keyboard.press("c")
+    eventually(lambda: len(asked) == 1)
+    page.click('.row.alert[data-id="anger-surge:support:1"]')
+    page.wait_for_selector("#alert-title >> text=anger surge")
+    page.fill("#note", "about the surge")
+    asked.pop().fulfill(status=201, json=[])
+    page.wait_for_selector("#toast.shown >> text=confirmed: rapid escalation")
+    assert page.input_value("#note") == "about the surge"
+    assert page.is_visible("#alert-title >> text=anger surge")
+
+
 def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
     page = visit("review")
     page.wait_for_selector(".row.alert")
