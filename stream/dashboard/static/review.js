@@ -91,12 +91,18 @@ async function open(id, focus = false) {
   }
   if (chosen !== id) return;
   if (!focus && shown?.id === id && shown.revision === alert.revision && shown.reviews === alert.reviews) return;
-  const note = shown?.id === id ? $("note")?.value : "";
+  showAgain(alert);
+  if (focus && $("alert-card").getBoundingClientRect().top > innerHeight - 100) $("alert-card").scrollIntoView();
+}
+
+/** Show an alert; of the one that is shown already, what is being written stays. */
+export function showAgain(alert = shown) {
+  if (!alert) return;
+  const note = shown?.id === alert.id ? $("note")?.value : "";
   const typing = document.activeElement?.id === "note";
   show(alert);
   if (note) $("note").value = note;
   if (typing) $("note").focus();
-  if (focus && $("alert-card").getBoundingClientRect().top > innerHeight - 100) $("alert-card").scrollIntoView();
 }
 
 /** The alert is no more, mostly because its author has been forgotten: nothing of it stays on the page. */

@@ -212,6 +212,28 @@ def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
     page.wait_for_selector('#log tr:has-text("dismissed") >> text=rapid escalation')
 
 
+def test_a_page_that_is_left_open_over_midnight_says_of_what_day_a_time_is(
+    visit: Visit, stage: Stage
+) -> None:
+    page, now = visit("review"), datetime.now(UTC)
+    stage.write([of_alert(stage.settings, alert(id="today", starts_at=now))])
+    page.clock.install(time=now)
+    page.reload()
+    page.click('.row.alert[data-id="today"]')
+    page.wait_for_selector(WRITTEN)
+    page.fill("#note", "half a sentence")
+    shown, listed = "#alert dt:text-is('Since') + dd", '.row.alert[data-id="today"] .soft'
+    clock = page.inner_text(shown)
+    assert (len(clock), page.inner_text(listed)) == (len("22:15"), clock)
+    page.clock.fast_forward("24:00:00")
+    eventually(lambda: page.inner_text(shown) != clock)
+    assert page.inner_text(shown).endswith(f" {clock}")
+    assert page.inner_text(listed) == page.inner_text(shown)
+    assert page.input_value("#note") == "half a sentence"
+    stage.write([(stage.settings.topics.alerts, b"today", None)])
+    page.wait_for_selector("#alert-title >> text=Choose an alert")
+
+
 def test_a_sentence_is_labelled_and_its_words_are_marked(visit: Visit) -> None:
     page = visit("try")
     page.fill("#try-text", "so much anger {{here}}")
