@@ -297,6 +297,27 @@ def test_who_cannot_log_in_for_want_of_tls_is_told_so(visit: Visit, stage: Stage
     page.wait_for_selector("#plain >> text=without TLS")
 
 
+@pytest.mark.parametrize("policy", [None, "no-referrer"])
+def test_people_log_in_with_the_token_and_out_again(visit: Visit, stage: Stage, policy: str | None) -> None:
+    """Also behind a proxy with a stricter policy than ours: a browser hides then where a form is from."""
+    token, page = "7f0c5a1e9b3d48d2a6c4e81f5b907d3a", visit()
+    with stage.one_more(EMOTION_DASHBOARD_TOKEN=token) as address:
+
+        def as_proxy(route: Any) -> None:
+            answer = route.fetch(max_redirects=0)
+            route.fulfill(response=answer, headers=answer.headers | {"referrer-policy": policy})
+
+        if policy is not None:
+            page.route(f"{address}/login", as_proxy)
+        page.goto(address)
+        page.fill("#name", "Kim")
+        page.fill("#token", token)
+        page.click("text=Log in")
+        page.wait_for_selector("#who >> text=Kim")
+        page.click("#log-out")
+        page.wait_for_selector("#token")
+
+
 @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 390)])
 def test_axe_finds_nothing_to_complain_of(visit: Visit, dark: bool, width: int) -> None:
     page = visit(dark=dark, width=width)

@@ -144,6 +144,8 @@ async def test_without_a_session_nothing_but_the_page_is_answered() -> None:
         {"X-CSRF-Token": "wrong"},
         {"Origin": "http://evil.example"},
         {"Origin": "http://[evil"},
+        {"Origin": "null"},
+        {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Content-Type": "text/plain"},
     ],
