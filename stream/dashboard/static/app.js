@@ -85,7 +85,7 @@ function setUpTools(known) {
   const root = document.documentElement, keep = (name, value) => { try { localStorage.setItem(name, value); } catch { /* not kept */ } };
   fill($("who"), known.reviewer ? ["as ", el("bdi", {}, known.reviewer)] : []);
   $("log-out").hidden = !known.logged_in;
-  $("log-out").addEventListener("click", () => ask("/logout", {}).finally(() => location.assign("/")));
+  $("log-out").addEventListener("click", () => ask("logout", {}).finally(() => location.assign("./")));
   $("theme").addEventListener("click", () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";

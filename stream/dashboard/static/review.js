@@ -82,7 +82,7 @@ async function open(id, focus = false) {
   choose(id);
   let alert;
   try {
-    alert = await ask(`/api/alert?${new URLSearchParams({id})}`);
+    alert = await ask(`api/alert?${new URLSearchParams({id})}`);
   } catch (problem) {
     if (problem.status === 404 && chosen === id) return close(problem.message);
     toast(problem.message, true);
@@ -218,7 +218,7 @@ async function review(verdict) {
   const about = shown, {id} = about, all = $("together")?.checked ? companions().items : [shown];
   const next = following(1, all.map(one => one.id));
   try {
-    const written = await ask("/api/review", {alerts: all.map(one => [one.id, one.reviews]), verdict, note: $("note").value.trim() || null});
+    const written = await ask("api/review", {alerts: all.map(one => [one.id, one.reviews]), verdict, note: $("note").value.trim() || null});
     for (const one of written) if (find(one.alert_id)) find(one.alert_id).reviews++;
     if (shown?.id === id) $("note").value = "";
     toast(`${verdict}: ${ruleName(about)}${all.length > 1 ? `, ${all.length} alerts` : ""}. A later verdict replaces it.`);
