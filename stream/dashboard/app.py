@@ -29,6 +29,7 @@ from stream.stopping import on_stop
 from stream.username import user_name
 
 PUSH_S: Final = 1.0
+PRUNE_S: Final = 60.0
 CONNECTIONS: Final = 900
 """Browsers hold up to six each, one for the stream of events. Fewer than files may commonly be open."""
 ANSWER_S: Final = 60.0
@@ -109,7 +110,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(reviewer.stop)
         if labeller is not None:
             stack.callback(labeller.close)
-        running_on = (feed.run(), _render(Renderer(feed, publisher)), connections.watch(runner))
+        rendering = _render(Renderer(feed, publisher))
+        running_on = (feed.run(), rendering, _prune(feed), connections.watch(runner))
         works = tuple(map(asyncio.create_task, running_on))
         for work in works:
             stack.push_async_callback(_cancelled, work)
@@ -163,6 +165,12 @@ async def _render(renderer: Renderer) -> None:
     while True:
         renderer.render(time.time())
         await asyncio.sleep(PUSH_S)
+
+
+async def _prune(feed: Feed) -> None:
+    while True:
+        await asyncio.sleep(PRUNE_S)
+        feed.prune(time.time())
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -30,6 +30,7 @@ from stream.kafka import (
     stop_consumer,
 )
 from stream.monitor.events import Alert, Review, WindowCounter
+from stream.monitor.rules import DAY_S
 from stream.settings import Settings
 from stream.topicwatch import BrokerSilentError, TopicWatch
 
@@ -81,6 +82,13 @@ class Feed:
             except _TROUBLE as error:
                 self._lost(error)
             await asyncio.sleep(RETRY_S)
+
+    def prune(self, now: float) -> None:
+        """Drop what the topics no longer hold (``retention_days``), which nobody is to see here either."""
+        before = now - self._settings.retention_days * DAY_S
+        self.flow.prune(before)
+        self.history.prune(before)
+        self.queue.prune(before)
 
     def _lost(self, error: Exception) -> None:
         """Say that the cluster cannot be read, from now on."""
@@ -214,13 +222,13 @@ class Feed:
         names, value = self._topics, record.value
         try:
             if record.topic == names.alerts:
-                self._take_alert(record.key, value)
+                self._take_alert(record)
             elif value is None:
                 return
             elif record.topic == names.emotions:
                 self._take_labelled(record, value, now)
             elif record.topic == names.counters:
-                self.history.take(WindowCounter.model_validate_json(value))
+                self.history.take(WindowCounter.model_validate_json(value), record.timestamp / 1000)
                 heard_at = now if self.reach.caught_up else min(record.timestamp / 1000, now)
                 self.reach.counters_at = max(self.reach.counters_at or 0.0, heard_at)
             else:
@@ -238,11 +246,11 @@ class Feed:
         else:
             self.flow.take(event)
 
-    def _take_alert(self, key: bytes | None, value: bytes | None) -> None:
-        if value is None:
-            self.queue.drop_alert((key or b"").decode(errors="replace"))
+    def _take_alert(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        if record.value is None:
+            self.queue.drop_alert((record.key or b"").decode(errors="replace"))
         else:
-            self.queue.take_alert(Alert.model_validate_json(value))
+            self.queue.take_alert(Alert.model_validate_json(record.value), record.timestamp / 1000)
 
     def _refuse(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         """Count it; of many of a topic, the 1st, 10th, 100th and so on are logged."""

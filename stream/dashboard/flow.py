@@ -55,12 +55,13 @@ class Labelled:
 
 
 class Point(NamedTuple):
-    """One message of an author: when, its distress score, its label, and its id."""
+    """One message of an author: when, its distress score, its label, its id, and when we heard of it."""
 
     at: float
     distress: float
     label: str
     id: str
+    heard_at: float
 
 
 @dataclass(slots=True)
@@ -145,7 +146,19 @@ class Flow:
         self._delays.append(event.delay_s)
         self._count(event)
         if event.author is not None and event.distress is not None:
-            self._follow(event.author, Point(event.at, event.distress, event.label, event.id))
+            point = Point(event.at, event.distress, event.label, event.id, event.heard_at)
+            self._follow(event.author, point)
+
+    def prune(self, before: float) -> None:
+        """Drop messages that we heard of before a time in seconds."""
+        if any(event.heard_at < before for event in self.recent):
+            self.version += 1
+            self.recent = deque((one for one in self.recent if one.heard_at >= before), maxlen=RECENT)
+        for author, trail in list(self._trails.items()):
+            while trail and trail[0].heard_at < before:
+                trail.popleft()
+            if not trail:
+                del self._trails[author]
 
     def rate(self, now: float, span_s: int) -> float:
         """Messages labelled a second, over the ``span_s`` whole seconds before ``now``."""

@@ -23,6 +23,8 @@ from stream.serving import Handler
 from stream.settings import Settings
 
 COOKIE: Final = "emotion-session"
+COOKIE_PATH: Final = ""
+"""None is said: a browser takes the folder that it sees us in, so a proxy may give us one of a host's."""
 CSRF_HEADER: Final = "X-CSRF-Token"
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SESSION_S: Final = 12 * 3600
@@ -42,7 +44,7 @@ HEADERS: Final = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with "no-referrer", a form of ours would come from the origin "null"
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -99,6 +101,7 @@ class Guard:
             cookie_of(request),
             session_id,
             max_age=SESSION_S,
+            path=COOKIE_PATH,
             httponly=True,
             samesite="Strict",
             secure=host_of(request) not in LOOPBACK,
@@ -131,7 +134,7 @@ class Guard:
 
     def log_out(self, request: web.Request, response: web.StreamResponse) -> None:
         self._sessions.pop(request.cookies.get(cookie_of(request), ""), None)
-        response.del_cookie(cookie_of(request))
+        response.del_cookie(cookie_of(request), path=COOKIE_PATH)
 
     def _count_failure(self, address: str) -> None:
         """Refuse more than a few wrong tokens a minute. The right one is always taken, since behind a proxy
@@ -168,7 +171,7 @@ class Guard:
         if request.path != "/":
             raise web.HTTPUnauthorized(text="no session: open the page first")
         if self.asks_for_token:
-            raise web.HTTPSeeOther("/login")
+            raise web.HTTPSeeOther("login")
         response = await handler(request)
         self.open_session(request, response, self._reviewer)
         return response
@@ -196,10 +199,15 @@ def cookie_of(request: web.Request) -> str:
 
 
 def _same_origin(request: web.Request) -> bool:
-    """Whether the browser says that our own page sent it; clients that are no browsers say nothing."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+    """Whether the browser says that our own page sent it; clients that are no browsers say nothing.
+
+    Where a proxy sets a stricter policy than ours, the origin of a form of ours is "null".
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site not in (None, "same-origin", "none"):
         return False
-    origin = request.headers.get("Origin")
+    if origin == "null" and site == "same-origin":
+        return True
     try:
         return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
     except ValueError:

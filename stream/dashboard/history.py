@@ -12,7 +12,7 @@ the one that the page begins with.
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import Final, NamedTuple
 
 from model.labels import LABELS
@@ -105,12 +105,13 @@ class History:
         self._heard: Counter[int] = Counter()
         self._channels_of: dict[int, set[str]] = {}
         self._channels: OrderedDict[str, dict[int, dict[int, Row]]] = OrderedDict()
+        self._published_at: dict[str, float] = {}
         self._shards: OrderedDict[tuple[str, int, int], dict[int | None, Row]] = OrderedDict()
         self._changes: dict[str, Change | None] = {}
         self._changes_until: dict[int, int | None] = {}
 
-    def take(self, counter: WindowCounter) -> None:
-        """Fold one window in."""
+    def take(self, counter: WindowCounter, published_at: float = inf) -> None:
+        """Fold one window in. ``published_at`` is the record's time stamp, in seconds."""
         row = row_of(counter)
         self._hear_of(counter.window_s)
         channel, start = counter.channel, window_start(counter.start.timestamp(), counter.window_s)
@@ -118,6 +119,7 @@ class History:
             self._make_room()
         self._channels.setdefault(channel, {})
         self._channels.move_to_end(channel)
+        self._published_at[channel] = published_at
         self._changes.pop(channel, None)
         self._channels_of[counter.window_s].add(channel)
         windows = self._channels[channel].setdefault(counter.window_s, {})
@@ -125,6 +127,11 @@ class History:
         most = TOTAL_WINDOWS if channel == ALL_CHANNELS else CHANNEL_WINDOWS
         while len(windows) > most:
             del windows[min(windows)]
+
+    def prune(self, before: float) -> None:
+        """Drop channels of which nothing was published since a time in seconds."""
+        for channel in [name for name, at in self._published_at.items() if at < before]:
+            self._drop(channel)
 
     @property
     def lengths(self) -> list[int]:
@@ -214,15 +221,19 @@ class History:
         del self._channels[channel][length]
         self._changes.pop(channel, None)
         if not self._channels[channel]:
-            del self._channels[channel]
+            self._drop(channel)
 
     def _make_room(self) -> None:
         while len(self._channels) >= CHANNELS:
             oldest = next(name for name in self._channels if name != ALL_CHANNELS)
-            for length in self._channels.pop(oldest):
-                self._channels_of[length].discard(oldest)
-            self._changes.pop(oldest, None)
+            self._drop(oldest)
             self.dropped += 1
+
+    def _drop(self, channel: str) -> None:
+        for length in self._channels.pop(channel):
+            self._channels_of[length].discard(channel)
+        self._published_at.pop(channel, None)
+        self._changes.pop(channel, None)
 
     def _change(self, channel: str, newest: Mapping[int, int | None], now: float) -> Change | None:
         lengths = self._channels[channel]

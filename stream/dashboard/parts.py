@@ -232,6 +232,7 @@ def detail(item: Item, picture: dict[str, Any]) -> dict[str, Any]:
         "latest": {"score": alert.latest.score, "at": alert.latest.window_end.timestamp()}
         if alert.latest
         else None,
+        "ended_by": alert.ended_by,
         "picture": picture,
         "history": [
             {**one.model_dump(include={"verdict", "reviewer", "note"}), "at": one.at.timestamp()}

@@ -9,6 +9,8 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import inf
 from typing import Final, Literal
 
 from stream.monitor.board import Board, Precision, State, standing
@@ -121,9 +123,9 @@ class Queue:
         self._board = Board()
         self._items: dict[str, Item] = {}
 
-    def take_alert(self, alert: Alert) -> bool:
-        """Fold one record in; whether it was news."""
-        if not self._board.take_alert(alert):
+    def take_alert(self, alert: Alert, published_at: float = inf) -> bool:
+        """Fold one record in; whether it was news. ``published_at`` is its time stamp, in seconds."""
+        if not self._board.take_alert(alert, published_at):
             return False
         self._renew(alert.id)
         if len(self._items) > ALERTS + SPARE:
@@ -134,6 +136,12 @@ class Queue:
         """Its author has been forgotten, or its time has passed."""
         self._board.drop_alert(alert_id)
         self._renew(alert_id)
+
+    def prune(self, before: float) -> None:
+        """Drop alerts that ended, and were published last before a time in seconds."""
+        self._board.prune(datetime.fromtimestamp(before, UTC))
+        for alert_id in self._items.keys() - self._board.alerts.keys():
+            self._renew(alert_id)
 
     def take_review(self, review: Review) -> None:
         """Fold one review in; one that is known already changes nothing."""

@@ -142,11 +142,11 @@ class DashboardWeb:
     async def _log_in(self, request: web.Request) -> web.Response:
         form = await _form(request)
         token, name = form.get("token", ""), form.get("name", "")
-        welcome = web.HTTPSeeOther("/")
+        welcome = web.HTTPSeeOther("./")
         if self._guard.log_in(request, welcome, token, name):
             raise welcome
         _log.warning("a login was refused", peer=request.remote)
-        raise web.HTTPSeeOther("/login?failed")
+        raise web.HTTPSeeOther("login?failed")
 
     async def _log_out(self, request: web.Request) -> web.Response:
         response = _json({})

@@ -30,6 +30,9 @@ REQUEST_TIMEOUT_S: Final = 10.0
 REFUSED_FOR_CONTENT: Final = frozenset({400, 413, 422})
 """Statuses that say something of the alerts; others say something of the address, or of Alertmanager."""
 
+REFUSED_FOR: Final = timedelta(minutes=15)
+"""How long a refused alert is left: a proxy before Alertmanager refuses by the same statuses what is well."""
+
 REASON_BYTES: Final = 300
 
 _log = structlog.get_logger(__name__)
@@ -42,7 +45,7 @@ class Outbox:
         self._resend = resend
         self._told_firing: set[str] = set()
         self._told_resolved_at: dict[str, datetime] = {}
-        self._given_up: dict[str, int] = {}
+        self._given_up: dict[str, tuple[int, datetime]] = {}
 
     def round(self, board: Board, now: datetime) -> list[dict[str, Any]]:
         """The alerts of this round: those that fire, and those that ended lately.
@@ -53,7 +56,7 @@ class Outbox:
         """
         found = []
         for alert in board.alerts.values():
-            if alert.id in board.forgotten or alert.revision <= self._given_up.get(alert.id, 0):
+            if alert.id in board.forgotten or self._is_given_up(alert, now):
                 continue
             ends_at = _ends_at(board, alert)
             if ends_at is not None:
@@ -66,13 +69,17 @@ class Outbox:
         self._told_resolved_at = {
             name: at for name, at in self._told_resolved_at.items() if name in board.alerts
         }
-        self._given_up = {name: revision for name, revision in self._given_up.items() if name in board.alerts}
+        self._given_up = {name: refused for name, refused in self._given_up.items() if name in board.alerts}
         return found
 
-    def give_up(self, board: Board, alert_id: str) -> None:
-        """Nobody takes this revision of an alert; a later one is told."""
+    def give_up(self, board: Board, alert_id: str, now: datetime) -> None:
+        """This revision of an alert was refused: it is left for ``REFUSED_FOR``; a later one is told."""
         if alert_id in board.alerts:
-            self._given_up[alert_id] = board.alerts[alert_id].revision
+            self._given_up[alert_id] = board.alerts[alert_id].revision, now
+
+    def _is_given_up(self, alert: Alert, now: datetime) -> bool:
+        revision, refused_at = self._given_up.get(alert.id, (0, now))
+        return alert.revision <= revision and now - refused_at < REFUSED_FOR
 
     def _is_news(self, alert_id: str, ends_at: datetime, now: datetime) -> bool:
         if alert_id in self._told_firing:
@@ -162,7 +169,7 @@ class Alertmanager:
             await self._send(session, url, alerts)
 
     async def _send(self, session: aiohttp.ClientSession, url: str, alerts: list[dict[str, Any]]) -> None:
-        """Send; where some of many are refused, find out which, and give up only those."""
+        """Send; where some of many are refused, find out which, and give up only those for a while."""
         try:
             status, reason = await self._post(session, url, alerts)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -181,10 +188,10 @@ class Alertmanager:
                 await self._send(session, url, half)
         else:
             labels = alerts[0]["labels"]
-            self._outboxes[url].give_up(self._board, labels["alert_id"])
+            self._outboxes[url].give_up(self._board, labels["alert_id"], datetime.now(UTC))
             self._metrics.deliveries.labels("alertmanager", "given_up").inc()
             _log.error(
-                "Alertmanager refuses an alert; the others are sent",
+                "Alertmanager refuses an alert; it is tried again later, and the others are sent",
                 alert_id=labels["alert_id"],
                 rule=labels["alertname"],
                 reason=reason,

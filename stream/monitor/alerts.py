@@ -7,7 +7,7 @@ from typing import Final
 from stream.events import ModelRef
 from stream.monitor.events import Alert, Evidence
 from stream.monitor.fold import offset_range
-from stream.monitor.lifecycle import Change, Life, Measurement
+from stream.monitor.lifecycle import Change, Life, Measurement, Reading
 from stream.monitor.rules import AuthorRule, ChannelRule, DriftRule, PhraseRule
 from stream.privacy import pseudonyms_in
 
@@ -21,6 +21,9 @@ _MEASURES: Final = {
     "robust_z": "robust standard deviations above the usual share",
     "drift": "population stability index of the label mix",
 }
+
+RULE_GONE: Final = "its rule is no longer in force"
+STATE_GONE: Final = "the monitor no longer has what it knew of this, so no message could end it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,15 @@ def alert_record(
         starts_at=_utc(alive.started_at),
         updated_at=_utc(at),
         ends_at=_utc(at) if change is Change.RESOLVED else None,
+        ended_by=_ended_by(rule, latest or fired) if change is Change.RESOLVED else None,
         shard=subject.shard,
     )
 
 
 def is_over(alert: Alert, life: Life) -> bool:
-    """Whether the state says that an alert has ended: then its last record is only not read yet."""
-    return life.alert_id != alert.id and (life.resolved_at or 0.0) >= alert.updated_at.timestamp()
+    """Whether the state says that this very alert has ended: then its last record is only not read yet."""
+    same = life.resolved_at is not None and _utc(life.started_at) == alert.starts_at
+    return same and life.alert_id is None and (life.resolved_at or 0.0) >= alert.updated_at.timestamp()
 
 
 def is_lost(alert: Alert, life: Life, expire_s: float, now: float) -> bool:
@@ -99,17 +104,32 @@ def is_lost(alert: Alert, life: Life, expire_s: float, now: float) -> bool:
     return now - alert.updated_at.timestamp() >= expire_s
 
 
-def ended(alert: Alert, now: float) -> tuple[Life, Alert]:
-    """The last record of an alert whose rule or state is gone; and the life then.
+def ended(alert: Alert, why: str, now: float) -> tuple[Life, Alert]:
+    """The last record of an alert whose rule or state is gone, with the reason; and the life then.
 
     An alert never ends before it began, whatever the clock of its messages said.
     """
     at = max(now, alert.updated_at.timestamp(), alert.starts_at.timestamp())
     revision = alert.revision + 1
     last = alert.model_copy(
-        update={"status": "resolved", "revision": revision, "updated_at": _utc(at), "ends_at": _utc(at)}
+        update={
+            "status": "resolved",
+            "revision": revision,
+            "updated_at": _utc(at),
+            "ends_at": _utc(at),
+            "ended_by": why,
+        }
     )
     return Life(revision=revision, started_at=alert.starts_at.timestamp(), resolved_at=at), last
+
+
+def _ended_by(rule: AnyRule, newest: Measurement) -> str:
+    """What ended an alert, given the newest reading: one below its levels, or that none came."""
+    if newest.reading is Reading.BELOW:
+        return "its score fell below the level at which it ends"
+    hours = rule.expire_s / 3600
+    after = f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.3g} min"
+    return f"nothing reached the level at which it alerts for {after}"
 
 
 def _evidence(rule: AnyRule, measured: Measurement) -> Evidence:

@@ -110,8 +110,9 @@ class Board:
         self.reviews: defaultdict[str, list[Review]] = defaultdict(list)
         self._published_at: dict[str, float] = {}
         self._counters: defaultdict[tuple[str, int], dict[float, Shards]] = defaultdict(dict)
-        self._heard: OrderedDict[tuple[str, int, float], None] = OrderedDict()
-        """The windows in ``_counters``, that which was heard of last at the end."""
+        self._heard: OrderedDict[tuple[str, int, float], float] = OrderedDict()
+        """The windows in ``_counters``, that which was heard of last at the end, and when each was published
+        last."""
         self._judged: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
 
     def take_alert(self, alert: Alert, published_at: float = inf) -> bool:
@@ -138,10 +139,12 @@ class Board:
         self.drop_alert(alert_id)
 
     def prune(self, before: datetime) -> None:
-        """Drop alerts that ended, and whose last record is so old that the topic no longer holds it."""
+        """Drop windows and ended alerts whose last record is so old that the topic no longer holds it."""
         for alert in [one for one in self.alerts.values() if one.ends_at is not None]:
             if self._published_at[alert.id] < before.timestamp():
                 self.drop_alert(alert.id)
+        for window in [one for one, at in self._heard.items() if at < before.timestamp()]:
+            self._drop_window(*window)
 
     def take_review(self, review: Review) -> bool:
         """Take a review, by its time, so that all readers agree which came last; whether it was news."""
@@ -153,7 +156,8 @@ class Board:
         self._count(known, 1)
         return True
 
-    def take_counter(self, counter: WindowCounter) -> None:
+    def take_counter(self, counter: WindowCounter, published_at: float = inf) -> None:
+        """Take a record, with its time stamp as ``take_alert``."""
         channel, window_s, start = counter.channel, counter.window_s, counter.start.timestamp()
         windows = self._counters[channel, window_s]
         shards = windows.setdefault(start, {})
@@ -161,7 +165,7 @@ class Board:
         if known is None or known.messages <= counter.messages:
             shards[counter.shard] = counter
             bound_shards(shards)
-        self._heard[channel, window_s, start] = None
+        self._heard[channel, window_s, start] = published_at
         self._heard.move_to_end((channel, window_s, start))
         if len(windows) > MAX_WINDOWS:
             self._drop_window(channel, window_s, min(windows))

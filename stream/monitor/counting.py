@@ -15,6 +15,8 @@ from typing import Final
 
 from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import (
+    RULE_GONE,
+    STATE_GONE,
     Subject,
     alert_id,
     alert_record,
@@ -93,6 +95,8 @@ class CountPartition:
         self._changed_states: set[StateKey] = set()
         self._alerts: list[Alert] = []
         self._forgotten_alerts: list[str] = []
+        self._ended: dict[str, int] = {}
+        """Alerts that were ended without a state, and the revision of their last record."""
 
     @property
     def late_messages(self) -> int:
@@ -157,16 +161,21 @@ class CountPartition:
         self._alerts = [alert for alert in self._alerts if author not in authors_named(alert)]
 
     def end_if_orphaned(self, alert: Alert, now: float) -> list[Alert]:
-        """End an alert whose rule is no longer in force, or that no state remembers, as in ``is_lost``."""
-        key = alert.rule, alert.channel or ""
-        state = self._states.get(key, ChannelState())
+        """End an alert whose rule is no longer in force, or that no state remembers, as in ``is_lost``.
+
+        Of one of another partition, which the topic no longer has, nothing here knows.
+        """
+        key, ours = (alert.rule, alert.channel or ""), alert.shard == self._partition
+        state = self._states.get(key, ChannelState()) if ours else ChannelState()
         rule = next((rule for rule in self.rules.of_channels if rule.name == alert.rule), None)
-        if is_over(alert, state.life):
+        if is_over(alert, state.life) or self._ended.get(alert.id, 0) > alert.revision:
             return []
         if rule is not None and not is_lost(alert, state.life, rule.expire_s, now):
             return []
-        life, last = ended(alert, now)
-        self._keep(key, replace(state, life=life, measured=None))
+        life, last = ended(alert, RULE_GONE if rule is None else STATE_GONE, now)
+        self._ended[alert.id] = last.revision
+        if ours and state.life.alert_id in (None, alert.id):  # else another alert fires there
+            self._keep(key, replace(state, life=life, measured=None))
         return self._told([last])
 
     def tick(self, now: float) -> list[Alert]:

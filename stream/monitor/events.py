@@ -100,6 +100,9 @@ class Alert(WireType):
     starts_at: UtcTime
     updated_at: UtcTime
     ends_at: UtcTime | None = None
+    ended_by: str | None = Field(
+        None, description="Of a resolved alert: what ended it, in words. None in records of earlier versions."
+    )
     shard: Count = Field(description="Partition of the counts or signals that it was derived from.")
 
 

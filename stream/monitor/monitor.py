@@ -71,7 +71,7 @@ class Monitor:
         self.membership = Membership(
             settings, self._app, self.partitions, owned, self._checkpointer, self.fail
         )
-        self._watch = Watch(settings, self._app, self.membership, self.metrics)
+        self._watch = Watch(settings, self._app, self.membership, self.metrics, self.partitions.sizes)
         self._define_agents()
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
 import structlog
@@ -54,7 +55,8 @@ class Loss:
 
 class Partitions:
     """Takes events to the partition that they belong to. ``taken`` counts them; ``lost`` holds the partitions
-    that were lost between two rebalances: taken by another monitor, or to an outage or a broken disk.
+    that were lost between two rebalances: taken by another monitor, or to an outage or a broken disk;
+    ``sizes`` says how many partitions the topics have now, as far as that is known.
     """
 
     def __init__(self, settings: Settings, metrics: MonitorMetrics, rules: RuleSet) -> None:
@@ -64,6 +66,7 @@ class Partitions:
         self.signals: dict[int, SignalPartition] = {}
         self.taken = 0
         self.lost: dict[TP, Loss] = {}
+        self.sizes: dict[str, int] = {}
         self._settings = settings
         self._policy = CountPolicy(
             base_s=settings.count_window_s,
@@ -189,19 +192,21 @@ class Partitions:
     def tick(self, alerts: Iterable[Alert], now: float, drained_at: DrainedAt) -> None:
         """Let wall-clock time pass, for what waits for no record.
 
-        ``alerts`` are those of all monitors; those of our partitions are looked after. Every partition of the
+        ``alerts`` are those of all monitors; those of our partitions are looked after, and by the first
+        those of partitions that the topic, made anew with fewer, no longer has. Every partition of the
         signals knows who was forgotten lately: the first deletes the alerts of channels that name them.
         """
         of_authors: dict[int, list[Alert]] = {}
         of_channels: dict[int, list[Alert]] = {}
         of_all_channels: list[Alert] = []
+        names = self._settings.topics
         for alert in alerts:
             if alert.kind in ("author", "phrase"):
-                of_authors.setdefault(alert.shard, []).append(alert)
+                of_authors.setdefault(self._looks_after(names.signals, alert), []).append(alert)
                 continue
             of_all_channels.append(alert)
             if alert.status == "firing":
-                of_channels.setdefault(alert.shard, []).append(alert)
+                of_channels.setdefault(self._looks_after(names.counts, alert), []).append(alert)
         for number, signals in list(self.signals.items()):
             at = self._read_until(TP(self._settings.topics.signals, number), now, drained_at)
             if at is not None:
@@ -220,6 +225,10 @@ class Partitions:
         self.metrics.early.set(sum(counts.checkpoint.early for counts in self.counts.values()))
         self.metrics.channel_states.set(sum(counts.channel_states for counts in self.counts.values()))
         self.metrics.show_drift(counts.drift for counts in self.counts.values())
+
+    def _looks_after(self, topic: str, alert: Alert) -> int:
+        """The partition that looks after an alert."""
+        return alert.shard if alert.shard < self.sizes.get(topic, inf) else 0
 
     def _read_until(self, tp: TP, now: float, drained_at: DrainedAt) -> float | None:
         """How far time has come in a partition: after an outage, what its records say of the time meanwhile

@@ -15,6 +15,8 @@ from typing import Final
 
 from stream.events import DistressSignal
 from stream.monitor.alerts import (
+    RULE_GONE,
+    STATE_GONE,
     Subject,
     alert_id,
     alert_record,
@@ -119,6 +121,8 @@ class SignalPartition:
         self._forgetting: dict[str, float | None] = dict.fromkeys(forgetting)
         """Authors forgotten lately, and the first tick since: only then was there a board to look at."""
         self._changes = SignalChanges(-1)
+        self._ended: dict[str, int] = {}
+        """Alerts that were ended without a state, and the revision of their last record."""
 
     def apply(self, signal: DistressSignal, offset: int, published_at: float | None = None) -> list[Alert]:
         """Take one signal, which lies at ``offset`` in the signals topic; the alerts that follow from it.
@@ -152,8 +156,8 @@ class SignalPartition:
         """Let time pass for alerts that fire: they may expire or come out of quiet hours.
 
         One whose rule is no longer in force ends, and so does one that no state remembers, once it would
-        have expired. Of all that are given, those that name an author who was forgotten are deleted, ended or
-        not.
+        have expired; of one of another partition, which the topic no longer has, nothing here knows. Of all
+        that are given, those that name an author who was forgotten are deleted, ended or not.
         """
         gone = self._delete_forgotten((*known, *of_channels), now) if self._forgetting else ()
         rules = {rule.name: rule for rule in self.rules.of_authors}
@@ -162,21 +166,17 @@ class SignalPartition:
             if alert.status != "firing" or alert.id in gone:
                 continue
             name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
-            state, rule = self._state(name), rules.get(alert.rule)
+            ours = alert.shard == self._partition
+            state, rule = self._state(name) if ours else AuthorState(), rules.get(alert.rule)
             life = state.rules.get(alert.rule, RuleState()).life
-            if is_over(alert, life):
+            if is_over(alert, life) or self._ended.get(alert.id, 0) > alert.revision:
                 continue
             if rule is None or is_lost(alert, life, rule.expire_s, now):
-                life, last = ended(alert, now)
-                rule_state = replace(state.rules.get(alert.rule, RuleState()), life=life, measured=None)
-                state = replace(state, rules={**state.rules, alert.rule: rule_state})
-                changed = [last]
-            elif life.alert_id != alert.id:
+                found.append(self._end(alert, state, RULE_GONE if rule is None else STATE_GONE, now))
                 continue
-            elif now > state.at:
-                state, changed = elapse(rules.values(), state, now, name, self._partition)
-            else:
+            if life.alert_id != alert.id or now <= state.at:
                 continue
+            state, changed = elapse(rules.values(), state, now, name, self._partition)
             if changed:
                 self._store(name, state)
                 found += changed
@@ -225,6 +225,17 @@ class SignalPartition:
         self._changes = SignalChanges(self.offset)
         self._evict(changes.states)
         return changes
+
+    def _end(self, alert: Alert, state: AuthorState, why: str, now: float) -> Alert:
+        """The last record of an alert. The state of its author says so, unless another fires there."""
+        life, last = ended(alert, why, now)
+        self._ended[alert.id] = last.revision
+        known = state.rules.get(alert.rule, RuleState())
+        if alert.shard == self._partition and known.life.alert_id in (None, alert.id):
+            name = subject_name(alert.author, alert.conversation, alert.channel, self._partition)
+            over = replace(known, life=life, measured=None)
+            self._store(name, replace(state, rules={**state.rules, alert.rule: over}))
+        return last
 
     def _life_of(self, alert: Alert) -> Life:
         """Where the alerts of its rule about its subject stand."""

@@ -115,7 +115,8 @@ class Tail:
         names = self._settings.topics
         try:
             if record.topic == names.counters and record.value is not None:
-                self._board.take_counter(WindowCounter.model_validate_json(record.value))
+                counter = WindowCounter.model_validate_json(record.value)
+                self._board.take_counter(counter, record.timestamp / 1000)
             elif record.topic == names.reviews and record.value is not None:
                 self._board.take_review(Review.model_validate_json(record.value))
                 self._on_alert()

@@ -32,10 +32,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Watch:
-    """Watches the group, and the topics that are read."""
+    """Watches the group, and the topics that are read. ``sizes``, their partitions, it keeps current."""
 
     def __init__(
-        self, settings: Settings, app: MonitorApp, membership: Membership, metrics: MonitorMetrics
+        self,
+        settings: Settings,
+        app: MonitorApp,
+        membership: Membership,
+        metrics: MonitorMetrics,
+        sizes: dict[str, int],
     ) -> None:
         self._settings = settings
         self._app = app
@@ -44,6 +49,7 @@ class Watch:
         self._standstill = Standstill()
         self._answered_at = time.monotonic()
         self._missing: set[str] = set()
+        self._sizes = sizes
 
     @property
     def trouble(self) -> str | None:
@@ -113,7 +119,6 @@ class Watch:
         names = self._settings.topics
         watch = TopicWatch(connection(self._settings), (names.counts, names.signals), PROBE_TIMEOUT_S)
         epochs: dict[str, str] = {}
-        sizes: dict[str, int] = {}
         try:
             while True:
                 views: dict[str, TopicView] = {}
@@ -126,8 +131,8 @@ class Watch:
                         raise TopicError(
                             f"{name} was deleted and made anew: the monitor starts again on the new one"
                         )
-                    if sizes.setdefault(name, view.partitions) != view.partitions:
-                        sizes[name] = view.partitions
+                    if self._sizes.setdefault(name, view.partitions) != view.partitions:
+                        self._sizes[name] = view.partitions
                         _log.info("a topic has grown", topic=name, partitions=view.partitions)
                         with contextlib.suppress(KafkaError):  # then it is told by the next one
                             await self._app.committed_consumer.refresh_metadata()

@@ -11,6 +11,7 @@ hexadecimal HMAC-SHA-256, under the shared secret, of ``X-Emotion-Timestamp``, a
 import asyncio
 import hmac
 import random
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import AsyncExitStack
@@ -38,6 +39,7 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 STOP_S: Final = 5.0
 _WORTH_A_RETRY: Final = frozenset({408, 425, 429})
+_NOT_IN_HEADERS: Final = re.compile(r"[\x00-\x1f\x7f%]")
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +55,14 @@ async def _stop(producer: AIOKafkaProducer) -> None:
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     """What ``X-Emotion-Signature`` holds."""
     return "sha256=" + hmac.new(secret, timestamp.encode() + b"." + body, "sha256").hexdigest()
+
+
+def delivery(alert: Alert) -> str:
+    """What ``X-Emotion-Delivery`` holds. Producers' names are part of an id, and may hold what no header can:
+    control characters are percent-encoded, and so is the percent sign.
+    """
+    named = f"{alert.id}:{alert.revision}"
+    return _NOT_IN_HEADERS.sub(lambda found: f"%{ord(found[0]):02X}", named)
 
 
 def pauses() -> Iterator[float]:
@@ -195,7 +205,7 @@ class Webhook:
         timestamp = str(int(time.time()))
         headers = {
             "Content-Type": "application/json",
-            "X-Emotion-Delivery": f"{alert.id}:{alert.revision}",
+            "X-Emotion-Delivery": delivery(alert),
             "X-Emotion-Timestamp": timestamp,
             "X-Emotion-Signature": signature(self._secret, timestamp, body),
         }

@@ -71,11 +71,21 @@ function showView() {
   redraw();
 }
 
+/** A time of today stands without its day: on a page that is left open over midnight, all are said anew. */
+let day = new Date().toDateString();
+function showDay() {
+  const today = new Date().toDateString();
+  if (day === today) return;
+  day = today;
+  for (const [part, value] of latest) if (!VIEW_OF.has(part) || !$(VIEW_OF.get(part)).hidden) parts[part](value);
+  review.showAgain();
+}
+
 function setUpTools(known) {
   const root = document.documentElement, keep = (name, value) => { try { localStorage.setItem(name, value); } catch { /* not kept */ } };
   fill($("who"), known.reviewer ? ["as ", el("bdi", {}, known.reviewer)] : []);
   $("log-out").hidden = !known.logged_in;
-  $("log-out").addEventListener("click", () => ask("/logout", {}).finally(() => location.assign("/")));
+  $("log-out").addEventListener("click", () => ask("logout", {}).finally(() => location.assign("./")));
   $("theme").addEventListener("click", () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
@@ -111,7 +121,7 @@ async function start() {
   addEventListener("hashchange", showView);
   showView();
   connect();
-  setInterval(showState, 1000);
+  setInterval(() => { showState(); showDay(); }, 1000);
 }
 
 start();

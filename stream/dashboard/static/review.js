@@ -70,28 +70,39 @@ function line(alert, ofCause = false) {
 
 const pick = event => open(event.currentTarget.dataset.id, true);
 
-/** Show one alert; `focus`: move there, as a person who chose it expects. */
-async function open(id, focus = false) {
+function choose(id) {
   chosen = id;
   for (const row of document.querySelectorAll(".row.alert")) {
     if (row.dataset.id === id) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
   }
+}
+
+/** Show one alert; `focus`: move there, as a person who chose it expects. */
+async function open(id, focus = false) {
+  choose(id);
   let alert;
   try {
-    alert = await ask(`/api/alert?${new URLSearchParams({id})}`);
+    alert = await ask(`api/alert?${new URLSearchParams({id})}`);
   } catch (problem) {
-    if (problem.status === 404 && chosen === id) close(problem.message);
-    else toast(problem.message, true);
+    if (problem.status === 404 && chosen === id) return close(problem.message);
+    toast(problem.message, true);
+    if (chosen === id) choose(shown?.id);
     return;
   }
   if (chosen !== id) return;
   if (!focus && shown?.id === id && shown.revision === alert.revision && shown.reviews === alert.reviews) return;
-  const note = shown?.id === id ? $("note")?.value : "";
+  showAgain(alert);
+  if (focus && $("alert-card").getBoundingClientRect().top > innerHeight - 100) $("alert-card").scrollIntoView();
+}
+
+/** Show an alert; of the one that is shown already, what is being written stays. */
+export function showAgain(alert = shown) {
+  if (!alert) return;
+  const note = shown?.id === alert.id ? $("note")?.value : "";
   const typing = document.activeElement?.id === "note";
   show(alert);
   if (note) $("note").value = note;
   if (typing) $("note").focus();
-  if (focus && $("alert-card").getBoundingClientRect().top > innerHeight - 100) $("alert-card").scrollIntoView();
 }
 
 /** The alert is no more, mostly because its author has been forgotten: nothing of it stays on the page. */
@@ -117,6 +128,7 @@ function show(alert) {
       alert.channel ? fact("Channel", name(alert.channel, 32)) : null,
       fact("Since", when(alert.starts_at)),
       alert.latest ? fact(alert.standing === "resolved" ? "Ended at" : "Last reading", `${number2(alert.latest.score)}, ${when(alert.latest.at)}`) : null,
+      alert.ended_by ? fact("Why it ended", alert.ended_by) : null,
       fact("For", alert.recipients.length ? alert.recipients.join(", ") : "nobody named"),
       fact("Rests on", several(alert.messages, "message")),
       alert.confidence === null ? null : fact("Mean confidence", alert.confidence.toFixed(2)),
@@ -198,22 +210,22 @@ function historyOf(alert) {
     el("li", {}, el("b", {}, one.verdict), " by ", name(one.reviewer, 32), ` ${when(one.at)}`, one.note ? el("p", {}, el("bdi", {dir: "auto"}, one.note)) : null))));
 }
 
+/** Decide about what is shown; not while that is the alert before, and the one that was chosen is on its way. */
 async function review(verdict) {
-  if (!shown || sending) return;
+  if (!shown || shown.id !== chosen || sending) return;
   sending = true;
   busy(true);
-  const {id} = shown, all = $("together")?.checked ? companions().items : [shown];
+  const about = shown, {id} = about, all = $("together")?.checked ? companions().items : [shown];
   const next = following(1, all.map(one => one.id));
   try {
-    const written = await ask("/api/review", {alerts: all.map(one => [one.id, one.reviews]), verdict, note: $("note").value.trim() || null});
+    const written = await ask("api/review", {alerts: all.map(one => [one.id, one.reviews]), verdict, note: $("note").value.trim() || null});
     for (const one of written) if (find(one.alert_id)) find(one.alert_id).reviews++;
-    $("note").value = "";
-    toast(`${verdict}: ${ruleName(shown)}${all.length > 1 ? `, ${all.length} alerts` : ""}. A later verdict replaces it.`);
-    if (verdict !== "acknowledged" && next) open(next);
-    else open(id);
+    if (shown?.id === id) $("note").value = "";
+    toast(`${verdict}: ${ruleName(about)}${all.length > 1 ? `, ${all.length} alerts` : ""}. A later verdict replaces it.`);
+    if (chosen === id) open(verdict !== "acknowledged" && next ? next : id);
   } catch (problem) {
     toast(problem.message, true);
-    if (problem.status === 409 || problem.status === 404) open(id);
+    if (chosen === id && (problem.status === 409 || problem.status === 404)) open(id);
   } finally {
     sending = false;
     busy(false);

@@ -3,7 +3,7 @@
 let csrf = "";
 
 export async function session() {
-  const known = await ask("/api/session");
+  const known = await ask("api/session");
   csrf = known.csrf;
   return known;
 }
@@ -37,7 +37,7 @@ export function follow(channel, windowSeconds, on, lost, found) {
   clearTimeout(retry);
   const query = new URLSearchParams({channel});
   if (windowSeconds) query.set("window_s", windowSeconds);
-  source = new EventSource(`/api/stream?${query}`);
+  source = new EventSource(`api/stream?${query}`);
   source.onopen = found;
   source.onerror = () => {
     lost();

@@ -19,7 +19,7 @@ async function label() {
   if (!text.trim()) return toast("Write a sentence first.", true);
   $("try-result").setAttribute("aria-busy", "true");
   try {
-    show(await ask("/api/classify", {text}));
+    show(await ask("api/classify", {text}));
   } catch (problem) {
     fill($("try-result"), el("p", {class: "problem"}, problem.message));
   } finally {

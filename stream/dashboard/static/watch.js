@@ -29,7 +29,7 @@ async function suggest() {
   const turn = ++asked;
   await new Promise(done => setTimeout(done, 150));
   if (turn !== asked) return;
-  const found = await ask(`/api/channels?${new URLSearchParams({q: $("channel").value})}`).catch(() => null);
+  const found = await ask(`api/channels?${new URLSearchParams({q: $("channel").value})}`).catch(() => null);
   if (found && turn === asked) fill($("channel-names"), found.names.map(one => el("option", {value: one})));
 }
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -58,14 +59,26 @@ class Stage:
     def start(self) -> None:
         self.start_broker()
         in_thread(lambda: create_topics(self.settings))
-        environment = {
+        self._dashboard, self.address = self._start_dashboard(EMOTION_HTTP_PORT=str(self.http_port))
+
+    @contextmanager
+    def one_more(self, **environment: str) -> Iterator[str]:
+        """Another dashboard of the same stream; gives its address."""
+        process, address = self._start_dashboard(**environment)
+        try:
+            yield address
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
+
+    def _start_dashboard(self, **environment: str) -> tuple[subprocess.Popen[str], str]:
+        environment |= {
             "EMOTION_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.port}",
             "EMOTION_MODEL": "fake",
             "EMOTION_DASHBOARD_PORT": "0",
-            "EMOTION_HTTP_PORT": str(self.http_port),
             "PYTHONPATH": str(ROOT),
         }
-        self._dashboard = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "stream.cli", "dashboard"],
             env=os.environ | environment,
             cwd=self.folder,
@@ -73,8 +86,8 @@ class Stage:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        assert self._dashboard.stdout is not None
-        self.address = self._dashboard.stdout.readline().strip()
+        assert process.stdout is not None
+        return process, process.stdout.readline().strip()
 
     def stop(self) -> None:
         if self._dashboard is not None:

@@ -130,9 +130,11 @@ def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
     eventually(lambda: page.inner_text("#waiting-badge") == "6")
 
 
-def test_a_picture_that_shows_only_what_came_later_says_so(visit: Visit, stage: Stage) -> None:
+def test_a_picture_that_shows_only_what_came_later_says_so_and_why_it_ended(
+    visit: Visit, stage: Stage
+) -> None:
     then, said = datetime.now(UTC) - timedelta(days=3), "What made it fire is older than what this page keeps"
-    over: dict[str, Any] = {"now": then, "status": "resolved"}
+    over: dict[str, Any] = {"now": then, "status": "resolved", "ended_by": "its rule is no longer in force"}
     surge = {"window_start": then, "window_end": then + timedelta(minutes=5), "labels": ("anger",)}
     of_channel = over | {"kind": "channel", "author": None, "channel": "community", "evidence": surge}
     page = visit("review")
@@ -140,6 +142,7 @@ def test_a_picture_that_shows_only_what_came_later_says_so(visit: Visit, stage: 
         stage.write([of_alert(stage.settings, alert(id=name, **about))])
         page.click(f'.row.alert[data-id="{name}"]')
         page.wait_for_selector(f"figcaption >> text={said}")
+        assert page.inner_text("#alert dt:text-is('Why it ended') + dd") == over["ended_by"]
         stage.write([(stage.settings.topics.alerts, name.encode(), None)])
         page.wait_for_selector("#alert-title >> text=Choose an alert")
     page.click('.row.alert[data-id="anger-surge:support:1"]')
@@ -166,6 +169,33 @@ def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Vi
     assert page.is_visible("#alert-title >> text=anger surge")
 
 
+def test_a_decision_is_about_the_alert_that_is_seen_and_leaves_another_ones_note(visit: Visit) -> None:
+    page, asked, held = visit("review"), list[Any](), list[Any]()
+    page.click('.row.alert[data-id="anger-surge:support:1"]')
+    page.wait_for_selector("#alert-title >> text=anger surge")
+    page.wait_for_selector(WRITTEN)
+    page.route("**/api/review", lambda route: asked.append(route))
+    page.route("**/api/alert?*", lambda route: held.append(route))
+    page.click(".row.alert >> text=rapid escalation")
+    eventually(lambda: bool(held))
+    page.keyboard.press("c")  # the anger surge is still to be seen
+    page.unroute("**/api/alert?*")
+    for route in held:
+        route.continue_()
+    page.wait_for_selector("#alert-title >> text=rapid escalation")
+    assert asked == []
+
+    page.keyboard.press("c")
+    eventually(lambda: len(asked) == 1)
+    page.click('.row.alert[data-id="anger-surge:support:1"]')
+    page.wait_for_selector("#alert-title >> text=anger surge")
+    page.fill("#note", "about the surge")
+    asked.pop().fulfill(status=201, json=[])
+    page.wait_for_selector("#toast.shown >> text=confirmed: rapid escalation")
+    assert page.input_value("#note") == "about the surge"
+    assert page.is_visible("#alert-title >> text=anger surge")
+
+
 def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
     page = visit("review")
     page.wait_for_selector(".row.alert")
@@ -181,6 +211,28 @@ def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
     page.wait_for_selector(WRITTEN)
     page.keyboard.press("d")
     page.wait_for_selector('#log tr:has-text("dismissed") >> text=rapid escalation')
+
+
+def test_a_page_that_is_left_open_over_midnight_says_of_what_day_a_time_is(
+    visit: Visit, stage: Stage
+) -> None:
+    page, now = visit("review"), datetime.now(UTC)
+    stage.write([of_alert(stage.settings, alert(id="today", starts_at=now))])
+    page.clock.install(time=now)
+    page.reload()
+    page.click('.row.alert[data-id="today"]')
+    page.wait_for_selector(WRITTEN)
+    page.fill("#note", "half a sentence")
+    shown, listed = "#alert dt:text-is('Since') + dd", '.row.alert[data-id="today"] .soft'
+    clock = page.inner_text(shown)
+    assert (len(clock), page.inner_text(listed)) == (len("22:15"), clock)
+    page.clock.fast_forward("24:00:00")
+    eventually(lambda: page.inner_text(shown) != clock)
+    assert page.inner_text(shown).endswith(f" {clock}")
+    assert page.inner_text(listed) == page.inner_text(shown)
+    assert page.input_value("#note") == "half a sentence"
+    stage.write([(stage.settings.topics.alerts, b"today", None)])
+    page.wait_for_selector("#alert-title >> text=Choose an alert")
 
 
 def test_a_sentence_is_labelled_and_its_words_are_marked(visit: Visit) -> None:
@@ -244,6 +296,27 @@ def test_who_cannot_log_in_for_want_of_tls_is_told_so(visit: Visit, stage: Stage
     page.route(f"{elsewhere}/**", answer)
     page.goto(f"{elsewhere}/login")
     page.wait_for_selector("#plain >> text=without TLS")
+
+
+@pytest.mark.parametrize("policy", [None, "no-referrer"])
+def test_people_log_in_with_the_token_and_out_again(visit: Visit, stage: Stage, policy: str | None) -> None:
+    """Also behind a proxy with a stricter policy than ours: a browser hides then where a form is from."""
+    token, page = "7f0c5a1e9b3d48d2a6c4e81f5b907d3a", visit()
+    with stage.one_more(EMOTION_DASHBOARD_TOKEN=token) as address:
+
+        def as_proxy(route: Any) -> None:
+            answer = route.fetch(max_redirects=0)
+            route.fulfill(response=answer, headers=answer.headers | {"referrer-policy": policy})
+
+        if policy is not None:
+            page.route(f"{address}/login", as_proxy)
+        page.goto(address)
+        page.fill("#name", "Kim")
+        page.fill("#token", token)
+        page.click("text=Log in")
+        page.wait_for_selector("#who >> text=Kim")
+        page.click("#log-out")
+        page.wait_for_selector("#token")
 
 
 @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 390)])

@@ -146,6 +146,42 @@ def test_a_language_has_its_share_of_all_messages_not_of_those_shown() -> None:
     assert (first, len(others)) == (("en", 0.5), flows.LANGUAGES_SHOWN - 1)
 
 
+def test_what_the_topics_no_longer_hold_is_shown_no_more() -> None:
+    """A dashboard runs for months; texts, pseudonyms and channels of people are kept for days."""
+    then = NOON.timestamp()
+    flow = flow_of(
+        *(one(n, NOON, "fear", author=AUTHOR, text=f"text {n}", heard_at=then + n) for n in range(3)),
+        one(3, NOON, "fear", author="other", text="text 3", heard_at=then),
+    )
+    version = flow.version
+    flow.prune(then)
+    assert (len(flow.recent), flow.version) == (4, version)
+    flow.prune(then + 2)
+    assert [event.text for event in flow.recent] == ["text 2"]
+    assert flow.version != version
+    assert [[point.id for point in flow.trail(name)] for name in (AUTHOR, "other")] == [["messages-0-2"], []]
+    history = History()
+    for n, name in enumerate((ALL_CHANNELS, "dm:old", "dm:new")):
+        history.take(counter(name, NOON, 60, {"joy": 1}), then + n)
+        history.take(counter(name, NOON, 3600, {"joy": 1}), then + n)
+    history.prune(then + 2)
+    assert history.names() == (["dm:new"], 1)
+    assert history.windows("dm:old", 60, LATER) == []
+    history.take(counter("dm:old", NOON, 60, {"joy": 1}), then + 3)
+    assert [row.messages for _, row in history.windows("dm:old", 60, LATER)] == [1]
+    alerts = Queue()
+    alerts.take_alert(alert(id="fires"), then)
+    for n, name in enumerate(("old", "new")):
+        alerts.take_alert(alert(id=name, status="resolved", now=NOON, ends_at=NOON), then + n)
+    version = alerts.version
+    alerts.prune(then + 1)
+    assert {item.alert.id for item in alerts.items()} == {"fires", "new"}
+    assert alerts.version != version
+    alerts.take_alert(alert(id="fires", revision=2, status="resolved", ends_at=NOON), then)
+    alerts.prune(then + 1)
+    assert alerts.item("fires") is None
+
+
 def test_the_authors_seen_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flows, "AUTHORS", 3)
     flow = flow_of(*(one(n, author=f"a{n}") for n in range(3)), one(9, author="a0"), one(10, author="a3"))

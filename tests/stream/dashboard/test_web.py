@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from aiohttp import ClientSession, CookieJar, TCPConnector
+from aiohttp import ClientSession, CookieJar, TCPConnector, web
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
+from yarl import URL
 
 from model.contract import ModelInfo
 from model.fake import FakeClassifier
@@ -46,6 +47,7 @@ from tests.stream.dashboard.scene import (
     whole,
     write,
 )
+from tests.stream.monitor.receivers import on_loopback
 
 TOKEN = "7f0c5a1e9b3d48d2a6c4e81f5b907d3a62e4c1b8f9d0a7e3"
 NOWHERE: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1", "dashboard_port": 0, "model": "fake"}
@@ -145,6 +147,8 @@ async def test_without_a_session_nothing_but_the_page_is_answered() -> None:
         {"X-CSRF-Token": "wrong"},
         {"Origin": "http://evil.example"},
         {"Origin": "http://[evil"},
+        {"Origin": "null"},
+        {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Content-Type": "text/plain"},
     ],
@@ -178,7 +182,7 @@ async def test_with_a_token_people_log_in_under_their_name() -> None:
     settings = Settings(**NOWHERE, dashboard_token=TOKEN, dashboard_hosts="board.example")
     async with browser_of(settings) as (_, client):
         async with client.get("/", allow_redirects=False) as answer:
-            assert answer.headers["Location"] == "/login"
+            assert answer.headers["Location"] == "login"
         async with client.post("/login", data={"token": "wrong", "name": "Kim"}) as answer:
             assert str(answer.url).endswith("/login?failed")
         async with client.post("/login", data={"token": TOKEN, "name": " "}) as answer:
@@ -192,6 +196,59 @@ async def test_with_a_token_people_log_in_under_their_name() -> None:
             pass
         async with client.get("/api/session") as answer:
             assert answer.status == 401
+
+
+@asynccontextmanager
+async def in_a_folder(address: str) -> AsyncIterator[str]:
+    """A proxy that has the dashboard in a folder of its host, beside what else may be there."""
+
+    async def passed_on(request: web.Request) -> web.StreamResponse:
+        url = f"{address}/{request.match_info['path']}?{request.query_string}"
+        asked = {"headers": request.headers, "data": await request.read(), "allow_redirects": False}
+        async with (
+            ClientSession(auto_decompress=False) as client,
+            client.request(request.method, url, **asked) as answer,
+        ):
+            response = web.StreamResponse(status=answer.status, headers=answer.headers)
+            await response.prepare(request)
+            async for chunk in answer.content.iter_any():
+                await response.write(chunk)
+            return response
+
+    proxy = web.Application()
+    proxy.router.add_route("*", "/emotion/{path:.*}", passed_on)
+    async with on_loopback(proxy) as url:
+        yield f"{url}/emotion/"
+
+
+async def test_behind_a_proxy_it_keeps_to_its_folder_with_token_and_session() -> None:
+    """Else people would send their token to whatever has the host's root."""
+    settings = Settings(**NOWHERE, dashboard_token=TOKEN)
+    async with (
+        running(settings) as started,
+        in_a_folder(started.address) as folder,
+        ClientSession(cookie_jar=CookieJar(unsafe=True)) as client,
+    ):
+        async with client.get(folder) as login:
+            assert login.url.path == "/emotion/login"
+            (action,) = re.findall('action="([^"]+)"', await login.text())
+            form = {"token": TOKEN, "name": "Kim"}
+            asking = client.post(login.url.join(URL(action)), data=form)
+        async with asking as page:
+            assert (page.status, page.url) == (200, URL(folder))
+            named = re.findall('(?:href|src)="([^"#]+)"', await page.text())
+        for name in named:
+            async with client.get(URL(folder).join(URL(name))) as file:
+                assert file.status == 200, name
+        async with client.get(f"{folder}api/session") as session:
+            assert (await session.json())["reviewer"] == "Kim"
+        assert not client.cookie_jar.filter_cookies(URL(folder).origin())
+
+
+def test_the_page_asks_for_nothing_from_the_root_of_its_host() -> None:
+    for name, one in assets().items():
+        if not name.startswith("vendor/"):
+            assert not re.findall(r"""["'`]/[^/*>]""", one.body.decode()), name
 
 
 async def test_under_another_name_than_loopback_the_cookie_is_secure() -> None:
@@ -212,13 +269,13 @@ async def test_guessing_tokens_is_stopped_and_keeps_nobody_out() -> None:
         async with client.post("/login", data=wrong) as answer:
             assert answer.status == 429
         async with client.post("/login", data=right, allow_redirects=False) as answer:
-            assert answer.headers["Location"] == "/"
+            assert answer.headers["Location"] == "./"
         elsewhere = TCPConnector(local_addr=("127.0.0.2", 0))
         async with (
             ClientSession(started.address, connector=elsewhere) as other,
             other.post("/login", data=wrong, allow_redirects=False) as answer,
         ):
-            assert answer.headers["Location"] == "/login?failed"
+            assert answer.headers["Location"] == "login?failed"
 
 
 @pytest.mark.parametrize(
@@ -509,3 +566,17 @@ async def test_an_alert_may_be_judged_after_its_end_but_not_once_it_is_taken_bac
         await part(client, "queue", lambda found: not found["closed"])
         async with client.post("/api/review", json=body, headers=headers) as answer:
             assert answer.status == 404
+
+
+async def test_what_outlived_its_retention_goes_from_a_page_that_is_open(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PRUNE_S", 0.05)
+    settings = await topics(dashboard_port=0, partitions=1, retention_days=1e-4)
+    ended = alert(status="resolved", ends_at=datetime.now(UTC))
+    said = event(1, datetime.now(UTC), "fear", author=AUTHOR, text="said once")
+    await write(settings, [of_alert(settings, ended), of_event(settings, said)])
+    async with browser_of(settings) as (started, client):
+        await opened(client)
+        await part(client, "queue", lambda found: not found["groups"] and started.feed.queue.version > 1)
+        await part(client, "recent", lambda found: not found and started.feed.flow.version > 1)

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from stream.monitor.alertmanager import RESOLVED_FOR, Alertmanager, Outbox
+from stream.monitor.alertmanager import REFUSED_FOR, RESOLVED_FOR, Alertmanager, Outbox
 from stream.monitor.app import running
 from stream.monitor.board import Board
 from stream.monitor.events import Review
@@ -209,6 +209,20 @@ async def test_one_refused_alert_hides_none_of_the_others_and_is_given_up_by_nam
         await asyncio.sleep(0.5)
         assert deliveries(metrics, "given_up") == 1
     assert "alert_id=alert-4" in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+
+
+def test_a_refused_alert_is_told_again_once_what_refused_it_may_have_been_put_right() -> None:
+    """A proxy that answers 400 to all must not silence what fires for as long as it fires."""
+    board, outbox, now = Board(), Outbox(timedelta(seconds=60)), datetime.now(UTC)
+    board.take_alert(alert())
+    assert outbox.round(board, now)
+    outbox.give_up(board, alert().id, now)
+    assert not outbox.round(board, now + REFUSED_FOR - timedelta(seconds=1))
+    assert outbox.round(board, now + REFUSED_FOR)
+    outbox.give_up(board, alert().id, now + REFUSED_FOR)
+    assert not outbox.round(board, now + REFUSED_FOR + timedelta(seconds=60))
+    board.take_alert(alert(revision=2))
+    assert outbox.round(board, now + REFUSED_FOR + timedelta(seconds=60))
 
 
 async def test_alertmanagers_redirects_are_not_followed() -> None:

@@ -225,6 +225,41 @@ def test_an_alert_that_no_state_remembers_ends_once_it_would_have_expired() -> N
     assert ids(elsewhere.tick(fired, NOON + 2 * 86400)) == [(fired[0].id, "resolved")]
 
 
+@pytest.mark.parametrize("resolved", [False, True])
+def test_an_alert_whose_state_was_lost_ends_beside_a_newer_one_of_its_author(resolved: bool) -> None:
+    """As under another group id: what is known of the author begins anew, and so may an alert."""
+    (lost,) = run(SUSTAINED, sad(6))
+    partition = SignalPartition(0, SUSTAINED, lambda _: None)
+    again = [signal(0.95, offset=10 + n, ts=NOON + 3600 + n) for n in range(6)]
+    calm = [signal(0.0, offset=20 + n, ts=NOON + 4000 + n) for n in range(8 * resolved)]
+    told = [alert for offset, one in enumerate((*again, *calm)) for alert in partition.apply(one, offset)]
+    newest = told[-1]
+    assert newest.status == ("resolved" if resolved else "firing")
+    expired = NOON + 2 * 86400
+    known = [lost, newest]
+    ended = partition.tick(known, expired)
+    assert ids(ended) == [(one.id, "resolved") for one in known if one.status == "firing"]
+    assert partition.tick(known, expired + 2) == []
+
+
+def test_an_alert_says_in_words_what_ended_it() -> None:
+    (fired,) = run(SUSTAINED, sad(6))
+    assert fired.ended_by is None
+    (_, calm) = run(SUSTAINED, [*sad(6), *(signal(0.0, offset=6 + n, ts=NOON + 60 + n) for n in range(8))])
+    assert calm.ended_by == "its score fell below the level at which it ends"
+    quiet, removed, unknown = (SignalPartition(0, SUSTAINED, lambda _: None) for _ in range(3))
+    for offset, one in enumerate(sad(6)):
+        quiet.apply(one, offset)
+        removed.apply(one, offset)
+    removed.rules = rules()
+    (expired,) = quiet.tick([fired], NOON + 2 * 86400)
+    assert expired.ended_by == "nothing reached the level at which it alerts for 24 h"
+    (without_rule,) = removed.tick([fired], NOON + 400)
+    assert without_rule.ended_by == "its rule is no longer in force"
+    (lost,) = unknown.tick([fired], NOON + 2 * 86400)
+    assert lost.ended_by == "the monitor no longer has what it knew of this, so no message could end it"
+
+
 def test_forgetting_an_author_deletes_the_state_and_the_alerts() -> None:
     partition = SignalPartition(0, SUSTAINED, lambda _: None)
     for offset, one in enumerate(sad(6)):

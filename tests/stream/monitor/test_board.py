@@ -91,6 +91,15 @@ def test_of_many_channels_the_windows_heard_of_last_are_kept(monkeypatch: pytest
     assert len(board._counters) == 5
 
 
+def test_windows_that_outlived_their_retention_are_told_no_more() -> None:
+    board = Board()
+    for n in range(3):
+        board.take_counter(counter_record(f"dm:{n}", NOON, 60, Tally({"joy": 1})), NOON + n)
+    board.take_counter(counter_record("dm:0", NOON, 60, Tally({"joy": 2})), NOON + 9)
+    board.prune(datetime.fromtimestamp(NOON + 2, UTC))
+    assert sorted(one.channel for one in board.counters()) == ["dm:0", "dm:2"]
+
+
 @pytest.mark.parametrize(
     ("verdicts", "state", "ended"),
     [

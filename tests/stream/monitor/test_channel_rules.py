@@ -209,6 +209,19 @@ def test_an_alert_ends_when_its_rule_is_taken_away_or_its_state_is_gone() -> Non
     assert ids(feed.partition.end_if_orphaned(fired, NOON + 400)) == [(fired.id, "resolved")]
 
 
+def test_an_alert_whose_state_was_lost_ends_beside_a_newer_one_of_its_channel() -> None:
+    feed = Feed(channel_rule(expire_s=3600, cooldown_s=0))
+    feed.days(3)
+    feed.window(NOON, ANGRY)
+    (fired,) = feed.partition.tick(NOON + 300)
+    lost = fired.model_copy(update={"id": "surge:support:0", "starts_at": at(NOON - 4000)})
+    assert ids(feed.partition.end_if_orphaned(lost, NOON + 3900)) == [(lost.id, "resolved")]
+    assert feed.partition.end_if_orphaned(lost, NOON + 3902) == []
+    assert ids(feed.partition.tick(NOON + 4000)) == [(fired.id, "resolved")]
+    lost = lost.model_copy(update={"id": "surge:support:1"})
+    assert ids(feed.partition.end_if_orphaned(lost, NOON + 4002)) == [(lost.id, "resolved")]
+
+
 def test_a_rule_watches_its_channels_only() -> None:
     for channel, expected in (("support", 1), ("sales", 0)):
         feed = Feed(channel_rule(channels=["support"]), channel=channel)

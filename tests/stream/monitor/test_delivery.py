@@ -23,6 +23,7 @@ from stream.events import DistressSignal
 from stream.monitor.app import running
 from stream.monitor.events import Alert, Evidence, Review, Verdict
 from stream.monitor.targets import check_target, session
+from stream.monitor.webhook import delivery
 from stream.settings import Settings
 from tests.records import Record, produce, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
@@ -234,6 +235,27 @@ async def test_an_alert_that_a_webhook_refuses_goes_to_the_dead_letters(
     assert receiver.attempts == 1
     assert Alert.model_validate_json(letters[0].value).status == "firing"
     assert dict(letters[0].headers)["dlq_error"] == b"refused with status 410"
+
+
+@pytest.mark.parametrize(
+    "channel", ["desk\nX-Injected: 1", "\0\r\t\x7f", "50%", "\u202e\U0001f9e1", "\u2028" * 1024]
+)
+async def test_an_alert_whose_channel_has_a_name_that_no_header_holds_is_posted(
+    channel: str, monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        named = alert(id=f"surge:{channel}:1", kind="channel", author=None, channel=channel)
+        async with running(settings) as started:
+            await publish(settings, named, alert(id="surge:other:1"))
+            await eventually(lambda: len(receiver.taken) == 2 or started.monitor.failure is not None)
+    assert posted(receiver) == [named.id, "surge:other:1"]
+    assert "X-Injected" not in receiver.taken[0].headers
+
+
+def test_deliveries_of_two_alerts_are_never_taken_for_one() -> None:
+    ids = ["surge:a\nb:1", "surge:a%0Ab:1", "surge:a b:1", "surge:a%250Ab:1"]
+    assert len({delivery(alert(id=one)) for one in ids}) == len(ids)
 
 
 async def test_a_slow_receiver_does_not_stop_the_stream(

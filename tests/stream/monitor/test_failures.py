@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stream.errors import RecordError, StalledError, TopicError
 from stream.events import ALL_CHANNELS, CountDelta
 from stream.monitor.app import running
 from stream.monitor.changelogs import changelog_of, prepare_changelogs
+from stream.monitor.events import RuleKind
 from stream.monitor.partitions import Partitions
 from stream.monitor.state import DiskState
 from stream.monitor.store import load_author
@@ -28,7 +30,7 @@ from tests.records import Record, delete_topic, produce
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import delta, signal
 from tests.stream.monitor.test_app import delta_record, signal_record, two_channels, until
-from tests.stream.monitor.test_delivery import eventually
+from tests.stream.monitor.test_delivery import alert, eventually, publish
 from tests.stream.monitor.test_health import ends, get
 from tests.stream.monitor.test_state import damage
 
@@ -111,6 +113,22 @@ async def test_a_counts_topic_made_anew_ends_the_monitor_and_its_lower_offsets_c
     await produce(servers, topic, map(delta_record, two_channels(12, first=30)))
     async with running(settings):
         await until(settings, Counter({("support", "joy"): 42, (ALL_CHANNELS, "joy"): 42}))
+
+
+async def test_alerts_of_partitions_that_a_topic_made_anew_no_longer_has_end(
+    monitor_topics: MonitorTopics,
+) -> None:
+    settings = await monitor_topics(partitions=2)
+    old = datetime.now(UTC) - timedelta(days=2)
+    kinds: tuple[RuleKind, ...] = ("author", "channel")
+    rules = {"author": "sustained-distress", "channel": "anger-surge"}
+    left = [
+        alert(id=kind, kind=kind, rule=rules[kind], shard=6, starts_at=old, updated_at=old) for kind in kinds
+    ]
+    await publish(settings, *left)
+    async with running(settings) as started:
+        board = started.monitor.board
+        await eventually(lambda: [one.status for one in board.alerts.values()] == ["resolved"] * 2)
 
 
 async def test_an_input_topic_made_anew_is_counted_from_its_offset_0(monitor_topics: MonitorTopics) -> None:

@@ -1,6 +1,7 @@
 """Records and time, as the partitions take them: whatever a topic holds, and however far behind we are."""
 
 import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -162,3 +163,33 @@ def test_the_alerts_of_a_channel_that_names_who_was_forgotten_are_deleted_once()
     partitions.tick([surge, other], NOON, lambda *_: NOON)
     deleted = [partitions.signals[number].take_changes().forgotten_alerts for number in (0, 1)]
     assert deleted == [[surge.id], []]
+
+
+@pytest.mark.parametrize(("kind", "tp"), [("author", SIGNALS), ("channel", COUNTS), ("drift", COUNTS)])
+def test_an_alert_of_a_partition_that_its_topic_no_longer_has_ends_once_and_says_why(
+    kind: str, tp: TP
+) -> None:
+    """A topic that is made anew with fewer partitions leaves alerts whose partition nobody has."""
+    drift = {"name": "shift", "kind": "drift"}
+    of_rule = {"author": author_rule(), "channel": channel_rule(), "drift": drift}[kind]
+    partitions = taking(MemoryState(), rules(of_rule), tp)
+    began = datetime.fromtimestamp(NOON, UTC)
+    fired = alert(
+        kind=kind, rule=of_rule["name"], shard=6, channel="support", starts_at=began, updated_at=began
+    )
+    soon, expired = NOON + 60, NOON + 2 * DAY_S
+
+    def told(moment: float) -> list[Alert]:
+        partitions.tick([fired], moment, lambda *_: moment)
+        of = partitions.signals if tp is SIGNALS else partitions.counts
+        return of[0].take_changes().alerts
+
+    assert told(expired) == []  # another monitor may have it
+    partitions.sizes[tp.topic] = 7
+    assert told(expired) == []
+    partitions.sizes[tp.topic] = 4
+    assert told(soon) == []
+    (ended,) = told(expired)
+    assert (ended.id, ended.revision, ended.status) == (fired.id, 2, "resolved")
+    assert "no longer has what it knew" in (ended.ended_by or "")
+    assert told(expired + 2) == []
