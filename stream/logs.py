@@ -26,6 +26,9 @@ WITHHELD: Final = frozenset({"author", "body", "headers", "message", "messages",
 REPEAT_INTERVAL_S: Final = 10.0
 """How often the same line of a library is written; while a broker is away, aiokafka has some 30 a second."""
 
+_MALFORMED: Final = "aiohttp.http_exceptions"
+"""Where aiohttp has its errors of requests. Named, since loading it takes longer than a short command may."""
+
 _LIBRARIES: Final = ("aiokafka", "aiohttp", "asyncio", "faust", "mode")
 
 
@@ -55,6 +58,7 @@ def configure(style: Style, level: Level, *, libraries: Level | None = None) -> 
     )
     handler = _Stderr()
     handler.addFilter(Repeats())
+    handler.addFilter(without_request)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -88,6 +92,18 @@ class Repeats(logging.Filter):
         if left_out := self._left_out.pop(place, 0):
             record.msg, record.args = f"{record.getMessage()} ({left_out} more like it)", ()
         return True
+
+
+def without_request(record: logging.LogRecord) -> bool:
+    """Leave aiohttp's complaint of a request that is none on one line: its trace quotes the request, and a
+    header that is too long may be somebody's token.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and type(error).__module__ == _MALFORMED:
+        record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}", ()
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from stream import logs
 from stream import serving as module
 from stream.errors import SettingsError
 from stream.serving import Access, json_answer, one_of, parameters, serving, whole_number
@@ -277,6 +278,12 @@ async def test_half_open_requests_are_bounded_in_number(monkeypatch: pytest.Monk
         b"nonsense\r\n\r\n",
     ],
 )
-async def test_a_request_that_is_too_large_or_none_is_refused(content: bytes) -> None:
+async def test_a_request_that_is_too_large_or_none_is_refused_and_not_quoted_in_the_log(
+    content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("text", "info")
     async with server() as port, raw(port, content) as (reader, _):
         assert (await reader.readline()).split()[1] == b"400"
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) <= 1
+    assert not any(quoted in line for line in lines for quoted in ("aaa", "hello", "nonsense", "Traceback"))
