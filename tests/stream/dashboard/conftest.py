@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from stream.admin import create_topics
 from stream.broker import EmbeddedBroker
 from stream.settings import Settings
 from tests.brokers import free_port
-from tests.stream.dashboard.scene import write
+from tests.stream.dashboard.scene import whole, write
 
 CHROMIUM: Final = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ROOT: Final = Path(__file__).parents[3]
@@ -38,6 +39,7 @@ class Stage:
     port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
     address: str = ""
+    _is_filled: bool = False
     _broker: EmbeddedBroker | None = None
     _dashboard: subprocess.Popen[str] | None = None
 
@@ -98,6 +100,12 @@ class Stage:
     def write(self, records: Iterable[tuple[str, bytes, bytes | None]]) -> None:
         in_thread(lambda: write(self.settings, list(records)))
 
+    def fill(self) -> None:
+        """Write the scene, once."""
+        if not self._is_filled:
+            self._is_filled = True
+            self.write(whole(self.settings, datetime.now(UTC)))
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
@@ -107,6 +115,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture
+def filled(stage: Stage) -> Stage:
+    """The stage with the scene on it, also where other processes run the tests before this one."""
+    stage.fill()
+    return stage
 
 
 @pytest.fixture(scope="module")

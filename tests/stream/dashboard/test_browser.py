@@ -1,6 +1,7 @@
 """The page in a real browser: seen, changed under one's eyes, reviewed by mouse and by keyboard, read aloud.
 
-One broker and one dashboard for all, so the tests come in an order: what is written stays.
+One broker and one dashboard for all: what is written stays, so what needs an empty stream comes first, and each
+review is one more.
 """
 
 import os
@@ -30,7 +31,6 @@ from tests.stream.dashboard.scene import (
     of_alert,
     of_counter,
     of_event,
-    whole,
 )
 from tests.test_image import health_check
 
@@ -91,7 +91,7 @@ def test_the_health_check_of_the_images_finds_it_well_and_nobody_elsewhere(stage
 
 def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, stage: Stage) -> None:
     page = visit()
-    stage.write(whole(stage.settings, datetime.now(UTC)))
+    stage.fill()
     page.wait_for_selector("#mix-chart canvas")
     page.wait_for_selector("#changes li:first-child >> text=billing")
     assert page.inner_text("#waiting-badge") == "7"
@@ -100,6 +100,7 @@ def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, stage: Stage) ->
     page.wait_for_selector('#state[data-state="live"]')
 
 
+@pytest.mark.usefixtures("filled")
 def test_a_channel_can_be_chosen_and_its_windows_read_as_a_table(visit: Visit) -> None:
     page = visit()
     page.click("#changes button >> text=billing")
@@ -117,6 +118,7 @@ def test_a_channel_can_be_chosen_and_its_windows_read_as_a_table(visit: Visit) -
     assert len(set(told)) == len(told)  # with their day, since a clock shows each time twice
 
 
+@pytest.mark.usefixtures("filled")
 def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
     page = visit("review")
     assert "anger surge in 3 channels" in page.inner_text('.group[data-kind="cause"] h3')
@@ -130,6 +132,7 @@ def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
     eventually(lambda: page.inner_text("#waiting-badge") == "6")
 
 
+@pytest.mark.usefixtures("filled")
 def test_a_picture_that_shows_only_what_came_later_says_so_and_why_it_ended(
     visit: Visit, stage: Stage
 ) -> None:
@@ -150,6 +153,7 @@ def test_a_picture_that_shows_only_what_came_later_says_so_and_why_it_ended(
     assert said not in page.inner_text("figcaption")
 
 
+@pytest.mark.usefixtures("filled")
 def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Visit) -> None:
     page = visit("review")
     page.click(".row.alert >> text=app-reviews")
@@ -169,6 +173,7 @@ def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Vi
     assert page.is_visible("#alert-title >> text=anger surge")
 
 
+@pytest.mark.usefixtures("filled")
 def test_a_decision_is_about_the_alert_that_is_seen_and_leaves_another_ones_note(visit: Visit) -> None:
     page, asked, held = visit("review"), list[Any](), list[Any]()
     page.click('.row.alert[data-id="anger-surge:support:1"]')
@@ -196,6 +201,7 @@ def test_a_decision_is_about_the_alert_that_is_seen_and_leaves_another_ones_note
     assert page.is_visible("#alert-title >> text=anger surge")
 
 
+@pytest.mark.usefixtures("filled")
 def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
     page = visit("review")
     page.wait_for_selector(".row.alert")
@@ -213,6 +219,7 @@ def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
     page.wait_for_selector('#log tr:has-text("dismissed") >> text=rapid escalation')
 
 
+@pytest.mark.usefixtures("filled")
 def test_a_page_that_is_left_open_over_midnight_says_of_what_day_a_time_is(
     visit: Visit, stage: Stage
 ) -> None:
@@ -235,6 +242,7 @@ def test_a_page_that_is_left_open_over_midnight_says_of_what_day_a_time_is(
     page.wait_for_selector("#alert-title >> text=Choose an alert")
 
 
+@pytest.mark.usefixtures("filled")
 def test_a_sentence_is_labelled_and_its_words_are_marked(visit: Visit) -> None:
     page = visit("try")
     page.fill("#try-text", "so much anger {{here}}")
@@ -244,6 +252,7 @@ def test_a_sentence_is_labelled_and_its_words_are_marked(visit: Visit) -> None:
     assert "anger" in page.inner_text('.word[data-step="3"]')
 
 
+@pytest.mark.usefixtures("filled")
 def test_hostile_names_and_texts_stay_text_and_nothing_scrolls_sideways(visit: Visit, stage: Stage) -> None:
     now, settings = datetime.now(UTC), stage.settings
     start = now.replace(second=0, microsecond=0)
@@ -319,6 +328,7 @@ def test_people_log_in_with_the_token_and_out_again(visit: Visit, stage: Stage, 
         page.wait_for_selector("#token")
 
 
+@pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 390)])
 def test_axe_finds_nothing_to_complain_of(visit: Visit, dark: bool, width: int) -> None:
     page = visit(dark=dark, width=width)
@@ -334,6 +344,7 @@ def test_axe_finds_nothing_to_complain_of(visit: Visit, dark: bool, width: int) 
         assert page.evaluate(RUN_AXE) == [], view
 
 
+@pytest.mark.usefixtures("filled")
 def test_on_a_wall_all_is_on_one_screen_and_can_be_read_from_afar(visit: Visit) -> None:
     """The smallest letters have 1.75 % of the screen's height, on one of 55 inches 12 mm."""
     page = visit(width=1920, height=1080, dark=True)
@@ -352,6 +363,7 @@ def test_on_a_wall_all_is_on_one_screen_and_can_be_read_from_afar(visit: Visit) 
     page.wait_for_selector("nav")
 
 
+@pytest.mark.usefixtures("filled")
 def test_a_broker_that_goes_is_said_and_that_comes_back_is_read_on(visit: Visit, stage: Stage) -> None:
     page = visit()
     page.wait_for_selector('#state:not([data-state="down"])')
