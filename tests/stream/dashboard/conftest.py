@@ -168,9 +168,12 @@ def visit(chromium: Any, stage: Stage) -> Iterator[Callable[..., Any]]:
     assert not complaints
 
 
-def eventually(check: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    """Wait until something holds."""
+def eventually(check: Callable[[], bool], timeout_s: float = 60.0, *, page: Any = None) -> None:
+    """Wait until something holds. The routes of ``page`` are heard meanwhile; while we sleep, none is."""
     deadline = time.monotonic() + timeout_s
     while not check():
         assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.1)
+        if page is None:
+            time.sleep(0.1)
+        else:
+            page.wait_for_timeout(100)

@@ -1,7 +1,7 @@
 """The page in a real browser: seen, changed under one's eyes, reviewed by mouse and by keyboard, read aloud.
 
-One broker and one dashboard for all: what is written stays, so what needs an empty stream comes first, and each
-review is one more.
+One broker and one dashboard for all: what is written stays, so what needs an empty stream comes first, and
+each review is one more.
 """
 
 import os
@@ -182,7 +182,7 @@ def test_a_decision_is_about_the_alert_that_is_seen_and_leaves_another_ones_note
     page.route("**/api/review", lambda route: asked.append(route))
     page.route("**/api/alert?*", lambda route: held.append(route))
     page.click(".row.alert >> text=rapid escalation")
-    eventually(lambda: bool(held))
+    eventually(lambda: bool(held), page=page)
     page.keyboard.press("c")  # the anger surge is still to be seen
     page.unroute("**/api/alert?*")
     for route in held:
@@ -191,7 +191,7 @@ def test_a_decision_is_about_the_alert_that_is_seen_and_leaves_another_ones_note
     assert asked == []
 
     page.keyboard.press("c")
-    eventually(lambda: len(asked) == 1)
+    eventually(lambda: len(asked) == 1, page=page)
     page.click('.row.alert[data-id="anger-surge:support:1"]')
     page.wait_for_selector("#alert-title >> text=anger surge")
     page.fill("#note", "about the surge")
