@@ -22,8 +22,8 @@ _MEASURES: Final = {
     "drift": "population stability index of the label mix",
 }
 
-RULE_GONE: Final = "its rule is no longer in force"
-STATE_GONE: Final = "the monitor no longer has what it knew of this, so no message could end it"
+_RULE_GONE: Final = "its rule is no longer in force"
+_STATE_GONE: Final = "the monitor no longer has what it knew of this, so no message could end it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def is_lost(alert: Alert, life: Life, expire_s: float, now: float) -> bool:
     return now - alert.updated_at.timestamp() >= expire_s
 
 
-def ended(alert: Alert, why: str, now: float) -> tuple[Life, Alert]:
-    """The last record of an alert whose rule or state is gone, with the reason; and the life then.
+def ended(alert: Alert, rule: AnyRule | None, now: float) -> tuple[Life, Alert]:
+    """The last record of an alert whose state is gone, or its rule, which is none then; and the life then.
 
     An alert never ends before it began, whatever the clock of its messages said.
     """
@@ -117,7 +117,7 @@ def ended(alert: Alert, why: str, now: float) -> tuple[Life, Alert]:
             "revision": revision,
             "updated_at": _utc(at),
             "ends_at": _utc(at),
-            "ended_by": why,
+            "ended_by": _RULE_GONE if rule is None else _STATE_GONE,
         }
     )
     return Life(revision=revision, started_at=alert.starts_at.timestamp(), resolved_at=at), last

@@ -15,8 +15,6 @@ from typing import Final
 
 from stream.events import CountDelta, ModelRef, WindowCounts
 from stream.monitor.alerts import (
-    RULE_GONE,
-    STATE_GONE,
     Subject,
     alert_id,
     alert_record,
@@ -172,7 +170,7 @@ class CountPartition:
             return []
         if rule is not None and not is_lost(alert, state.life, rule.expire_s, now):
             return []
-        life, last = ended(alert, RULE_GONE if rule is None else STATE_GONE, now)
+        life, last = ended(alert, rule, now)
         self._ended[alert.id] = last.revision
         if ours and state.life.alert_id in (None, alert.id):  # else another alert fires there
             self._keep(key, replace(state, life=life, measured=None))

@@ -15,8 +15,6 @@ from typing import Final
 
 from stream.events import DistressSignal
 from stream.monitor.alerts import (
-    RULE_GONE,
-    STATE_GONE,
     Subject,
     alert_id,
     alert_record,
@@ -172,7 +170,7 @@ class SignalPartition:
             if is_over(alert, life) or self._ended.get(alert.id, 0) > alert.revision:
                 continue
             if rule is None or is_lost(alert, life, rule.expire_s, now):
-                found.append(self._end(alert, state, RULE_GONE if rule is None else STATE_GONE, now))
+                found.append(self._end(alert, state, rule, now))
                 continue
             if life.alert_id != alert.id or now <= state.at:
                 continue
@@ -226,9 +224,11 @@ class SignalPartition:
         self._evict(changes.states)
         return changes
 
-    def _end(self, alert: Alert, state: AuthorState, why: str, now: float) -> Alert:
+    def _end(
+        self, alert: Alert, state: AuthorState, rule: AuthorRule | PhraseRule | None, now: float
+    ) -> Alert:
         """The last record of an alert. The state of its author says so, unless another fires there."""
-        life, last = ended(alert, why, now)
+        life, last = ended(alert, rule, now)
         self._ended[alert.id] = last.revision
         known = state.rules.get(alert.rule, RuleState())
         if alert.shard == self._partition and known.life.alert_id in (None, alert.id):
