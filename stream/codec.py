@@ -148,14 +148,14 @@ def _checked(message: Message) -> Message:
     if not message.text or message.text.isspace():
         raise MessageError(Cause.EMPTY_TEXT, "text is empty or only white space")
     for name in (message.id, message.author, message.channel, message.conversation):
-        if name is not None and not name[:1].isalnum() and _is_blank(name):
+        if name is not None and _is_blank(name):
             return message.model_copy(update=_blank_names(message))
     return message
 
 
 def _is_blank(name: str) -> bool:
     """Whether nothing is left of a name in its canonical form."""
-    return not canonical_author(name)
+    return not name[:1].isalnum() and not canonical_author(name)  # most names are told by their first letter
 
 
 def _blank_names(message: Message) -> dict[str, None]:

@@ -7,7 +7,7 @@ the weights were measured in, and stays so when CLD2 is told to expect these; al
 """
 
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -72,19 +72,18 @@ def _identified(shown: str, expected: str | None = None) -> Language:
         reliable, _, found = pycld2.detect(shown, isPlainText=True, bestEffort=True, hintLanguage=expected)
     except (pycld2.error, ValueError):
         return UNDETERMINED
-    (_, code, share, score), second, third = found
+    (_, code, share, score), *rest = found
     if not reliable or code in _UNDETERMINED_CODES or score < LEAST_SCORE or not _enough_letters(shown):
         return UNDETERMINED
     if code in _LACKING and not _LACKING[code].isdisjoint(shown.lower()):
         return UNDETERMINED
-    # Most texts are in one language, and asking for others takes longer than this.
-    others = () if second[2] < LEAST_SHARE else tuple(_counted((second, third)))
+    # Most texts are in one language, and looking for others takes longer than asking here.
+    others: tuple[str, ...] = ()
+    if rest[0][2] >= LEAST_SHARE:
+        others = tuple(
+            other for _, other, part, _ in rest if part >= LEAST_SHARE and other not in _UNDETERMINED_CODES
+        )
     return _language(code, share, others)
-
-
-def _counted(found: Iterable[tuple[str, str, int, float]]) -> Iterator[str]:
-    """The codes of languages that have enough of a text."""
-    return (code for _, code, share, _ in found if share >= LEAST_SHARE and code not in _UNDETERMINED_CODES)
 
 
 @lru_cache(maxsize=4096)

@@ -274,7 +274,7 @@ def _batches(records: list[Record], most_bytes: int) -> Iterator[list[Record]]:
     together: list[Record] = []
     filled = 0
     for record in records:
-        size = record.known_bytes or size_bytes(record)  # most know it, and a call is what it would cost
+        size = size_bytes(record)
         if together and filled + size > most_bytes:
             yield together
             together, filled = [], 0

@@ -216,10 +216,13 @@ class Ownership:
         metrics = self._context.metrics
         fitting = [(partition, *self._fitting(partition, prefix)) for partition, prefix in prefixes]
         prefixes = [(partition, prefix) for partition, prefix, _ in fitting]
-        next_offsets = [partition.ledger.offset_behind(prefix) for partition, prefix in prefixes]
         finished = [
-            Finished(partition.tp, output, partition.marked(offset, publisher.owner))
-            for (partition, _, output), offset in zip(fitting, next_offsets, strict=True)
+            Finished(
+                partition.tp,
+                output,
+                partition.marked(partition.ledger.offset_behind(prefix), publisher.owner),
+            )
+            for partition, prefix, output in fitting
         ]
         try:
             with contextlib.ExitStack() as spans:
@@ -245,8 +248,8 @@ class Ownership:
         seconds = time.monotonic() - started
         metrics.transactions.labels("committed").inc()
         metrics.publish.observe(seconds)
-        for (partition, _), offset in zip(prefixes, next_offsets, strict=True):
-            partition.committed = offset
+        for (partition, _), part in zip(prefixes, finished, strict=True):
+            partition.committed = part.next_offset.offset
         self._release(prefixes)
         return seconds
 
