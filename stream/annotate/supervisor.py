@@ -60,6 +60,7 @@ class WorkerProcess:
         self._command = [*command, *share.flags()]
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
+        self._is_to_reload = False
 
     async def live(self, stopping: asyncio.Event) -> None:
         """Run, and run again after a failure that may pass, until it ends for good."""
@@ -89,13 +90,16 @@ class WorkerProcess:
                 self._process.send_signal(signum)
 
     def reload(self) -> None:
-        """Have it load its model anew, if it runs."""
+        """Have it load its model anew: now if it runs, and if it is being started, once it does."""
         process = self._process
-        if process is not None and process.returncode is None:
-            assert process.stdin is not None
-            process.stdin.write(b"reload\n")
+        if process is None or process.returncode is not None:
+            self._is_to_reload = True
+            return
+        assert process.stdin is not None
+        process.stdin.write(b"reload\n")
 
     async def _run_once(self, stopping: asyncio.Event) -> int:
+        self._is_to_reload = False
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
@@ -111,8 +115,11 @@ class WorkerProcess:
             threads=share.threads,
             http_port=share.http_port,
         )
-        if stopping.is_set():  # asked while it was being started
+        # What was asked for while it was being started:
+        if stopping.is_set():
             self.signal(signal.SIGTERM)
+        if self._is_to_reload:
+            self.reload()
         return await self._process.wait()
 
     def _is_hopeless(self, code: int, failures: int) -> bool:
