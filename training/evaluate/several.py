@@ -114,4 +114,5 @@ def by_language(rows: Sequence[Row], logits: Floats) -> dict[str, float]:
 
 
 def _f1(said: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> float:
-    return float(2 * (said & truth).sum() / max(1, said.sum() + truth.sum()))
+    found = int(said.sum() + truth.sum())
+    return 2 * int((said & truth).sum()) / max(1, found)
