@@ -77,12 +77,20 @@ clean: ## Remove the environment and everything that tools left
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is older than pyproject.toml only until the next install. The dev install holds the base install,
-# so it sets both; the base install alone has no torch.
+# so it sets both; the base install alone has no torch. Where Debian's package for venv is missing, its Python
+# makes half an environment, which must not stay.
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' || { \
+		echo "emotion-stream needs Python 3.11 or newer: $(PYTHON) is older, or not there."; \
+		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+NOT_INSTALLED = { echo "The packages could not be installed; above stands why. Where pip had to compile one (on Python 3.14"; \
+	echo "and newer, and on Linux on ARM), it needs a compiler: apt install g++ python3-dev. Or try another"; \
+	echo "Python: make clean, then make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
 
 $(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --quiet --editable .
+	$(PIP) install --quiet --editable . || $(NOT_INSTALLED)
 	@touch $@
 
 # Peers' own packages come first; what they do not bring (torch, this project) comes from the development's.
@@ -101,5 +109,5 @@ $(VENV)/lock.stamp: | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml tests/constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --no-compile --constraint tests/constraints.txt --editable '.[dev]'
+	$(PIP) install --quiet --no-compile --constraint tests/constraints.txt --editable '.[dev]' || $(NOT_INSTALLED)
 	@touch $@ $(VENV)/base.stamp

@@ -9,7 +9,9 @@ Reads only the small files, and hashes the others. Weights are opened by the run
 a pickle runs the code of whoever wrote it.
 """
 
+import errno
 import hashlib
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,7 @@ PICKLES: Final = ("pytorch_model.bin", "model.pt", "model.pth", "model.ckpt")
 
 # A tokenizer_config.json without a limit says so with a number of thirty digits.
 _NO_LIMIT: Final = 1 << 20
+_NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 _LEAST_TOKENS: Final = 8
 """As in a calibration: of less, special tokens and the overlap of windows leave no text."""
 
@@ -164,9 +167,11 @@ class ModelFolder:
 
 def _is_folder(path: Path) -> bool:
     try:
-        return path.is_dir()
-    except OSError as error:  # a folder above it that this user may not enter
-        raise ModelError(
+        return stat.S_ISDIR(path.stat().st_mode)  # since Python 3.14, is_dir() hides why it cannot tell
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return False
+        raise ModelError(  # a folder above it that this user may not enter
             f"{path} cannot be looked at ({error.strerror}): give this user the right to read it, and to "
             "enter the folders above it"
         ) from error

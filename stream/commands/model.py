@@ -1,6 +1,7 @@
 """``emotion-stream model``: which model is in force, and its exchange while annotators run."""
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -79,7 +80,9 @@ def _link(settings: Settings) -> Path:
         )
     link = Path(settings.model)
     try:
-        taken = link.exists() and not link.is_symlink()
+        taken = not stat.S_ISLNK(link.lstat().st_mode)
+    except FileNotFoundError:
+        return link
     except OSError as error:
         raise SettingsError(
             f"model: the link {link} cannot be read ({error.strerror}): name another"

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -114,10 +115,10 @@ def test_a_padding_beyond_the_vocabulary_is_refused(make_folder: FolderMaker) ->
 def test_a_folder_below_one_that_may_not_be_entered_is_refused_in_one_line(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> bool:
+    def refuse(*_: object, **__: object) -> os.stat_result:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "is_dir", refuse)
+    monkeypatch.setattr(Path, "stat", refuse)
     with pytest.raises(ModelError, match=r"cannot be looked at \(Permission denied\): give this user"):
         ModelFolder.open(tiny_folder)
 
