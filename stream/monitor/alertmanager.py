@@ -51,12 +51,11 @@ class Outbox:
         """The alerts of this round: those that fire, and those that ended lately.
 
         An alert of a replayed stream may have ended long ago by its own clock; it is told for five minutes
-        from when we learned of it, if it was told as firing. Of one that was deleted, what was still on its
-        way is told to nobody.
+        from when we learned of it, if it was told as firing.
         """
         found = []
         for alert in board.alerts.values():
-            if alert.id in board.forgotten or self._is_given_up(alert, now):
+            if self._is_given_up(alert, now):
                 continue
             ends_at = _ends_at(board, alert)
             if ends_at is not None:

@@ -208,7 +208,7 @@ class Monitor:
             if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
                 ticked_at = time.monotonic()
                 drained_at = self._app.committed_consumer.drained_at
-                self.partitions.tick(list(self.board.alerts.values()), time.time(), drained_at)
+                self.partitions.tick(self.board.published(), time.time(), drained_at)
             limit_s = self.settings.stall_timeout_s
             try:
                 async with asyncio.timeout(limit_s):

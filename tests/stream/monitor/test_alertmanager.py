@@ -21,6 +21,7 @@ from stream.monitor.events import Review
 from stream.monitor.metrics import MonitorMetrics
 from stream.settings import Settings
 from tests.stream.monitor.conftest import MonitorTopics
+from tests.stream.monitor.factories import AUTHOR
 from tests.stream.monitor.receivers import alertmanager, on_loopback
 from tests.stream.monitor.test_delivery import alert, eventually, send, story, with_rules
 
@@ -126,9 +127,18 @@ def test_alertmanager_is_not_told_what_was_still_on_its_way_of_a_deleted_alert(s
     board, outbox, now = Board(), Outbox(timedelta(seconds=60)), datetime.now(UTC)
     board.take_alert(alert())
     assert outbox.round(board, now)
-    board.forget_alert(alert().id)
+    board.take_tombstone(alert().id, now.timestamp())
     board.take_alert(alert(status, revision=2))
     assert outbox.round(board, now) == []
+
+
+def test_alertmanager_is_not_told_of_an_author_who_was_forgotten_after_the_alert_began() -> None:
+    board, outbox, now = Board(), Outbox(timedelta(seconds=60)), datetime.now(UTC)
+    board.take_tombstone(AUTHOR, now.timestamp())
+    board.take_alert(alert(author=AUTHOR, starts_at=now))
+    assert outbox.round(board, now) == []
+    board.take_alert(alert(id="later", author=AUTHOR, starts_at=now + timedelta(seconds=1)))
+    assert [one["labels"]["alert_id"] for one in outbox.round(board, now)] == ["later"]
 
 
 def test_a_dismissed_alert_ends_for_alertmanager() -> None:
