@@ -248,7 +248,8 @@ class Feed:
 
     def _take_alert(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         if record.value is None:
-            self.queue.drop_alert((record.key or b"").decode(errors="replace"))
+            key = (record.key or b"").decode(errors="replace")
+            self.queue.take_tombstone(key, min(record.timestamp / 1000, time.time()))
         else:
             self.queue.take_alert(Alert.model_validate_json(record.value), record.timestamp / 1000)
 

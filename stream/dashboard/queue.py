@@ -132,10 +132,10 @@ class Queue:
             self._make_room()
         return True
 
-    def drop_alert(self, alert_id: str) -> None:
-        """Its author has been forgotten, or its time has passed."""
-        self._board.drop_alert(alert_id)
-        self._renew(alert_id)
+    def take_tombstone(self, key: str, published_at: float) -> None:
+        """Fold a record in that deletes an alert, or says that an author was forgotten."""
+        for alert_id in self._board.take_tombstone(key, published_at):
+            self._renew(alert_id)
 
     def prune(self, before: float) -> None:
         """Drop alerts that ended, and were published last before a time in seconds."""
@@ -177,5 +177,6 @@ class Queue:
             self._board.alerts.values(), key=lambda alert: (alert.status != "resolved", alert.updated_at)
         )
         for alert in alerts[: len(alerts) - ALERTS]:
-            self.drop_alert(alert.id)
+            self._board.drop_alert(alert.id)
+            self._renew(alert.id)
             self.dropped += 1

@@ -2,21 +2,25 @@
 
 Alertmanager keeps no alert that is not repeated, so what fires is sent every ``alertmanager_resend_s``, and
 at once when something changes. Its labels identify an alert; the text is in the annotations. Every monitor
-sends all alerts: Alertmanager drops what is the same, and none is missing when a monitor is.
+sends all alerts: Alertmanager drops what is the same, and none is missing when a monitor is. Times are sent
+by Alertmanager's clock, which decides whether an alert has ended.
 """
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import aiohttp
 import structlog
+from yarl import URL
 
 from stream.cloudevents import to_json
 from stream.monitor import targets
 from stream.monitor.board import Board
 from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
+from stream.monitor.receiver_clock import ReceiverClock
 from stream.settings import Settings
 
 RESOLVED_FOR: Final = timedelta(minutes=5)
@@ -35,6 +39,8 @@ REFUSED_FOR: Final = timedelta(minutes=15)
 
 REASON_BYTES: Final = 300
 
+_UNREACHABLE: Final = (aiohttp.ClientError, OSError, TimeoutError)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -47,24 +53,25 @@ class Outbox:
         self._told_resolved_at: dict[str, datetime] = {}
         self._given_up: dict[str, tuple[int, datetime]] = {}
 
-    def round(self, board: Board, now: datetime) -> list[dict[str, Any]]:
-        """The alerts of this round: those that fire, and those that ended lately.
+    def round(self, board: Board, now: datetime, theirs: datetime | None = None) -> list[dict[str, Any]]:
+        """The alerts of this round: those that fire, and those that ended lately. ``theirs`` is what
+        Alertmanager's clock says, where it is another time than ours.
 
         An alert of a replayed stream may have ended long ago by its own clock; it is told for five minutes
-        from when we learned of it, if it was told as firing. Of one that was deleted, what was still on its
-        way is told to nobody.
+        from when we learned of it, if it was told as firing.
         """
         found = []
+        theirs = theirs or now
         for alert in board.alerts.values():
-            if alert.id in board.forgotten or self._is_given_up(alert, now):
+            if self._is_given_up(alert, now):
                 continue
             ends_at = _ends_at(board, alert)
             if ends_at is not None:
-                if self._is_news(alert.id, ends_at, now):
-                    found.append(_as_json(alert, min(ends_at, now), now))
+                if self._is_news(alert.id, ends_at, min(now, theirs)):
+                    found.append(_as_json(alert, min(ends_at, theirs), theirs))
             elif not alert.held:
                 self._told_firing.add(alert.id)
-                found.append(_as_json(alert, now + MISSED_ROUNDS * self._resend, now))
+                found.append(_as_json(alert, theirs + MISSED_ROUNDS * self._resend, theirs))
         self._told_firing &= board.alerts.keys()
         self._told_resolved_at = {
             name: at for name, at in self._told_resolved_at.items() if name in board.alerts
@@ -104,8 +111,8 @@ def _ends_at(board: Board, alert: Alert) -> datetime | None:
 def _as_json(alert: Alert, ends_at: datetime, now: datetime) -> dict[str, Any]:
     """An alert as Alertmanager takes it: one that starts after it ends, it refuses.
 
-    Alerts follow the clock of their messages, which may be ahead of ours. An alert about a person names the
-    channel of their latest message, which may change, so it is no label of it: that would be another alert.
+    ``now`` is by its clock; alerts follow that of their messages, which may be ahead. An alert about a person
+    names the channel of their latest message, which may change: as a label that would make another alert.
     """
     of_channel = alert.kind in ("channel", "drift")
     labels = {
@@ -147,6 +154,7 @@ class Alertmanager:
         self._settings = settings
         self._resend_s = settings.alertmanager_resend_s
         self._outboxes = {f"{url}/api/v2/alerts": Outbox(timedelta(seconds=self._resend_s)) for url in urls}
+        self._clocks = {url: ReceiverClock() for url in self._outboxes}
         self._board = board
         self._metrics = metrics
         self._changed = changed
@@ -164,7 +172,11 @@ class Alertmanager:
                     continue
 
     async def _round(self, session: aiohttp.ClientSession, url: str) -> None:
-        alerts = self._outboxes[url].round(self._board, datetime.now(UTC))
+        if not self._clocks[url].heard:
+            with contextlib.suppress(*_UNREACHABLE):
+                await self._post(session, url, [])  # it says nothing, and the answer says what time it is
+        now = datetime.now(UTC)
+        alerts = self._outboxes[url].round(self._board, now, self._clocks[url].at(now))
         if alerts:
             await self._send(session, url, alerts)
 
@@ -172,7 +184,7 @@ class Alertmanager:
         """Send; where some of many are refused, find out which, and give up only those for a while."""
         try:
             status, reason = await self._post(session, url, alerts)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except _UNREACHABLE as error:
             status, reason = 0, str(error) or type(error).__name__
         if 200 <= status < 300:
             self._metrics.deliveries.labels("alertmanager", "delivered").inc()
@@ -204,6 +216,7 @@ class Alertmanager:
         async with session.post(
             url, data=to_json(alerts), headers={"Content-Type": "application/json"}, allow_redirects=False
         ) as response:
+            self._hear(url, response.headers.get("Date"))
             if 300 <= response.status < 400:
                 return (
                     response.status,
@@ -213,3 +226,16 @@ class Alertmanager:
                 said = (await response.content.read(REASON_BYTES)).decode("utf-8", "replace")
                 return response.status, f"status {response.status}: {said}"
             return response.status, f"status {response.status}"
+
+    def _hear(self, url: str, date: str | None) -> None:
+        """Learn from an answer what time it is there; say so where that is another time than here."""
+        clock = self._clocks[url]
+        if clock.hear(date, datetime.now(UTC)):
+            _log.warning(
+                "the clocks of this machine and of Alertmanager differ; set the wrong one",
+                host=URL(url).host,
+                ahead_of_ours_s=round(clock.apart.total_seconds()),
+                alerts="are sent with times of its clock"
+                if clock.believed
+                else "are sent with times of ours, and may look ended there",
+            )

@@ -120,7 +120,7 @@ async def run(settings: Settings) -> None:
 def _receivers(settings: Settings, monitor: Monitor) -> list[Webhook | Alertmanager]:
     receivers: list[Webhook | Alertmanager] = []
     if settings.webhook_url:
-        receivers.append(Webhook(settings, monitor.board, monitor.metrics))
+        receivers.append(Webhook(settings, monitor.board, monitor.tail, monitor.metrics))
     if settings.alertmanager_url:
         receivers.append(Alertmanager(settings, monitor.board, monitor.metrics, monitor.changed))
     return receivers

@@ -6,14 +6,16 @@ them.
 
 from bisect import insort
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf, sqrt
 from typing import Final, Literal
 
+from stream.monitor.alerts import authors_named
 from stream.monitor.events import Alert, Review, Verdict, WindowCounter
 from stream.monitor.fold import bound_shards, counted
+from stream.privacy import is_pseudonym
 
 State = Literal["firing", "held", "acknowledged", "confirmed", "dismissed", "resolved"]
 
@@ -101,13 +103,16 @@ def standing(alert: Alert, reviews: Sequence[Review]) -> State:
 
 
 class Board:
-    """The latest record of every counter and alert, and all reviews."""
+    """The latest record of every counter and alert, and all reviews. What is ``hidden`` is for nobody."""
 
     def __init__(self) -> None:
         self.alerts: dict[str, Alert] = {}
-        self.forgotten: set[str] = set()
-        """Ids of alerts that were deleted: what is still on its way of them is for nobody."""
+        self.hidden: dict[str, Alert] = {}
+        """What a monitor that was behind has published of alerts that were deleted, or whose authors were
+        forgotten: the topic holds it until it is deleted there."""
         self.reviews: defaultdict[str, list[Review]] = defaultdict(list)
+        self._forgotten: dict[str, float] = {}
+        """Ids of alerts that were deleted, and authors who were forgotten; when, in seconds."""
         self._published_at: dict[str, float] = {}
         self._counters: defaultdict[tuple[str, int], dict[float, Shards]] = defaultdict(dict)
         self._heard: OrderedDict[tuple[str, int, float], float] = OrderedDict()
@@ -116,34 +121,67 @@ class Board:
         self._judged: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
 
     def take_alert(self, alert: Alert, published_at: float = inf) -> bool:
-        """Take a record; whether it was news. Of two revisions the greater holds.
+        """Take a record; whether it was news to anybody. Of two revisions the greater holds.
 
         ``published_at`` is the record's time stamp, in seconds: of a stream that is replayed, the alert's own
         times are old.
         """
-        known = self.alerts.get(alert.id)
+        known = self.alerts.get(alert.id) or self.hidden.get(alert.id)
         if known is not None and known.revision >= alert.revision:
             return False
-        self.alerts[alert.id] = alert
         self._published_at[alert.id] = published_at
+        if alert.id in self.hidden or self.is_forgotten(alert):
+            self.hidden[alert.id] = alert
+            return False
+        self.alerts[alert.id] = alert
         return True
 
+    def take_tombstone(self, key: str, published_at: float) -> list[str]:
+        """Take a record that deletes; the ids of the alerts that are shown no more.
+
+        Its key is an alert's id; or a pseudonym, no id of an alert, and then its author has been forgotten:
+        whatever names them and began until it was published, in seconds, is for nobody.
+        """
+        if published_at <= self._forgotten.get(key, -inf):
+            return []
+        self._forgotten[key] = published_at
+        gone = [key] if key in self.alerts else []
+        self.drop_alert(key)
+        if is_pseudonym(key):
+            gone = [alert.id for alert in self.alerts.values() if self.is_forgotten(alert)]
+            self.hidden.update((alert_id, self.alerts.pop(alert_id)) for alert_id in gone)
+        return gone
+
+    def is_forgotten(self, alert: Alert) -> bool:
+        """Whether it was deleted, or names an author who was forgotten after it began."""
+        if alert.id in self._forgotten:
+            return True
+        began = alert.starts_at.timestamp()
+        return any(began <= self._forgotten.get(name, -inf) for name in authors_named(alert))
+
+    def published(self) -> Iterator[Alert]:
+        """All alerts that the topic holds, for who deletes them there."""
+        yield from self.alerts.values()
+        yield from self.hidden.values()
+
     def drop_alert(self, alert_id: str) -> None:
-        """Its author has been forgotten, or its time has passed."""
+        """It has been deleted, or its time has passed."""
         self.alerts.pop(alert_id, None)
+        self.hidden.pop(alert_id, None)
         self._published_at.pop(alert_id, None)
 
-    def forget_alert(self, alert_id: str) -> None:
-        """Its author has been forgotten."""
-        self.forgotten.add(alert_id)
-        self.drop_alert(alert_id)
-
     def prune(self, before: datetime) -> None:
-        """Drop windows and ended alerts whose last record is so old that the topic no longer holds it."""
-        for alert in [one for one in self.alerts.values() if one.ends_at is not None]:
-            if self._published_at[alert.id] < before.timestamp():
+        """Drop what was published so long ago that the topic no longer holds it: windows, alerts that have
+        ended or are hidden, and who was forgotten, for no message from before that is left either.
+        """
+        oldest = before.timestamp()
+        ended = [one for one in self.alerts.values() if one.ends_at is not None]
+        for alert in [*ended, *self.hidden.values()]:
+            if self._published_at[alert.id] < oldest:
                 self.drop_alert(alert.id)
-        for window in [one for one, at in self._heard.items() if at < before.timestamp()]:
+        for key in [one for one, at in self._forgotten.items() if at < oldest]:
+            del self._forgotten[key]
+        for window in [one for one, at in self._heard.items() if at < oldest]:
             self._drop_window(*window)
 
     def take_review(self, review: Review) -> bool:

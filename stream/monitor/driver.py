@@ -32,7 +32,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP
 
 from stream.errors import RecordError
-from stream.kafka import connection
+from stream.kafka import connection, stop_consumer
 from stream.outages import RETRY_S, passes
 from stream.settings import KafkaSettings
 
@@ -49,6 +49,8 @@ FETCH_S: Final = 0.2
 """Longest that one fetch waits for records: seeks and questions wait for it."""
 
 IDLE_S: Final = 0.05
+
+STOP_S: Final = 5.0
 
 _UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
 
@@ -72,6 +74,12 @@ class CommittedConsumerThread(AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """End the calls that wait, then the consumer: without a broker its ``stop`` is no end, and raises."""
+        await super(AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is not None:
+            await stop_consumer(self._consumer, STOP_S)
 
     def group_failure(self) -> BaseException | None:
         """Why aiokafka waits for ever instead of joining the group: it tells only those who call ``getmany``

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from faust.types import TP
 
 from stream.errors import BrokerError, StalledError, StreamError
 from stream.monitor.board import Board
@@ -32,6 +33,7 @@ from stream.refusals import refusal
 from stream.settings import Settings
 
 STOP_TIMEOUT_S: Final = 10.0
+CANCEL_TIMEOUT_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
 TICK_INTERVAL_S: Final = 2.0
 RULES_INTERVAL_S: Final = 2.0
@@ -136,18 +138,45 @@ class Monitor:
     async def stop(self) -> None:
         """Write a last checkpoint, where nothing has failed, and leave the group; in bounded time."""
         self._stopping.set()
-        await asyncio.wait([asyncio.create_task(self._stop())], timeout=STOP_TIMEOUT_S)
+        others = [task for task in self._tasks if task.get_name() != CHECKPOINTS]
+        for task in others:
+            task.cancel()
+        writing = [task for task in self._tasks if task.get_name() == CHECKPOINTS]
+        last = asyncio.create_task(self._write_last(writing))
+        await asyncio.wait([last, *others], timeout=self.settings.revoke_timeout_s)
+        await self._end_writing(last, writing)
+        await self.membership.leave()
+        await asyncio.wait([asyncio.create_task(self._app.stop())], timeout=STOP_TIMEOUT_S)
 
-    async def _stop(self) -> None:
-        # The checkpoint that is being written, if any, is finished; a torn one would have to be repeated.
-        for task in self._tasks:
-            if task.get_name() != CHECKPOINTS or self.failure is not None:
-                task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def _write_last(self, writing: list[asyncio.Task[None]]) -> None:
+        """The checkpoint that is being written, if any, is finished: a torn one would have to be repeated."""
+        if writing and self.failure is None:
+            await asyncio.wait(writing)
         if self.failure is None:
             await self._checkpointer.write()
-        await self.membership.leave()
-        await self._app.stop()
+
+    async def _end_writing(self, last: asyncio.Task[None], writing: list[asyncio.Task[None]]) -> None:
+        """Give up what could not be written in time, and say so."""
+        for task in (last, *writing):
+            task.cancel()
+        await asyncio.wait([last, *writing], timeout=CANCEL_TIMEOUT_S)
+        error = last.exception() if last.done() and not last.cancelled() else None
+        if self.failure is None and (error is not None or self._uncommitted()):
+            _log.warning(
+                "not all that was counted could be written before the end; the next start does it again",
+                partitions=[f"{tp.topic} {tp.partition}" for tp in self._uncommitted()],
+                reason="no broker answered in time" if error is None else repr(error),
+            )
+
+    def _uncommitted(self) -> list[TP]:
+        """The partitions of which more was taken than is committed, and those that we have lost."""
+        taken = {tp: self.partitions.offset(tp) for tp in self.membership.assigned}
+        committed = self._checkpointer.committed
+        return sorted(
+            tp
+            for tp, offset in taken.items()
+            if tp in self.partitions.lost or (offset is not None and offset + 1 > committed.get(tp, 0))
+        )
 
     def _define_agents(self) -> None:
         names = self.settings.topics
@@ -179,7 +208,7 @@ class Monitor:
             if self.tail.caught_up.is_set() and time.monotonic() - ticked_at >= TICK_INTERVAL_S:
                 ticked_at = time.monotonic()
                 drained_at = self._app.committed_consumer.drained_at
-                self.partitions.tick(list(self.board.alerts.values()), time.time(), drained_at)
+                self.partitions.tick(self.board.published(), time.time(), drained_at)
             limit_s = self.settings.stall_timeout_s
             try:
                 async with asyncio.timeout(limit_s):

@@ -3,6 +3,7 @@
 Every review is a record of its own in ``emotions.reviews`` and stays: who said what of which alert, and when.
 """
 
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -148,18 +149,21 @@ async def forget(settings: Settings, pseudonym: str) -> int:
 
     Tombstones go to every partition: before partitions were added, what they delete lay in another one.
     Those among the signals and the counts have the monitors delete the state of the author and of channels
-    that are called after them, and what alerts they publish until then.
+    that are called after them, and what alerts they publish until then. Meanwhile the one among the alerts,
+    which stands before whatever they publish, has readers show and deliver none of these.
     """
     names = settings.topics
     partitions = await check_topics(settings, [names.signals, names.counts, names.alerts])
     board = await current_board(settings)
-    alerts = [alert.id.encode() for alert in board.alerts.values() if pseudonym in authors_named(alert)]
-    author = pseudonym.encode()
-    keys = {names.signals: [author], names.counts: [author], names.alerts: alerts}
+    alerts = [alert.id.encode() for alert in board.published() if pseudonym in authors_named(alert)]
+    author, now_ms = pseudonym.encode(), int(time.time() * 1000)
+    keys = [
+        *((topic, author) for topic in (names.alerts, names.signals, names.counts)),
+        *((names.alerts, alert_id) for alert_id in alerts),
+    ]
     with broker_errors(settings):
         async with producing(settings) as producer:
-            for topic, several in keys.items():
-                for key in several:
-                    for place in range(partitions[topic]):
-                        await producer.send_and_wait(topic, None, key=key, partition=place)
+            for topic, key in keys:
+                for place in range(partitions[topic]):
+                    await producer.send_and_wait(topic, None, key=key, partition=place, timestamp_ms=now_ms)
     return len(alerts)

@@ -55,6 +55,7 @@ class Tail:
         names = settings.topics
         self._topics = (names.alerts, names.reviews, *((names.counters,) if counters else ()))
         self._positions: dict[TopicPartition, int] = {}
+        self._moved = asyncio.Event()
         self._partitions = [
             TopicPartition(topic, number) for topic in self._topics for number in range(partitions[topic])
         ]
@@ -62,6 +63,11 @@ class Tail:
     async def run(self) -> None:
         """Read for ever, through outages."""
         await through_outages(self.read, "the board")
+
+    async def has_taken(self, place: TopicPartition, offset: int) -> None:
+        """Wait until the board holds what this record of the alerts or reviews says, and those before it."""
+        while self._positions.get(place, 0) <= offset:
+            await self._moved.wait()
 
     async def read(self) -> None:
         """Read for ever, from where reading ended before.
@@ -93,8 +99,14 @@ class Tail:
                     for record in records:
                         self._take(record)
                     self._positions[tp] = records[-1].offset + 1
+                self._tell_moved()
         finally:
             await stop_consumer(consumer, STOP_S)
+
+    def _tell_moved(self) -> None:
+        """Wake who waits for a record, and let the next wait for the next."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
         """Go on, or to the beginning, with counters only to recent ones; the ends at this moment."""
@@ -132,7 +144,8 @@ class Tail:
 
     def _take_alert(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         if record.value is None:
-            self._board.forget_alert((record.key or b"").decode(errors="replace"))
+            key = (record.key or b"").decode(errors="replace")
+            self._board.take_tombstone(key, min(record.timestamp / 1000, time.time()))
         elif not self._board.take_alert(Alert.model_validate_json(record.value), record.timestamp / 1000):
             return
         self._on_alert()

@@ -30,6 +30,7 @@ from stream.monitor import targets
 from stream.monitor.board import Board
 from stream.monitor.events import Alert
 from stream.monitor.metrics import MonitorMetrics
+from stream.monitor.tail import Tail
 from stream.outages import through_outages
 from stream.settings import Settings
 from stream.transactions import stop_producer
@@ -109,7 +110,7 @@ class _Beginning(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 class Webhook:
     """Delivers alerts to ``webhook_url``."""
 
-    def __init__(self, settings: Settings, board: Board, metrics: MonitorMetrics) -> None:
+    def __init__(self, settings: Settings, board: Board, tail: Tail, metrics: MonitorMetrics) -> None:
         if settings.webhook_url is None or settings.webhook_secret is None:
             raise SettingsError("a webhook needs a signature: set EMOTION_WEBHOOK_SECRET beside webhook_url")
         self._url = settings.webhook_url
@@ -117,6 +118,7 @@ class Webhook:
         self._give_up_s = settings.webhook_give_up_s
         self._settings = settings
         self._board = board
+        self._tail = tail
         self._metrics = metrics
 
     async def run(self) -> None:
@@ -164,6 +166,8 @@ class Webhook:
             return  # the board has said so already
         if alert.held:
             return
+        # Before a record may stand what says that it is for nobody: our consumer can be ahead of the board's.
+        await self._tail.has_taken(TopicPartition(record.topic, record.partition), record.offset)
         deadline = max(record.timestamp / 1000 + self._give_up_s, time.time() + FIRST_PAUSE_S)
         try:
             await self._deliver(alert, record.value, session, deadline)
@@ -173,7 +177,7 @@ class Webhook:
 
     def _is_settled(self, alert: Alert) -> bool:
         """Whether its author was forgotten, a person dismissed it, or has seen what it only reminds of."""
-        if alert.id in self._board.forgotten:
+        if self._board.is_forgotten(alert):
             return True
         state = self._board.state(alert)
         reminds = alert.revision > 1 and state not in ("firing", "held")

@@ -404,6 +404,16 @@ def test_one_rule_that_rises_in_several_channels_at_once_is_one_cause(
         assert sorted((group.kind, len(group.items)) for group in groups) == sorted(said)
 
 
+def test_the_page_shows_no_alert_that_began_before_its_author_was_forgotten() -> None:
+    folded, now = Queue(), datetime.now(UTC)
+    folded.take_alert(alert())
+    folded.take_tombstone(AUTHOR, now.timestamp())
+    assert not folded.items()
+    assert not folded.take_alert(alert(revision=2))
+    assert folded.take_alert(alert(id="later", starts_at=now + timedelta(minutes=1)))
+    assert [item.alert.id for item in folded.items()] == ["later"]
+
+
 def test_of_too_many_alerts_those_that_ended_first_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "ALERTS", 3)
     monkeypatch.setattr(queues, "SPARE", 1)

@@ -18,6 +18,9 @@ from stream.monitor.rules import RuleSet, rule_set
 
 NOON = 1_767_268_800  # 2026-01-01 12:00 UTC
 
+AUTHOR = "0123456789abcdef" * 2
+"""A pseudonym."""
+
 
 def at(moment: float) -> datetime:
     return datetime.fromtimestamp(moment, UTC)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from stream.monitor.events import Review
 from stream.monitor.metrics import MonitorMetrics
 from stream.settings import Settings
 from tests.stream.monitor.conftest import MonitorTopics
+from tests.stream.monitor.factories import AUTHOR
 from tests.stream.monitor.receivers import alertmanager, on_loopback
 from tests.stream.monitor.test_delivery import alert, eventually, send, story, with_rules
 
@@ -126,9 +128,18 @@ def test_alertmanager_is_not_told_what_was_still_on_its_way_of_a_deleted_alert(s
     board, outbox, now = Board(), Outbox(timedelta(seconds=60)), datetime.now(UTC)
     board.take_alert(alert())
     assert outbox.round(board, now)
-    board.forget_alert(alert().id)
+    board.take_tombstone(alert().id, now.timestamp())
     board.take_alert(alert(status, revision=2))
     assert outbox.round(board, now) == []
+
+
+def test_alertmanager_is_not_told_of_an_author_who_was_forgotten_after_the_alert_began() -> None:
+    board, outbox, now = Board(), Outbox(timedelta(seconds=60)), datetime.now(UTC)
+    board.take_tombstone(AUTHOR, now.timestamp())
+    board.take_alert(alert(author=AUTHOR, starts_at=now))
+    assert outbox.round(board, now) == []
+    board.take_alert(alert(id="later", author=AUTHOR, starts_at=now + timedelta(seconds=1)))
+    assert [one["labels"]["alert_id"] for one in outbox.round(board, now)] == ["later"]
 
 
 def test_a_dismissed_alert_ends_for_alertmanager() -> None:
@@ -147,11 +158,13 @@ def test_a_dismissed_alert_ends_for_alertmanager() -> None:
 class AlertmanagerTwin:
     """Answers as Alertmanager does: it takes what is valid, and answers 400 if anything was not."""
 
-    def __init__(self, *, refuses: str = "", status: int = 200) -> None:
+    def __init__(self, *, refuses: str = "", status: int = 200, ahead: timedelta = timedelta()) -> None:
         self.url = ""
         self.status = status
         self.taken: set[str] = set()
+        self.ended: set[str] = set()
         self._refuses = refuses
+        self._ahead = ahead
 
     async def handle(self, request: web.Request) -> web.Response:
         if self.status != 200:
@@ -161,7 +174,10 @@ class AlertmanagerTwin:
         if self._refuses in found or any(one["startsAt"] > one["endsAt"] for one in alerts):
             return web.json_response({"code": 600, "message": "invalid"}, status=400)
         self.taken |= found
-        return web.Response(status=200)
+        now = datetime.now(UTC) + self._ahead
+        over = {one["labels"]["alert_id"] for one in alerts if datetime.fromisoformat(one["endsAt"]) <= now}
+        self.ended = self.ended - found | over
+        return web.Response(status=200, headers={"Date": format_datetime(now, usegmt=True)})
 
     async def elsewhere(self, request: web.Request) -> web.Response:
         self.taken.add("elsewhere")
@@ -179,11 +195,11 @@ async def twin(**options: Any) -> AsyncIterator[AlertmanagerTwin]:
 
 
 @contextlib.asynccontextmanager
-async def sending(url: str, board: Board) -> AsyncIterator[MonitorMetrics]:
+async def sending(url: str, board: Board, *, resend_s: float = 0.2) -> AsyncIterator[MonitorMetrics]:
     """An Alertmanager client that sends what is on the board."""
     metrics = MonitorMetrics()
     client = Alertmanager(
-        Settings(alertmanager_url=url, alertmanager_resend_s=0.2), board, metrics, asyncio.Event()
+        Settings(alertmanager_url=url, alertmanager_resend_s=resend_s), board, metrics, asyncio.Event()
     )
     task = asyncio.create_task(client.run())
     try:
@@ -244,3 +260,28 @@ def test_alertmanager_is_never_told_of_an_alert_that_starts_after_it_ends() -> N
     told = outbox.round(board, now)
     assert len(told) == 2
     assert all(one["startsAt"] <= one["endsAt"] and one["startsAt"] <= now for one in told)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_what_fires_does_so_by_alertmanagers_clock_and_what_ended_has_ended(
+    ahead: timedelta, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board, now = Board(), datetime.now(UTC)
+    board.take_alert(alert(id="fires"))
+    board.take_alert(alert("resolved", id="ended", ends_at=now + ahead))
+    async with twin(ahead=ahead) as receiver, sending(receiver.url, board, resend_s=1) as metrics:
+        await eventually(lambda: deliveries(metrics, "delivered") >= 2)
+        assert (receiver.taken, receiver.ended) == ({"fires", "ended"}, {"ended"})
+        assert not deliveries(metrics, "given_up")
+    said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert said.count("the clocks of this machine and of Alertmanager differ") == 1
+    assert re.search(rf"ahead_of_ours_s={'-' * (ahead < timedelta())}3(599|600|601) ", said)
+
+
+async def test_alertmanager_is_not_told_for_one_round_that_what_fires_has_ended() -> None:
+    """Another monitor, whose clock is right, has told it that it fires."""
+    board = Board()
+    board.take_alert(alert(id="fires"))
+    async with twin(ahead=timedelta(hours=1)) as receiver, sending(receiver.url, board, resend_s=1):
+        await eventually(lambda: bool(receiver.taken))
+        assert not receiver.ended

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from stream.monitor import board as boards
 from stream.monitor.board import MAX_WINDOWS, Board, Precision, wilson
 from stream.monitor.events import Review, Verdict
 from stream.monitor.fold import MOST_SHARDS, Tally, counter_record
-from tests.stream.monitor.factories import NOON
+from tests.stream.monitor.factories import AUTHOR, NOON
 from tests.stream.monitor.test_delivery import alert
 
 
@@ -30,6 +31,69 @@ def test_of_two_records_of_an_alert_the_later_revision_holds() -> None:
         for record in order:
             board.take_alert(record)
         assert board.alerts[alert().id].status == "resolved"
+
+
+NAMING: dict[str, dict[str, Any]] = {
+    "author": {"author": AUTHOR},
+    "channel": {"author": None, "channel": f"dm:{AUTHOR}"},
+    "conversation": {"author": None, "conversation": f"dm:{AUTHOR}"},
+    "id": {"author": None, "id": f"surge:dm:{AUTHOR}:1"},
+}
+
+
+@given(
+    st.sampled_from(sorted(NAMING)), st.integers(-2, 2), st.permutations(["firing", "resolved", "tombstone"])
+)
+def test_what_began_before_its_author_was_forgotten_is_hidden_whatever_order_it_is_read_in(
+    how: str, began: int, order: list[str]
+) -> None:
+    board = Board()
+    fields = {"starts_at": datetime.fromtimestamp(NOON + began, UTC), **NAMING[how]}
+    records = {
+        "firing": alert(**fields),
+        "resolved": alert("resolved", revision=2, **fields),
+    }
+    for name in order:
+        if name == "tombstone":
+            board.take_tombstone(AUTHOR, NOON)
+        else:
+            board.take_alert(records[name], NOON + 60)
+    assert [one.status for one in board.alerts.values()] == ([] if began <= 0 else ["resolved"])
+    assert [one.status for one in board.published()] == ["resolved"]
+    assert board.is_forgotten(records["firing"]) == (began <= 0)
+
+
+def test_an_author_who_is_forgotten_hides_nobody_elses_alerts() -> None:
+    board = Board()
+    board.take_alert(alert(author="b"))
+    assert board.take_tombstone(AUTHOR, NOON + 1e9) == []
+    assert board.take_alert(alert(id="other", author=None, channel="support"))
+    assert len(board.alerts) == 2
+
+
+def test_what_is_deleted_is_gone_and_what_was_on_its_way_of_it_is_hidden_until_it_is_deleted_too() -> None:
+    board = Board()
+    board.take_alert(alert(), NOON)
+    assert board.take_tombstone(alert().id, NOON + 1) == [alert().id]
+    assert not list(board.published())
+    assert not board.take_alert(alert(revision=2), NOON + 2)
+    assert not board.alerts
+    assert [one.revision for one in board.published()] == [2]
+    board.take_tombstone(alert().id, NOON + 3)
+    assert not list(board.published())
+
+
+def test_who_was_forgotten_is_remembered_for_as_long_as_the_topic_holds_what_they_wrote() -> None:
+    board = Board()
+    board.take_tombstone(AUTHOR, NOON)
+    board.take_alert(alert(author=AUTHOR, starts_at=datetime.fromtimestamp(NOON, UTC)), NOON + 1)
+    board.prune(datetime.fromtimestamp(NOON, UTC))
+    assert board._forgotten
+    assert board.hidden
+    board.prune(datetime.fromtimestamp(NOON + 2, UTC))
+    assert not board._forgotten
+    assert not board.hidden
+    assert not board._published_at
 
 
 def test_of_two_records_of_a_window_the_one_that_has_seen_more_holds() -> None:

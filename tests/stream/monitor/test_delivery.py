@@ -27,7 +27,7 @@ from stream.monitor.webhook import delivery
 from stream.settings import Settings
 from tests.records import Record, produce, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
-from tests.stream.monitor.factories import signal
+from tests.stream.monitor.factories import AUTHOR, signal
 from tests.stream.monitor.receivers import HttpReceiver, http_receiver
 from tests.stream.monitor.test_app import signal_record
 
@@ -208,12 +208,46 @@ async def test_what_is_forgotten_while_a_webhook_does_not_take_it_is_given_up_wi
             await publish(settings, alert(id="forgotten:a:1"))
             await eventually(lambda: receiver.attempts > 0)
             await delete(settings, "forgotten:a:1")
-            await eventually(lambda: "forgotten:a:1" in started.monitor.board.forgotten)
+            await eventually(lambda: started.monitor.board.is_forgotten(alert(id="forgotten:a:1")))
             answers.append(204)
             await publish(settings, alert(id="other:a:1"))
             await eventually(lambda: bool(receiver.taken))
     assert posted(receiver) == ["other:a:1"]
     assert not await read_committed_all(settings.bootstrap_servers or "", settings.topics.undelivered)
+
+
+async def test_what_a_late_monitor_publishes_of_who_was_forgotten_before_is_not_posted(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        async with running(settings):
+            await delete(settings, AUTHOR)
+            await publish(settings, alert(id=f"before:{AUTHOR}:1", author=AUTHOR))
+            since = datetime.now(UTC) + timedelta(seconds=5)
+            await publish(settings, alert(id=f"after:{AUTHOR}:1", author=AUTHOR, starts_at=since))
+            await eventually(lambda: bool(receiver.taken))
+    assert posted(receiver) == [f"after:{AUTHOR}:1"]
+
+
+async def test_an_alert_is_posted_once_the_board_knows_what_stands_before_it(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        async with running(settings) as started:
+            await publish(settings, alert(id="first:a:1"))
+            await eventually(lambda: len(receiver.taken) == 1)
+            (board,) = (task for task in started.monitor._tasks if task.get_name() == "the board")
+            board.cancel()
+            await asyncio.wait([board])
+            await delete(settings, AUTHOR)
+            await publish(settings, alert(id=f"before:{AUTHOR}:1", author=AUTHOR), alert(id="other:a:1"))
+            await asyncio.sleep(1)
+            assert posted(receiver) == ["first:a:1"]
+            started.monitor.spawn("the board", started.monitor.tail.run())
+            await eventually(lambda: len(receiver.taken) == 2)
+    assert posted(receiver) == ["first:a:1", "other:a:1"]
 
 
 async def test_an_alert_that_a_webhook_refuses_goes_to_the_dead_letters(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import structlog
 from aiokafka.admin import NewTopic
@@ -17,6 +18,7 @@ from faust.types import TP
 from stream.admin import add_partitions, configured, connected, create_topics, partition_counts
 from stream.errors import RecordError, StalledError, TopicError
 from stream.events import ALL_CHANNELS, CountDelta
+from stream.lastresort import stop_limit_s
 from stream.monitor.app import running
 from stream.monitor.changelogs import changelog_of, prepare_changelogs
 from stream.monitor.events import RuleKind
@@ -25,11 +27,12 @@ from stream.monitor.state import DiskState
 from stream.monitor.store import load_author
 from stream.settings import Settings
 from stream.topics import TopicSpec
-from tests.brokers import ApacheKafka, Broker
+from tests.brokers import ApacheKafka, Broker, free_port
 from tests.records import Record, delete_topic, produce
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import delta, signal
 from tests.stream.monitor.test_app import delta_record, signal_record, two_channels, until
+from tests.stream.monitor.test_crash import Slot
 from tests.stream.monitor.test_delivery import alert, eventually, publish
 from tests.stream.monitor.test_health import ends, get
 from tests.stream.monitor.test_state import damage
@@ -75,7 +78,6 @@ def settings_on(mortal: ApacheKafka, folder: Path, **options: Any) -> Settings:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Faust's own thread
 async def test_a_broker_that_is_killed_while_nothing_happens_makes_it_unready_and_then_ends_it_with_5(
     mortal: ApacheKafka, unique_name: str, tmp_path: Path, broker: Broker
 ) -> None:
@@ -96,6 +98,56 @@ async def test_a_broker_that_is_killed_while_nothing_happens_makes_it_unready_an
     assert isinstance(error, StalledError)
     assert error.exit_code == 5
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.timeout(180)
+async def test_a_monitor_that_is_told_to_end_while_its_only_broker_is_away_says_what_is_not_written(
+    mortal: ApacheKafka, tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last checkpoint would wait for a broker for longer than there is time; the next start makes it."""
+    settings = settings_on(
+        mortal, tmp_path, monitor_group_id="m", checkpoint_interval_ms=10_000, revoke_timeout_s=2
+    )
+    port = free_port()
+    monkeypatch.setenv("EMOTION_HTTP_PORT", str(port))
+    await create_topics(settings)
+    servers, topic = mortal.bootstrap_servers, settings.topics.counts
+    slot = Slot(settings, broker, settings.state_dir)
+    slot.start()
+    await eventually(lambda: "partitions taken" in slot.log, timeout_s=40)
+    await produce(servers, topic, map(delta_record, two_channels(10)))
+    await until(settings, Counter({("support", "joy"): 10, (ALL_CHANNELS, "joy"): 10}))
+    await produce(servers, topic, map(delta_record, two_channels(5, first=10)))
+
+    async def taken() -> bool:
+        async with aiohttp.request("GET", f"http://127.0.0.1:{port}/metrics") as answer:
+            return "emotion_monitor_deltas_total 30.0" in await answer.text()
+
+    await eventually(taken)
+    mortal.crash()
+    began = time.monotonic()
+    await asyncio.to_thread(slot.terminate)
+    assert time.monotonic() - began < stop_limit_s(settings.revoke_timeout_s)
+    assert f"the next start does it again [stream.monitor.monitor] partitions=['{topic} 0']" in slot.log
+    assert "Traceback" not in slot.log
+    await asyncio.to_thread(mortal.start)
+    async with running(settings):
+        await until(settings, Counter({("support", "joy"): 15, (ALL_CHANNELS, "joy"): 15}), timeout_s=60)
+
+
+@pytest.mark.timeout(120)
+async def test_a_monitor_with_nothing_to_write_that_is_told_to_end_while_its_broker_is_away_just_ends(
+    mortal: ApacheKafka, tmp_path: Path, broker: Broker
+) -> None:
+    settings = settings_on(mortal, tmp_path, monitor_group_id="m")
+    await create_topics(settings)
+    slot = Slot(settings, broker, settings.state_dir)
+    slot.start()
+    await eventually(lambda: "partitions taken" in slot.log, timeout_s=40)
+    mortal.crash()
+    await asyncio.to_thread(slot.terminate)
+    assert "Traceback" not in slot.log
+    assert "written before the end" not in slot.log
 
 
 async def test_a_counts_topic_made_anew_ends_the_monitor_and_its_lower_offsets_count(

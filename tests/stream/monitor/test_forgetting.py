@@ -1,5 +1,6 @@
 """A person who wants to be forgotten: what is known of them goes, wherever it lies and whoever is behind."""
 
+import json
 import time
 from pathlib import Path
 from typing import Final
@@ -14,9 +15,10 @@ from tests.conftest import Topics
 from tests.records import Record, produce, read_committed_all
 from tests.stream.monitor.conftest import MonitorTopics
 from tests.stream.monitor.factories import delta, signal
+from tests.stream.monitor.receivers import http_receiver
 from tests.stream.monitor.test_app import alerts_of, delta_record, latest, signal_record
 from tests.stream.monitor.test_cli import run_in_thread
-from tests.stream.monitor.test_delivery import alert, eventually
+from tests.stream.monitor.test_delivery import alert, eventually, posted, publish, with_webhook
 
 KEY: Final = b"a key for the tests"
 SURGE: Final = """
@@ -72,9 +74,14 @@ async def test_the_command_opts_out_and_deletes_in_every_partition(topics: Topic
             (place, pseudonym.encode(), None) for place in range(2)
         ]
     deleted = [one for one in await read_committed_all(servers, names.alerts) if one.value is None]
-    assert sorted((one.partition, one.key) for one in deleted) == sorted(
-        (place, one.id.encode()) for place in range(2) for one in about
-    )
+    ids = [one.id.encode() for one in about]
+    for place in range(2):
+        keys = [one.key for one in deleted if one.partition == place]
+        assert (keys[0], sorted(keys[1:])) == (pseudonym.encode(), sorted(ids))
+    await publish(settings, *about)  # a monitor that is behind
+    listed = await run_in_thread(settings, "alerts", "list", "--json")
+    assert [json.loads(line)["id"] for line in listed.stdout.splitlines()] == [others.id]
+    assert "3 alerts deleted" in (await forget(settings, "kim@example.org")).stdout
 
 
 async def test_it_deletes_when_what_was_being_published_at_the_opt_out_is_published(topics: Topics) -> None:
@@ -105,6 +112,32 @@ async def test_the_monitor_deletes_alerts_that_have_ended_too(monitor_topics: Mo
             return set((await latest(settings, names.alerts)).values()) == {None}
 
         await eventually(gone)
+
+
+async def test_a_monitor_that_was_down_meanwhile_delivers_nothing_of_who_was_forgotten(
+    monitor_topics: MonitorTopics, tmp_path: Path
+) -> None:
+    """It raises an alert about them on its way to the tombstone, and a checkpoint lies in between."""
+    pseudonym, began = Pseudonyms(KEY).of("kim@example.org"), time.time() - 3600
+    async with http_receiver() as receiver:
+        settings = await with_webhook(monitor_topics, tmp_path, receiver, partitions=1)
+        servers, names = settings.bootstrap_servers or "", settings.topics
+        sad = [signal(0.95, author=pseudonym, offset=n, ts=began + n) for n in range(8)]
+        others = [signal(0.1, author=f"author-{n}", offset=10 + n, ts=began) for n in range(4000)]
+        await produce(servers, names.signals, map(signal_record, [*sad, *others]))
+        assert (await forget(settings, "kim@example.org")).exit_code == 0
+        async with running(settings) as started:
+
+            async def deleted() -> bool:
+                alerts = await latest(settings, names.alerts)
+                return alerts.keys() > {pseudonym.encode()} and set(alerts.values()) == {None}
+
+            await eventually(deleted)
+            since = [signal(0.95, author=pseudonym, offset=5000 + n, ts=time.time() + n) for n in range(8)]
+            await produce(servers, names.signals, map(signal_record, since))
+            await eventually(lambda: bool(receiver.taken))
+            assert list(started.monitor.board.alerts) == posted(receiver)
+    assert posted(receiver)[0].endswith("messages-0-5004")
 
 
 async def test_the_monitor_deletes_what_it_knows_of_a_channel_called_after_them(
