@@ -83,14 +83,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' || { \
 		echo "emotion-stream needs Python 3.11 or newer: $(PYTHON) is older, or not there."; \
 		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 NOT_INSTALLED = { echo "The packages could not be installed; above stands why. Where pip had to compile one (on Python 3.14"; \
 	echo "and newer, and on Linux on ARM), it needs a compiler: apt install g++ python3-dev. Or try another"; \
 	echo "Python: make clean, then make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
 
 $(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --quiet --editable . || $(NOT_INSTALLED)
+	@echo "installing into $(VENV)"
+	@$(PIP) install --quiet --editable . || $(NOT_INSTALLED)
 	@touch $@
 
 # Peers' own packages come first; what they do not bring (torch, this project) comes from the development's.
@@ -109,5 +110,6 @@ $(VENV)/lock.stamp: | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml tests/constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --no-compile --constraint tests/constraints.txt --editable '.[dev]' || $(NOT_INSTALLED)
+	@echo "installing into $(VENV), with what the tests need"
+	@$(PIP) install --quiet --no-compile --constraint tests/constraints.txt --editable '.[dev]' || $(NOT_INSTALLED)
 	@touch $@ $(VENV)/base.stamp
