@@ -1,8 +1,8 @@
 """What the labelled messages say of the last minutes: rate, delay, languages, and how authors went. Pure.
 
 Everything is bounded: an hour of minutes, the newest messages, and of each of the authors seen last their
-newest messages. Times are seconds since the epoch. What was labelled when goes by when we heard of it: an
-annotator's clock may be off, and a page that trusts it calls a dead one alive.
+newest messages. Times are seconds since the epoch. What was labelled when goes by when we heard of it, by
+``Clock``: an annotator's clock may be off, and a page that trusts it calls a dead one alive.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -72,8 +72,13 @@ class _Minute:
     distressed: int = 0
 
 
-def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelled | None:
-    """The event in a record's value; None where it is none. ``live``: we hear of it as it comes."""
+def labelled(
+    value: bytes, partition: int, now: float, *, live: bool, ahead_s: float = 0.0
+) -> Labelled | None:
+    """The event in a record's value; None where it is none. ``live``: we hear of it as it comes.
+
+    ``ahead_s``: how far the clock that ``now`` is of is ahead of those that set time stamps.
+    """
     try:
         event = orjson.loads(value)
         distress = event.get("distress") or {"score": None, "level": "none"}
@@ -82,7 +87,7 @@ def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelle
             id=str(event["id"])[:NAME_KEPT],
             partition=partition,
             at=at,
-            heard_at=now if live else min(labelled_at, now),
+            heard_at=now if live else min(labelled_at + ahead_s, now),
             delay_s=max(0.0, labelled_at - at),
             label=str(event["label"])[:WORD_KEPT],
             labels=tuple(str(label)[:WORD_KEPT] for label in (event.get("labels") or ())[:LABELS_KEPT]),

@@ -17,7 +17,6 @@ import pytest
 
 from stream.cloudevents import to_json
 from stream.dashboard.flow import Flow
-from stream.dashboard.history import History
 from stream.dashboard.parts import Reach, health
 from stream.events import ALL_CHANNELS
 from tests.brokers import free_port
@@ -66,12 +65,24 @@ def test_an_annotator_that_stands_still_is_said_in_words(visit: Visit) -> None:
     page, now = visit(), datetime.now(UTC).timestamp()
     reach, flow = Reach(caught_up=True, waiting=2310, partitions=1), Flow()
     flow.partitions[0] = now - 780
-    event_of = f"event: health\ndata: {to_json(health(reach, flow, History(), now)).decode()}\n\n"
+    event_of = f"event: health\ndata: {to_json(health(reach, flow, None, now)).decode()}\n\n"
     page.route("**/api/stream*", lambda route: route.fulfill(content_type="text/event-stream", body=event_of))
     page.reload()
     said = "The annotator has published nothing for 13 min, and 2,310 messages wait. Is it running?"
     page.wait_for_selector(f"#banner >> text={said}")
     assert page.inner_text("#state") == "Stalled"
+
+
+def test_a_dashboard_that_falls_silent_is_said_also_where_the_clock_was_set_back(visit: Visit) -> None:
+    page, now = visit(), datetime.now(UTC)
+    page.clock.install(time=now)
+    page.route("**/api/stream*", lambda route: route.abort())
+    page.reload()
+    page.wait_for_selector('#state[data-state="loading"]')
+    page.clock.set_system_time(now - timedelta(hours=1))
+    page.clock.run_for(12_000)
+    page.wait_for_selector("#banner >> text=The dashboard has said nothing for")
+    assert page.inner_text("#state") == "Not connected"
 
 
 def test_it_serves_the_metrics_that_rules_and_dashboards_ask_of_it(stage: Stage) -> None:
