@@ -1,7 +1,7 @@
 """The page in a real browser: seen, changed under one's eyes, reviewed by mouse and by keyboard, read aloud.
 
-One broker and one dashboard for all: what is written stays, so what needs an empty stream comes first, and
-each review is one more.
+One broker for all, and one dashboard for most: what is written stays. Who needs a stream without anything, or
+reviews what waits, has topics and a dashboard ``apart``.
 """
 
 import os
@@ -53,8 +53,8 @@ WRITTEN = '[data-verdict="confirmed"]:not([disabled])'
 pytestmark = pytest.mark.timeout(240)
 
 
-def test_an_empty_stream_says_what_is_missing(visit: Visit) -> None:
-    page = visit()
+def test_an_empty_stream_says_what_is_missing(visit: Visit, apart: Stage) -> None:
+    page = visit(on=apart)
     page.wait_for_selector("#mix-empty:visible")
     assert "No message has been labelled" in page.inner_text("#banner")
     page.click("text=Review")
@@ -100,13 +100,13 @@ def test_the_health_check_of_the_images_finds_it_well_and_nobody_elsewhere(stage
         assert (python, asked_it.returncode == 0) == ("python", well)
 
 
-def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, stage: Stage) -> None:
-    page = visit()
-    stage.fill()
+def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, apart: Stage) -> None:
+    page = visit(on=apart)
+    apart.fill()
     page.wait_for_selector("#mix-chart canvas")
     page.wait_for_selector("#changes li:first-child >> text=billing")
     assert page.inner_text("#waiting-badge") == "7"
-    stage.write([of_event(stage.settings, event(9000, datetime.now(UTC), "joy", text="written just now"))])
+    apart.write([of_event(apart.settings, event(9000, datetime.now(UTC), "joy", text="written just now"))])
     page.wait_for_selector("#recent >> text=written just now")
     page.wait_for_selector('#state[data-state="live"]')
 
@@ -129,9 +129,9 @@ def test_a_channel_can_be_chosen_and_its_windows_read_as_a_table(visit: Visit) -
     assert len(set(told)) == len(told)  # with their day, since a clock shows each time twice
 
 
-@pytest.mark.usefixtures("filled")
-def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
-    page = visit("review")
+def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit, apart: Stage) -> None:
+    apart.fill()
+    page = visit("review", on=apart)
     assert "anger surge in 3 channels" in page.inner_text('.group[data-kind="cause"] h3')
     page.click(".row.alert >> text=billing")
     page.wait_for_selector("#picture canvas")
@@ -164,16 +164,16 @@ def test_a_picture_that_shows_only_what_came_later_says_so_and_why_it_ended(
     assert said not in page.inner_text("figcaption")
 
 
-@pytest.mark.usefixtures("filled")
-def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Visit) -> None:
-    page = visit("review")
+def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Visit, apart: Stage) -> None:
+    apart.fill()
+    page = visit("review", on=apart)
     page.click(".row.alert >> text=app-reviews")
     page.fill("#note", "the same outage")
     page.keyboard.press("Escape")
     page.keyboard.press("g")
-    assert "Decide for all 2 alerts that may have one cause" in page.inner_text("#together-box")
+    assert "Decide for all 3 alerts that may have one cause" in page.inner_text("#together-box")
     page.keyboard.press("a")
-    eventually(lambda: page.locator('#log tr:has-text("the same outage")').count() == 2)
+    eventually(lambda: page.locator('#log tr:has-text("the same outage")').count() == 3)
     eventually(lambda: page.inner_text("#waiting-badge") == "4")
 
     page.wait_for_selector(WRITTEN)
@@ -212,9 +212,9 @@ def test_a_decision_is_about_the_alert_that_is_seen_and_leaves_another_ones_note
     assert page.is_visible("#alert-title >> text=anger surge")
 
 
-@pytest.mark.usefixtures("filled")
-def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
-    page = visit("review")
+def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit, apart: Stage) -> None:
+    apart.fill()
+    page = visit("review", on=apart)
     page.wait_for_selector(".row.alert")
     page.keyboard.press("j")
     page.wait_for_selector("#alert-title >> text=rapid escalation")
