@@ -5,6 +5,7 @@ newest messages. Times are seconds since the epoch. What was labelled when goes 
 ``Clock``: an annotator's clock may be off, and a page that trusts it calls a dead one alive.
 """
 
+from bisect import insort
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 from datetime import datetime
@@ -125,7 +126,7 @@ class Flow:
 
     def __init__(self) -> None:
         self.version = 0
-        self.recent: deque[Labelled] = deque(maxlen=RECENT)
+        self.recent: list[Labelled] = []
         self.partitions: dict[int, float] = {}
         self.models: dict[tuple[str, str], float] = {}
         self._seconds: OrderedDict[int, int] = OrderedDict()
@@ -147,7 +148,8 @@ class Flow:
         self.models[event.model] = max(event.heard_at, self.models.get(event.model, 0.0))
         if len(self.models) > MODELS:
             del self.models[min(self.models, key=lambda model: self.models[model])]
-        self.recent.append(event)
+        insort(self.recent, event, key=lambda one: one.heard_at)  # partitions are read back one by one
+        del self.recent[:-RECENT]
         self._delays.append(event.delay_s)
         self._count(event)
         if event.author is not None and event.distress is not None:
@@ -158,7 +160,7 @@ class Flow:
         """Drop messages that we heard of before a time in seconds."""
         if any(event.heard_at < before for event in self.recent):
             self.version += 1
-            self.recent = deque((one for one in self.recent if one.heard_at >= before), maxlen=RECENT)
+            self.recent = [one for one in self.recent if one.heard_at >= before]
         for author, trail in list(self._trails.items()):
             while trail and trail[0].heard_at < before:
                 trail.popleft()

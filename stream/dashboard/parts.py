@@ -129,7 +129,7 @@ def channels(history: History, now: float) -> dict[str, Any]:
 
 def recent(flow: Flow) -> list[dict[str, Any]]:
     """The newest messages, the newest first."""
-    return [message(event) for event in sorted(flow.recent, key=lambda one: one.heard_at)[::-1]]
+    return [message(event) for event in reversed(flow.recent)]
 
 
 def message(event: Labelled) -> dict[str, Any]:

@@ -125,6 +125,14 @@ def test_an_annotator_whose_clock_is_off_is_neither_alive_for_ever_nor_dead(off_
     assert state_of(reach, flow, now + 300) == "stale"
 
 
+def test_the_newest_messages_are_shown_whichever_partition_is_read_back_first() -> None:
+    newer = [one(n, NOON + timedelta(minutes=n), text=f"newer {n}", partition=0) for n in range(10)]
+    older = [one(n, NOON - timedelta(minutes=n), text=f"older {n}", partition=1) for n in range(1, 100)]
+    for order in ((*newer, *older), (*older, *newer)):
+        shown = [message["text"] for message in recent(flow_of(*order))]
+        assert shown == [f"newer {n}" for n in reversed(range(10))] + [f"older {n}" for n in range(1, 21)]
+
+
 @pytest.mark.parametrize("step_s", [-3600.0, 3600.0, 86_400.0 * 365 * 30])
 def test_a_host_clock_that_is_set_makes_nobody_live_and_stops_no_figure(step_s: float) -> None:
     host, past = NOON.timestamp(), 0.0
