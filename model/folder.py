@@ -27,7 +27,10 @@ from model.labels import EMOTIONS, LABEL2ID, LABELS
 WEIGHTS: Final = Path(__file__).parent / "weights"
 """The weights that are used where none are named."""
 
-SHIPPED: Final = {"en": WEIGHTS, "multilingual": WEIGHTS.with_name("weights-multilingual")}
+DEFAULT: Final = "en"
+"""The name that stands for them."""
+
+SHIPPED: Final = {DEFAULT: WEIGHTS, "multilingual": WEIGHTS.with_name("weights-multilingual")}
 """The weights that ship with the package, by the names that stand for them; ``./en`` is a folder."""
 
 CONFIG_FILE: Final = "config.json"

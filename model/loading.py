@@ -8,10 +8,10 @@ from urllib.parse import parse_qs
 from model.contract import Model
 from model.errors import ModelError
 from model.fake import FakeClassifier, NullClassifier
-from model.folder import SHIPPED, WEIGHTS, ModelFolder
+from model.folder import DEFAULT, SHIPPED, ModelFolder
 from model.runtimes.threads import usable_cores
 
-__all__ = ["BUILT_IN", "FAKE_OPTIONS", "check", "folder_of", "load", "usable_cores"]
+__all__ = ["BUILT_IN", "DEFAULT", "FAKE_OPTIONS", "check", "folder_of", "load", "usable_cores"]
 
 FAKE_OPTIONS: Final = ("delay_ms", "fail_on")
 BUILT_IN: Final = frozenset({"fake", "null", *SHIPPED})
@@ -48,8 +48,9 @@ def load(
     from model.memory import REMEMBER
 
     size = REMEMBER if remember is None else remember
-    folder = SHIPPED.get(spec or "", spec)
-    return EmotionClassifier.load(folder, device=device, precision=precision, threads=threads, remember=size)
+    return EmotionClassifier.load(
+        folder_of(spec), device=device, precision=precision, threads=threads, remember=size
+    )
 
 
 def check(spec: str | None = None, *, precision: str = "auto") -> None:
@@ -68,7 +69,8 @@ def check(spec: str | None = None, *, precision: str = "auto") -> None:
 
 def folder_of(spec: str | None) -> Path:
     """Where the weights lie that ``load`` would take; whether there are any is not looked at."""
-    return SHIPPED.get(spec or "", Path(spec or WEIGHTS))
+    name = spec or DEFAULT
+    return SHIPPED.get(name, Path(name))
 
 
 def _fake(options: Mapping[str, list[str]]) -> FakeClassifier:

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from model.contract import Model
-from model.loading import BUILT_IN, check, load
+from model.loading import BUILT_IN, DEFAULT, check, load
 from stream.settings import AnnotateSettings
 
-__all__ = ["BUILT_IN", "check_models", "load_classifier", "model_folder"]
+__all__ = ["BUILT_IN", "DEFAULT", "check_models", "load_classifier", "model_folder"]
 
 
 def load_classifier(settings: AnnotateSettings) -> Model:

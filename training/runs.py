@@ -36,6 +36,7 @@ RUN_FILE: Final = "run.json"
 PROBE_FILE: Final = "probe.npz"
 CROSSFIT_FILE: Final = "crossfit.npz"
 """What a probe and cross-fitted readings have in the place of a model."""
+MODEL_FILES: Final = (SAFETENSORS_FILE, INT8_ONNX_FILE, CONFIG_FILE)
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 
 Score = Annotated[float, BeforeValidator(lambda given: math.nan if given is None else given)]
@@ -193,7 +194,7 @@ def require_empty(folder: Path, *, resumes: str = "") -> None:
 
     ``resumes`` says what resuming would do, where a command can.
     """
-    for name in (RUN_FILE, CHECKPOINT, LOG_FILE, SAFETENSORS_FILE, INT8_ONNX_FILE, CONFIG_FILE):
+    for name in (RUN_FILE, CHECKPOINT, LOG_FILE, *MODEL_FILES):
         if (folder / name).is_file():
             raise TrainingError(
                 f"{folder} holds a run or a model already ({name}): {resumes}another --out leaves this one "
@@ -226,9 +227,11 @@ def ended_before_checkpoint(folder: Path) -> bool:
 
 
 def forget_run(folder: Path) -> None:
-    """Remove what an earlier run said of itself, and what would be taken for part of one begun anew."""
+    """Remove an earlier run, or what would be taken for part of one begun anew: before the first file of that
+    is written, and not earlier, so that what is broken off before leaves the earlier run as it was.
+    """
     forget_calibration(folder)
-    for left in (RUN_FILE, CHECKPOINT, LOG_FILE, PROBE_FILE, CROSSFIT_FILE, INT8_ONNX_FILE):
+    for left in (RUN_FILE, CHECKPOINT, LOG_FILE, PROBE_FILE, CROSSFIT_FILE, *MODEL_FILES):
         (folder / left).unlink(missing_ok=True)
 
 

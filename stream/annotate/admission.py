@@ -102,6 +102,8 @@ class Admission:
     def _refuse(self, entry: Entry, error: MessageError) -> None:
         """A dead letter keeps what was written, so here too nothing of who opted out may stay."""
         entry.may_be_of = self._possible_authors(entry)
+        # Its frames refer to the entry, which refers to it: both would stay until cycles are looked for.
+        error.__cause__ = error.__context__ = error.__traceback__ = None
         entry.outcome = Silent.OPTED_OUT if is_of_who_opted_out(self._optout, entry) else error
 
     def _possible_authors(self, entry: Entry) -> tuple[str, ...]:

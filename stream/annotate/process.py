@@ -10,6 +10,7 @@ import structlog
 from model.contract import Model
 from stream.annotate.app import Annotator
 from stream.annotate.models import ready_model, ready_shadow
+from stream.classifier import DEFAULT
 from stream.kafka import connection
 from stream.lastresort import LastResort, stop_limit_s
 from stream.reloading import on_reload
@@ -65,7 +66,7 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
             annotator.stop()
 
     on_stop(stop)
-    _log.info("loading model", model=settings.model or "en")
+    _log.info("loading model", model=settings.model or DEFAULT)
     model = await asyncio.to_thread(ready_model, settings)
     _log.info("model loaded", **_described(model))
     shadow = await asyncio.to_thread(ready_shadow, settings)

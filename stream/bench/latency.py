@@ -4,14 +4,15 @@ import asyncio
 import math
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import ClientError, ClientSession
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.admin import create_topics
@@ -104,24 +105,40 @@ async def measure(settings: Settings, texts: Sequence[str], plan: Plan, tell: Ca
     What messages that all wait are labelled at is offered one by one, and what comes out is the capacity.
 
     Raises:
-        BenchError: labels did not come, or the annotator has ended.
+        BenchError: labels did not come, records could not be read or sent, or the annotator has ended.
         BrokerError, TopicError: the cluster cannot be used.
     """
     await create_topics(settings)
-    async with _annotator(settings) as (annotator, address), _wire(settings, texts) as wire:
-        measuring = asyncio.create_task(_curve(wire, address, plan, tell))
-        ended = asyncio.create_task(annotator.ended())
-        try:
-            await asyncio.wait((measuring, ended), return_when=asyncio.FIRST_COMPLETED)
-            if not measuring.done():
-                raise BenchError("there is nothing to measure", annotator)
+    async with _annotator(settings) as (annotator, address), _wire(settings, texts) as (wire, reading):
+        return await measured(_curve(wire, address, plan, tell), reading, annotator)
+
+
+async def measured(
+    curve: Coroutine[Any, Any, Curve], reading: "asyncio.Task[None]", annotator: Beside
+) -> Curve:
+    """What is measured, unless the annotator ends before, or ``reading``, which notes when labels come.
+
+    Raises:
+        BenchError: one of them has ended, or the measurement has failed.
+    """
+    measuring, ended = asyncio.create_task(curve), asyncio.create_task(annotator.ended())
+    try:
+        await asyncio.wait((measuring, reading, ended), return_when=asyncio.FIRST_COMPLETED)
+        if measuring.done():
             return await measuring
-        except (TimeoutError, ClientError) as error:
-            raise BenchError(str(error) or type(error).__name__, annotator) from error
-        finally:
-            measuring.cancel()
-            ended.cancel()
-            await asyncio.gather(measuring, ended, return_exceptions=True)
+        if reading.done() and (error := reading.exception()) is not None:
+            raise BenchError(f"labels cannot be read ({_told(error)})", annotator) from error
+        raise BenchError("there is nothing to measure", annotator)
+    except (TimeoutError, ClientError, KafkaError) as error:
+        raise BenchError(_told(error), annotator) from error
+    finally:
+        measuring.cancel()
+        ended.cancel()
+        await asyncio.gather(measuring, ended, return_exceptions=True)
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 async def _curve(wire: Wire, address: str, plan: Plan, tell: Callable[[str], None]) -> Curve:
@@ -156,7 +173,8 @@ async def _annotator(settings: Settings) -> AsyncIterator[tuple[Beside, str]]:
 
 
 @asynccontextmanager
-async def _wire(settings: Settings, texts: Sequence[str]) -> AsyncIterator[Wire]:
+async def _wire(settings: Settings, texts: Sequence[str]) -> AsyncIterator[tuple[Wire, "asyncio.Task[None]"]]:
+    """A wire, and the task that reads the labels from it."""
     producer = AIOKafkaProducer(**connection(settings))
     consumer = AIOKafkaConsumer(
         settings.topics.emotions,
@@ -169,11 +187,10 @@ async def _wire(settings: Settings, texts: Sequence[str]) -> AsyncIterator[Wire]
         wire = Wire(producer, consumer, settings.input_topic, settings.partitions, texts)
         reading = asyncio.create_task(wire.read())
         try:
-            yield wire
+            yield wire, reading
         finally:
             reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
+            await asyncio.gather(reading, return_exceptions=True)
 
 
 async def _work(address: str) -> Work:

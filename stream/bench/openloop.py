@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -52,9 +52,15 @@ class Wire:
     labelled_at: dict[str, float] = field(default_factory=dict)
     """When the label of a message came, by its id; seconds on the monotonic clock."""
     _sent: int = 0
+    _undelivered: BaseException | None = None
 
     async def send(self) -> str:
-        """Send one more message; its id."""
+        """Send one more message; its id.
+
+        Raises:
+            KafkaError: it cannot be sent, or one before it was not delivered.
+        """
+        self._require_delivered()
         number, self._sent = self._sent, self._sent + 1
         identity = f"m-{number}"
         author = f"author {number % AUTHORS}"
@@ -68,7 +74,9 @@ class Wire:
             }
         )
         key = author.encode()
-        await self.producer.send(self.topic, value, key=key, partition=partition_of(key, self.partitions))
+        partition = partition_of(key, self.partitions)
+        delivery = await self.producer.send(self.topic, value, key=key, partition=partition)
+        delivery.add_done_callback(self._delivered)
         return identity
 
     async def read(self) -> None:
@@ -84,15 +92,25 @@ class Wire:
         """Wait for the labels of these messages.
 
         Raises:
+            KafkaError: a message was not delivered.
             TimeoutError: none came for ``quiet_s``.
         """
         known, since = -1, time.monotonic()
         while missing := sum(identity not in self.labelled_at for identity in identities):
+            self._require_delivered()
             if missing != known:
                 known, since = missing, time.monotonic()
             if time.monotonic() - since > quiet_s:
                 raise TimeoutError(f"{missing} of {len(identities)} messages got no label for {quiet_s:g} s")
             await asyncio.sleep(0.02)
+
+    def _delivered(self, delivery: "asyncio.Future[Any]") -> None:
+        if not delivery.cancelled() and (error := delivery.exception()) is not None:
+            self._undelivered = error
+
+    def _require_delivered(self) -> None:
+        if self._undelivered is not None:
+            raise self._undelivered
 
 
 async def burst(wire: Wire, count: int, quiet_s: float) -> float:

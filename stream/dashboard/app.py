@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from stream.annotate.web import endpoints
 from stream.dashboard import parts
+from stream.dashboard.clock import Clock
 from stream.dashboard.feed import Feed
 from stream.dashboard.guard import Guard
 from stream.dashboard.labeller import Labeller
@@ -61,15 +62,19 @@ class Renderer:
         self._channels_at = float("-inf")
         self._channels_are_read = False
 
-    def render(self, now: float) -> None:
-        """Offer what there is at ``now``, in seconds since the epoch, and wake the readers."""
+    def render(self, now: float, heard_now: float) -> None:
+        """Offer what there is at ``now``, in seconds since the epoch, and wake the readers.
+
+        ``now`` is the host's time, by which windows have begun, and ``heard_now`` that of the feed's clock.
+        """
         feed, publisher = self._feed, self._publisher
-        publisher.offer("health", lambda: parts.health(feed.reach, feed.flow, feed.history, now))
+        history = feed.history
+        publisher.offer("health", lambda: parts.health(feed.reach, feed.flow, history.drift(now), heard_now))
         self._if_moved("recent", feed.flow.version, lambda: parts.recent(feed.flow))
         self._if_moved("queue", feed.queue.version, lambda: parts.queue(feed.queue))
         self._if_moved("log", feed.queue.version, lambda: parts.log(feed.queue))
-        if now - self._channels_at >= CHANNELS_S or not self._channels_are_read:
-            self._channels_at, self._channels_are_read = now, feed.reach.caught_up
+        if heard_now - self._channels_at >= CHANNELS_S or not self._channels_are_read:
+            self._channels_at, self._channels_are_read = heard_now, feed.reach.caught_up
             publisher.offer("channels", lambda: parts.channels(feed.history, now))
         for key in publisher.watched:
             publisher.offer_mix(key, partial(parts.mix, feed.history, *key, now))
@@ -110,7 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(reviewer.stop)
         if labeller is not None:
             stack.callback(labeller.close)
-        rendering = _render(Renderer(feed, publisher))
+        rendering = _render(Renderer(feed, publisher), feed.clock)
         running_on = (feed.run(), rendering, _prune(feed), connections.watch(runner))
         works = tuple(map(asyncio.create_task, running_on))
         for work in works:
@@ -161,9 +166,9 @@ def metrics(started: Running) -> CollectorRegistry:
     return registry
 
 
-async def _render(renderer: Renderer) -> None:
+async def _render(renderer: Renderer, clock: Clock) -> None:
     while True:
-        renderer.render(time.time())
+        renderer.render(time.time(), clock.now())
         await asyncio.sleep(PUSH_S)
 
 

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from stream.admin import check_topics, connected
+from stream.dashboard.clock import Clock
 from stream.dashboard.flow import Flow, labelled
 from stream.dashboard.history import History
 from stream.dashboard.parts import Reach
@@ -58,6 +59,7 @@ class Feed:
         self.history = History()
         self.queue = Queue()
         self.reach = Reach()
+        self.clock = Clock()
         self._settings = settings
         self._topics = settings.topics
         self._inputs = Inputs.of(settings)
@@ -84,18 +86,21 @@ class Feed:
             await asyncio.sleep(RETRY_S)
 
     def prune(self, now: float) -> None:
-        """Drop what the topics no longer hold (``retention_days``), which nobody is to see here either."""
-        before = now - self._settings.retention_days * DAY_S
-        self.flow.prune(before)
-        self.history.prune(before)
-        self.queue.prune(before)
+        """Drop what the topics no longer hold (``retention_days``), which nobody is to see here either.
+
+        ``now`` is the host's time, in seconds since the epoch.
+        """
+        kept_s = self._settings.retention_days * DAY_S
+        self.flow.prune(self.clock.now() - kept_s)
+        self.history.prune(now - kept_s)
+        self.queue.prune(now - kept_s)
 
     def _lost(self, error: Exception) -> None:
         """Say that the cluster cannot be read, from now on."""
         problem = str(error) or "it does not answer"
         if self.reach.problem is None:
             _log.warning("the cluster cannot be read; trying again", reason=problem)
-            self.reach.problem_since = time.time()
+            self.reach.problem_since = self.clock.now()
         if self.reach.problem is None or str(error):
             self.reach.problem = problem
             self.reach.missing = isinstance(error, TopicError)
@@ -156,7 +161,7 @@ class Feed:
             check_fetching(consumer)
             for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_CHUNK)).items():
                 for record in records:
-                    self._take(record, time.time())
+                    self._take(record)
                 self._positions[tp] = records[-1].offset + 1
             # One round a moment for whatever has come, and not one a record: rounds are what costs.
             await asyncio.sleep(PAUSE_S if self.reach.caught_up else 0)
@@ -217,7 +222,7 @@ class Feed:
         waiting: int = sum(max(0, ends[tp] - max(known.get(tp, first[tp]), begins[tp])) for tp in places)
         return waiting
 
-    def _take(self, record: "ConsumerRecord[bytes, bytes]", now: float) -> None:
+    def _take(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         """Fold one record in. What is not what its topic holds is counted and passed over."""
         names, value = self._topics, record.value
         try:
@@ -226,10 +231,11 @@ class Feed:
             elif value is None:
                 return
             elif record.topic == names.emotions:
-                self._take_labelled(record, value, now)
+                self._take_labelled(record, value)
             elif record.topic == names.counters:
                 self.history.take(WindowCounter.model_validate_json(value), record.timestamp / 1000)
-                heard_at = now if self.reach.caught_up else min(record.timestamp / 1000, now)
+                now, published_at = self.clock.now(), record.timestamp / 1000 + self.clock.ahead_s
+                heard_at = now if self.reach.caught_up else min(published_at, now)
                 self.reach.counters_at = max(self.reach.counters_at or 0.0, heard_at)
             else:
                 self.queue.take_review(Review.model_validate_json(value))
@@ -239,8 +245,9 @@ class Feed:
             self._refuse(record)
             _log.exception("a record could not be folded in")
 
-    def _take_labelled(self, record: "ConsumerRecord[bytes, bytes]", value: bytes, now: float) -> None:
-        event = labelled(value, record.partition, now, live=self.reach.caught_up)
+    def _take_labelled(self, record: "ConsumerRecord[bytes, bytes]", value: bytes) -> None:
+        clock, live = self.clock, self.reach.caught_up
+        event = labelled(value, record.partition, clock.now(), live=live, ahead_s=clock.ahead_s)
         if event is None:
             self._refuse(record)
         else:

@@ -1,10 +1,11 @@
 """What the labelled messages say of the last minutes: rate, delay, languages, and how authors went. Pure.
 
 Everything is bounded: an hour of minutes, the newest messages, and of each of the authors seen last their
-newest messages. Times are seconds since the epoch. What was labelled when goes by when we heard of it: an
-annotator's clock may be off, and a page that trusts it calls a dead one alive.
+newest messages. Times are seconds since the epoch. What was labelled when goes by when we heard of it, by
+``Clock``: an annotator's clock may be off, and a page that trusts it calls a dead one alive.
 """
 
+from bisect import insort
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,8 +73,13 @@ class _Minute:
     distressed: int = 0
 
 
-def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelled | None:
-    """The event in a record's value; None where it is none. ``live``: we hear of it as it comes."""
+def labelled(
+    value: bytes, partition: int, now: float, *, live: bool, ahead_s: float = 0.0
+) -> Labelled | None:
+    """The event in a record's value; None where it is none. ``live``: we hear of it as it comes.
+
+    ``ahead_s``: how far the clock that ``now`` is of is ahead of those that set time stamps.
+    """
     try:
         event = orjson.loads(value)
         distress = event.get("distress") or {"score": None, "level": "none"}
@@ -82,7 +88,7 @@ def labelled(value: bytes, partition: int, now: float, *, live: bool) -> Labelle
             id=str(event["id"])[:NAME_KEPT],
             partition=partition,
             at=at,
-            heard_at=now if live else min(labelled_at, now),
+            heard_at=now if live else min(labelled_at + ahead_s, now),
             delay_s=max(0.0, labelled_at - at),
             label=str(event["label"])[:WORD_KEPT],
             labels=tuple(str(label)[:WORD_KEPT] for label in (event.get("labels") or ())[:LABELS_KEPT]),
@@ -120,7 +126,7 @@ class Flow:
 
     def __init__(self) -> None:
         self.version = 0
-        self.recent: deque[Labelled] = deque(maxlen=RECENT)
+        self.recent: list[Labelled] = []
         self.partitions: dict[int, float] = {}
         self.models: dict[tuple[str, str], float] = {}
         self._seconds: OrderedDict[int, int] = OrderedDict()
@@ -142,7 +148,8 @@ class Flow:
         self.models[event.model] = max(event.heard_at, self.models.get(event.model, 0.0))
         if len(self.models) > MODELS:
             del self.models[min(self.models, key=lambda model: self.models[model])]
-        self.recent.append(event)
+        insort(self.recent, event, key=lambda one: one.heard_at)  # partitions are read back one by one
+        del self.recent[:-RECENT]
         self._delays.append(event.delay_s)
         self._count(event)
         if event.author is not None and event.distress is not None:
@@ -153,7 +160,7 @@ class Flow:
         """Drop messages that we heard of before a time in seconds."""
         if any(event.heard_at < before for event in self.recent):
             self.version += 1
-            self.recent = deque((one for one in self.recent if one.heard_at >= before), maxlen=RECENT)
+            self.recent = [one for one in self.recent if one.heard_at >= before]
         for author, trail in list(self._trails.items()):
             while trail and trail[0].heard_at < before:
                 trail.popleft()

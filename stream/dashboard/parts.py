@@ -57,8 +57,8 @@ def state_of(reach: Reach, flow: Flow, now: float) -> State:
     return "stale" if reach.waiting else "quiet"
 
 
-def health(reach: Reach, flow: Flow, history: History, now: float) -> dict[str, Any]:
-    """Figures of the stream as a whole, and how old each of its partitions is."""
+def health(reach: Reach, flow: Flow, drift: float | None, now: float) -> dict[str, Any]:
+    """Figures of the stream as a whole, and how old each of its partitions is. ``now`` is of ``Clock``."""
     delays = flow.delays_s()
     return {
         "at": round(now, 1),
@@ -78,7 +78,7 @@ def health(reach: Reach, flow: Flow, history: History, now: float) -> dict[str, 
         "distressed": flow.distressed(now),
         "languages": flow.languages(now),
         "delay_s": None if delays is None else [round(delay, 2) for delay in delays],
-        "drift": history.drift(now),
+        "drift": drift,
         "models": [
             {"name": name, "revision": revision, "at": at}
             for (name, revision), at in sorted(flow.models.items(), key=lambda known: -known[1])
@@ -129,7 +129,7 @@ def channels(history: History, now: float) -> dict[str, Any]:
 
 def recent(flow: Flow) -> list[dict[str, Any]]:
     """The newest messages, the newest first."""
-    return [message(event) for event in sorted(flow.recent, key=lambda one: one.heard_at)[::-1]]
+    return [message(event) for event in reversed(flow.recent)]
 
 
 def message(event: Labelled) -> dict[str, Any]:

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.folder import WEIGHTS
+from model.loading import folder_of
+from stream.classifier import DEFAULT
 from stream.commands.options import kind_of
 from stream.errors import SettingsError
 from stream.settings import SECTIONS, Settings, load_settings, resolve_settings
@@ -209,3 +212,8 @@ def test_every_setting_is_described_and_belongs_to_one_section() -> None:
     in_sections = [name for section in SECTIONS.values() for name in section.model_fields]
     assert sorted(in_sections) == sorted(Settings.model_fields)
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_description_of_the_model_names_the_one_that_is_loaded_where_none_is_named() -> None:
+    assert str(Settings.model_fields["model"].description).endswith(f" Default: {DEFAULT}.")
+    assert folder_of(None) == folder_of(DEFAULT) == WEIGHTS

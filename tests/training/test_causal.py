@@ -16,6 +16,7 @@ from training.fit.device import Device
 from training.fit.loop import Fit
 from training.fit.recipes import LORA
 from training.fit.sources import training_data
+from training.runs import RUN_FILE
 
 CPU = Device("cpu", bf16=False)
 TINY = Causal(
@@ -67,3 +68,19 @@ def test_a_decoder_without_an_end_of_text_gets_one(causal: tuple[Path, float], t
 def test_without_texts_there_is_nothing_to_learn(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no texts"):
         train_causal([], tmp_path, TINY, seed=0, device=CPU)
+
+
+def test_what_is_overwritten_stays_until_the_decoder_is_trained(data_folder: Path, tmp_path: Path) -> None:
+    class BrokenError(RuntimeError):
+        pass
+
+    def break_off(done: int, steps: int, loss: float) -> None:
+        raise BrokenError
+
+    rows = load_emotion(data_folder).train
+    (tmp_path / RUN_FILE).touch()
+    with pytest.raises(BrokenError):
+        train_causal(rows, tmp_path, TINY, seed=0, device=CPU, progress=break_off)
+    assert (tmp_path / RUN_FILE).is_file()
+    train_causal(rows, tmp_path, replace(TINY, epochs=1), seed=0, device=CPU)
+    assert not (tmp_path / RUN_FILE).exists()

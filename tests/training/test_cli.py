@@ -218,6 +218,24 @@ def test_a_run_that_is_broken_off_says_how_to_go_on(
     assert "the same command with --resume instead of --overwrite goes on" in capsys.readouterr().err
 
 
+def test_a_run_that_is_broken_off_before_it_wrote_anything_says_that_the_one_before_is_as_it_was(
+    debug_run: Path,
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def break_off(self: Fit, epoch: int) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    out = shutil.copytree(debug_run, tmp_path / "run")
+    monkeypatch.setattr(Fit, "_train_epoch", break_off)
+    run = ("fit", "--recipe", "debug", "--out", str(out), "--data", str(data_folder), "--overwrite")
+    assert _call(monkeypatch, *run) == 130
+    assert f"{out} is as it was" in capsys.readouterr().err
+
+
 def test_a_run_that_ends_before_its_first_checkpoint_says_that_it_begins_again(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import torch
 from safetensors.numpy import load_file
 
 from model.calibration import Calibration
+from model.errors import ModelError
 from model.folder import ModelFolder
 from model.labels import LABELS
 from tests.training.runs import taught
@@ -176,6 +177,43 @@ def test_the_checkpoint_of_an_earlier_run_is_not_resumed_as_that_of_one_begun_an
     with pytest.raises(BrokenError):
         _fit(DEBUG, data_folder, tmp_path, progress=break_off).run()
     assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_run_that_is_broken_off_in_its_first_epoch_leaves_the_one_before_as_it_was(
+    data_folder: Path, debug_run: Path, tmp_path: Path
+) -> None:
+    class BrokenError(RuntimeError):
+        pass
+
+    def break_off(done: int, steps: int, loss: float) -> None:
+        raise BrokenError
+
+    run = shutil.copytree(debug_run, tmp_path / "run")
+    (run / "calibration.json").write_text('{"temperature": 2.0}')
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    with pytest.raises(BrokenError):
+        _fit(DEBUG, data_folder, run, progress=break_off).run()
+    assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+
+
+def test_a_run_that_is_broken_off_as_it_takes_the_place_of_another_is_not_taken_for_that(
+    data_folder: Path, debug_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BrokenError(RuntimeError):
+        pass
+
+    def break_off(self: Fit, model: object) -> None:
+        raise BrokenError
+
+    run = shutil.copytree(debug_run, tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(Fit, "_save", break_off)
+        with pytest.raises(BrokenError):
+            _fit(DEBUG, data_folder, run).run()
+    with pytest.raises(ModelError):
+        ModelFolder.open(run)
+    _fit(DEBUG, data_folder, run).run(resume=True)
+    assert len(run_of(run).history) == 2
 
 
 def test_what_was_said_of_earlier_weights_does_not_outlive_them(

@@ -53,6 +53,7 @@ def fit(
     from training.fit.sources import training_data
     from training.runs import (
         CHECKPOINT,
+        RUN_FILE,
         ended_before_checkpoint,
         require_empty,
         require_resumable,
@@ -122,6 +123,8 @@ def fit(
                     f"{folder} is not finished: the same command with --resume{instead} goes on with it",
                     **LINE,
                 )
+            elif (folder / RUN_FILE).is_file():
+                err.print(f"{folder} is as it was: nothing of the new run has been written yet", **LINE)
             raise
     for entry in run.log.history:
         out.print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), **LINE)

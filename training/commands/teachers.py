@@ -149,10 +149,8 @@ def causal(
     from training.fit.device import Device
     from training.fit.recipes import TEACHER
     from training.fit.sources import training_data
-    from training.runs import forget_run
 
     _claim(folder, overwrite=overwrite)
-    forget_run(folder)
     with shown_progress("causal") as progress:
         perplexity = train_causal(
             training_data(TEACHER, data).train,

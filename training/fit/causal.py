@@ -20,6 +20,7 @@ from training.fit.batches import Batch, encode
 from training.fit.descent import descend
 from training.fit.device import Device
 from training.fit.loop import Progress
+from training.runs import forget_run, written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,8 +80,10 @@ def train_causal(
         rng=random.Random(seed),
         progress=progress,
     )
-    model.save_pretrained(out)
-    hf_tokenizer.save_pretrained(out)
+    with written(out):
+        forget_run(out)
+        model.save_pretrained(out)
+        hf_tokenizer.save_pretrained(out)
     return math.exp(mean_loss)
 
 

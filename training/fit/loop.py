@@ -168,6 +168,9 @@ class Fit:
             }
             for loss_of_rows in (mean_loss, *(score["nll"] for score in scores.values())):
                 require_finite(loss_of_rows)
+            if not self.log.history:
+                with written(self.out):
+                    forget_run(self.out)
             seconds = seconds_before + time.monotonic() - started
             improved = self.log.add(
                 epoch + 1, mean_loss, float(self.schedule.get_last_lr()[-1]), scores, seconds
@@ -182,14 +185,14 @@ class Fit:
     def _begin(self, resume: bool) -> int:
         """The number of epochs that are done already.
 
-        Where none are, what an earlier run said of itself goes, and its checkpoint, which nobody is to take
-        for this one's.
+        Where none are, the checkpoint of an earlier run goes, which nobody is to take for this one's. The
+        rest of it stays until this one has something to put in its place.
         """
         if resume:
             require_resumable(self.out)
             if (self.out / CHECKPOINT).is_file():
                 return self._restore()
-        forget_run(self.out)
+        (self.out / CHECKPOINT).unlink(missing_ok=True)
         return 0
 
     def _drawn(self, epoch: int) -> list[int]:

@@ -15,7 +15,7 @@ let health, heardAt = 0, following = {channel: "*", window: null};
 const latest = new Map();
 
 const parts = {
-  health: next => { health = next; heardAt = Date.now(); watch.showHealth(next); showState(); },
+  health: next => { health = next; heardAt = performance.now(); watch.showHealth(next); showState(); },
   mix: watch.showMix, channels: watch.showChannels, recent: watch.showRecent, queue: review.showQueue, log: review.showLog,
 };
 
@@ -38,7 +38,7 @@ function choose({channel, window}) {
 }
 
 function showState() {
-  const silent = (Date.now() - heardAt) / 1000 > SILENT_S, state = silent ? "lost" : health.state;
+  const silent = (performance.now() - heardAt) / 1000 > SILENT_S, state = silent ? "lost" : health.state;
   $("state").dataset.state = state;
   $("state-text").textContent = STATES.get(state);
   const said = heardAt ? saying(state) : "The dashboard does not answer.";
@@ -50,7 +50,7 @@ function showState() {
 
 function saying(state) {
   const {at, last_heard_at: last, waiting, counters_at: counted} = health, since = last === null ? null : at - last;
-  if (state === "lost") return `The dashboard has said nothing for ${span((Date.now() - heardAt) / 1000)}. What you see is from then; the page connects again by itself.`;
+  if (state === "lost") return `The dashboard has said nothing for ${span((performance.now() - heardAt) / 1000)}. What you see is from then; the page connects again by itself.`;
   const before = health.partitions.length ? "What you see is from before" : "Nothing has been read yet";
   if (state === "missing") return `There is nothing to read: ${health.problem}. The page goes on by itself once they are there.`;
   if (state === "down") return `The Kafka cluster has not answered${health.problem_since ? ` for ${span(Math.max(1, Math.round(at - health.problem_since)))}` : ""}: ${health.problem}. ${before}.`;
@@ -112,8 +112,8 @@ async function start() {
     setTimeout(start, 3000);
     return;
   }
-  heardAt = Date.now();
-  health = {state: "loading", at: heardAt / 1000, last_heard_at: null, waiting: null, counters_at: null, partitions: []};
+  heardAt = performance.now();
+  health = {state: "loading", at: Date.now() / 1000, last_heard_at: null, waiting: null, counters_at: null, partitions: []};
   setUpTools(known);
   watch.setUp(choose);
   review.setUp();

@@ -1,6 +1,8 @@
 """What is let in is held to the length of the record, in whatever shape its message comes."""
 
+import gc
 import io
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,3 +79,13 @@ def test_a_record_that_grows_beyond_measure_as_json_is_refused() -> None:
     value, registry = avro({"type": "record", "name": "Item", "fields": fields}, [{name: 0}] * 900)
     assert len(value) < MOST_BYTES
     assert refusal(value, registry=registry) is Cause.TOO_LARGE
+
+
+@pytest.mark.parametrize("value", [b"x" * (MOST_BYTES + 1), b"{", b'{"text": 1}', b'{"text": "\xff"}'])
+def test_what_is_refused_goes_with_the_last_reference_to_it(value: bytes) -> None:
+    gc.disable()
+    try:
+        error = weakref.ref(admit(value).outcome)
+        assert error() is None
+    finally:
+        gc.enable()

@@ -8,15 +8,26 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from stream.bench.curve import Report, check_picture
-from stream.bench.latency import QUIET_S, Curve, Point, Work
+from stream.bench.latency import QUIET_S, BenchError, Curve, Point, Work, measured
 from stream.bench.openloop import Wire, due_times, offered, sustained
 from stream.errors import OutputError
 from stream.settings import Settings
 from tests.stream.commands import run
 
 STALL_S = 0.3
+
+
+def delivered(error: Exception | None = None) -> "asyncio.Future[None]":
+    """What a producer answers, once the broker has."""
+    answer = asyncio.get_running_loop().create_future()
+    if error is None:
+        answer.set_result(None)
+    else:
+        answer.set_exception(error)
+    return answer
 
 
 class Stalling:
@@ -26,12 +37,13 @@ class Stalling:
         self.wire: Wire | None = None
         self.sent = 0
 
-    async def send(self, _topic: str, value: bytes, **_where: Any) -> None:
+    async def send(self, _topic: str, value: bytes, **_where: Any) -> "asyncio.Future[None]":
         if not self.sent:
             await asyncio.sleep(STALL_S)
         self.sent += 1
         assert self.wire is not None
         self.wire.labelled_at[orjson.loads(value)["id"]] = time.monotonic()
+        return delivered()
 
 
 async def test_a_message_that_is_sent_late_counts_from_when_it_was_due() -> None:
@@ -47,8 +59,9 @@ async def test_no_text_is_sent_twice() -> None:
     texts = []
 
     class Noting(Stalling):
-        async def send(self, _topic: str, value: bytes, **_where: Any) -> None:
+        async def send(self, _topic: str, value: bytes, **_where: Any) -> "asyncio.Future[None]":
             texts.append(orjson.loads(value)["text"])
+            return delivered()
 
     producer: Any = Noting()
     wire = Wire(producer, None, "messages", 4, ["a text", "another"])
@@ -62,10 +75,11 @@ async def test_the_capacity_is_what_comes_out_when_more_is_offered() -> None:
     class OneAtATime(Stalling):
         free_at = 0.0
 
-        async def send(self, _topic: str, value: bytes, **_where: Any) -> None:
+        async def send(self, _topic: str, value: bytes, **_where: Any) -> "asyncio.Future[None]":
             assert self.wire is not None
             self.free_at = max(self.free_at, time.monotonic()) + 0.01
             self.wire.labelled_at[orjson.loads(value)["id"]] = self.free_at
+            return delivered()
 
     producer: Any = OneAtATime()
     wire = producer.wire = Wire(producer, None, "messages", 4, ["a text"])
@@ -76,6 +90,50 @@ async def test_labels_that_do_not_come_end_the_measurement() -> None:
     wire: Any = Wire(None, None, "messages", 4, ["a text"])  # type: ignore[arg-type]  # nothing is sent
     with pytest.raises(TimeoutError, match="2 of 2 messages got no label"):
         await wire.until_labelled(["m-0", "m-1"], quiet_s=0.05)
+
+
+async def test_a_message_that_is_not_delivered_ends_the_measurement_with_the_reason() -> None:
+    class Refused(Stalling):
+        async def send(self, _topic: str, value: bytes, **_where: Any) -> "asyncio.Future[None]":
+            return delivered(TopicAuthorizationFailedError("messages"))
+
+    producer: Any = Refused()
+    for due in ([0.0], [0.0, 0.1, 60.0]):
+        wire = Wire(producer, None, "messages", 4, ["a text"])
+        with pytest.raises(TopicAuthorizationFailedError):
+            await asyncio.wait_for(offered(wire, due, quiet_s=60.0), 30.0)
+
+
+class Running:
+    """An annotator that goes on."""
+
+    problem = exit_code = None
+
+    async def ended(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(TopicAuthorizationFailedError("emotions"), "TopicAuthorizationFailed"), (KeyError("message_id"), "id")],
+)
+async def test_labels_that_cannot_be_read_end_the_measurement_at_once_with_the_reason(
+    error: Exception, said: str
+) -> None:
+    class Unreadable:
+        async def getmany(self, **_options: Any) -> None:
+            raise error
+
+    annotator, consumer = Running(), Unreadable()
+    wire: Any = Wire(None, consumer, "messages", 4, ["a text"])  # type: ignore[arg-type]  # nothing is sent
+
+    async def curve() -> Curve:
+        await wire.until_labelled(["m-0"], quiet_s=60.0)
+        return Curve(0.0, ())
+
+    measuring = measured(curve(), asyncio.create_task(wire.read()), annotator)  # type: ignore[arg-type]
+    with pytest.raises(BenchError, match=rf"labels cannot be read \(.*{said}.*\); annotator: runs"):
+        await asyncio.wait_for(measuring, 30.0)
 
 
 def test_messages_are_due_at_random_moments_of_the_rate_that_was_asked_for() -> None:

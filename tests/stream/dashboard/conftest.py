@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import pytest
 
@@ -33,9 +34,10 @@ def in_thread(work: Callable[[], Any]) -> Any:
 
 @dataclass
 class Stage:
-    """A broker on a fixed port that keeps its records, and the dashboard that reads it."""
+    """A broker on a fixed port that keeps its records, and the dashboard that reads topics of one prefix."""
 
     folder: Path
+    topic_prefix: str = "emotions"
     port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
     address: str = ""
@@ -46,7 +48,11 @@ class Stage:
     @property
     def settings(self) -> Settings:
         return Settings(
-            bootstrap_servers=f"127.0.0.1:{self.port}", partitions=2, dashboard_port=0, model="fake"
+            bootstrap_servers=f"127.0.0.1:{self.port}",
+            topic_prefix=self.topic_prefix,
+            partitions=2,
+            dashboard_port=0,
+            model="fake",
         )
 
     def start_broker(self) -> None:
@@ -60,8 +66,21 @@ class Stage:
 
     def start(self) -> None:
         self.start_broker()
+        self.open()
+
+    def open(self) -> None:
         in_thread(lambda: create_topics(self.settings))
         self._dashboard, self.address = self._start_dashboard(EMOTION_HTTP_PORT=str(self.http_port))
+
+    @contextmanager
+    def another(self) -> Iterator["Stage"]:
+        """A stage on the same broker, with topics and a dashboard of its own."""
+        made = Stage(self.folder, f"emotions-{uuid4().hex[:8]}", port=self.port)
+        try:
+            made.open()
+            yield made
+        finally:
+            made.stop()
 
     @contextmanager
     def one_more(self, **environment: str) -> Iterator[str]:
@@ -76,6 +95,7 @@ class Stage:
     def _start_dashboard(self, **environment: str) -> tuple[subprocess.Popen[str], str]:
         environment |= {
             "EMOTION_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.port}",
+            "EMOTION_TOPIC_PREFIX": self.topic_prefix,
             "EMOTION_MODEL": "fake",
             "EMOTION_DASHBOARD_PORT": "0",
             "PYTHONPATH": str(ROOT),
@@ -119,9 +139,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture
 def filled(stage: Stage) -> Stage:
-    """The stage with the scene on it, also where other processes run the tests before this one."""
+    """The stage with the scene on it and what other tests add to that; none of them reviews its alerts."""
     stage.fill()
     return stage
+
+
+@pytest.fixture
+def apart(stage: Stage) -> Iterator[Stage]:
+    """A stage of the test's own, still empty."""
+    with stage.another() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +168,10 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(chromium: Any, stage: Stage) -> Iterator[Callable[..., Any]]:
-    """Open a view: ``visit("review", width=390, dark=True)``. A complaint of the browser fails the test."""
+    """Open a view: ``visit("review", width=390, dark=True)``, of the shared stage unless another is named.
+
+    A complaint of the browser fails the test.
+    """
     contexts: list[Any] = []
     complaints: list[str] = []
 
@@ -149,7 +179,14 @@ def visit(chromium: Any, stage: Stage) -> Iterator[Callable[..., Any]]:
         if "Content Security" in said.text:
             complaints.append(said.text)
 
-    def open_view(view: str = "watch", *, width: int = 1280, height: int = 900, dark: bool = False) -> Any:
+    def open_view(
+        view: str = "watch",
+        *,
+        on: Stage = stage,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+    ) -> Any:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
@@ -158,7 +195,7 @@ def visit(chromium: Any, stage: Stage) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", hear)
-        page.goto(f"{stage.address}/#{view}")
+        page.goto(f"{on.address}/#{view}")
         page.wait_for_selector('#state:not([data-state="loading"])')
         return page
 

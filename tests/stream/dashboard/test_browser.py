@@ -1,7 +1,7 @@
 """The page in a real browser: seen, changed under one's eyes, reviewed by mouse and by keyboard, read aloud.
 
-One broker and one dashboard for all: what is written stays, so what needs an empty stream comes first, and
-each review is one more.
+One broker for all, and one dashboard for most: what is written stays. Who needs a stream without anything, or
+reviews what waits, has topics and a dashboard ``apart``.
 """
 
 import os
@@ -17,7 +17,6 @@ import pytest
 
 from stream.cloudevents import to_json
 from stream.dashboard.flow import Flow
-from stream.dashboard.history import History
 from stream.dashboard.parts import Reach, health
 from stream.events import ALL_CHANNELS
 from tests.brokers import free_port
@@ -54,8 +53,8 @@ WRITTEN = '[data-verdict="confirmed"]:not([disabled])'
 pytestmark = pytest.mark.timeout(240)
 
 
-def test_an_empty_stream_says_what_is_missing(visit: Visit) -> None:
-    page = visit()
+def test_an_empty_stream_says_what_is_missing(visit: Visit, apart: Stage) -> None:
+    page = visit(on=apart)
     page.wait_for_selector("#mix-empty:visible")
     assert "No message has been labelled" in page.inner_text("#banner")
     page.click("text=Review")
@@ -66,12 +65,24 @@ def test_an_annotator_that_stands_still_is_said_in_words(visit: Visit) -> None:
     page, now = visit(), datetime.now(UTC).timestamp()
     reach, flow = Reach(caught_up=True, waiting=2310, partitions=1), Flow()
     flow.partitions[0] = now - 780
-    event_of = f"event: health\ndata: {to_json(health(reach, flow, History(), now)).decode()}\n\n"
+    event_of = f"event: health\ndata: {to_json(health(reach, flow, None, now)).decode()}\n\n"
     page.route("**/api/stream*", lambda route: route.fulfill(content_type="text/event-stream", body=event_of))
     page.reload()
     said = "The annotator has published nothing for 13 min, and 2,310 messages wait. Is it running?"
     page.wait_for_selector(f"#banner >> text={said}")
     assert page.inner_text("#state") == "Stalled"
+
+
+def test_a_dashboard_that_falls_silent_is_said_also_where_the_clock_was_set_back(visit: Visit) -> None:
+    page, now = visit(), datetime.now(UTC)
+    page.clock.install(time=now)
+    page.route("**/api/stream*", lambda route: route.abort())
+    page.reload()
+    page.wait_for_selector('#state[data-state="loading"]')
+    page.clock.set_system_time(now - timedelta(hours=1))
+    page.clock.run_for(12_000)
+    page.wait_for_selector("#banner >> text=The dashboard has said nothing for")
+    assert page.inner_text("#state") == "Not connected"
 
 
 def test_it_serves_the_metrics_that_rules_and_dashboards_ask_of_it(stage: Stage) -> None:
@@ -89,13 +100,13 @@ def test_the_health_check_of_the_images_finds_it_well_and_nobody_elsewhere(stage
         assert (python, asked_it.returncode == 0) == ("python", well)
 
 
-def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, stage: Stage) -> None:
-    page = visit()
-    stage.fill()
+def test_it_is_filled_while_one_looks_and_goes_on(visit: Visit, apart: Stage) -> None:
+    page = visit(on=apart)
+    apart.fill()
     page.wait_for_selector("#mix-chart canvas")
     page.wait_for_selector("#changes li:first-child >> text=billing")
     assert page.inner_text("#waiting-badge") == "7"
-    stage.write([of_event(stage.settings, event(9000, datetime.now(UTC), "joy", text="written just now"))])
+    apart.write([of_event(apart.settings, event(9000, datetime.now(UTC), "joy", text="written just now"))])
     page.wait_for_selector("#recent >> text=written just now")
     page.wait_for_selector('#state[data-state="live"]')
 
@@ -118,9 +129,9 @@ def test_a_channel_can_be_chosen_and_its_windows_read_as_a_table(visit: Visit) -
     assert len(set(told)) == len(told)  # with their day, since a clock shows each time twice
 
 
-@pytest.mark.usefixtures("filled")
-def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit) -> None:
-    page = visit("review")
+def test_an_alert_is_reviewed_by_mouse_with_its_evidence(visit: Visit, apart: Stage) -> None:
+    apart.fill()
+    page = visit("review", on=apart)
     assert "anger surge in 3 channels" in page.inner_text('.group[data-kind="cause"] h3')
     page.click(".row.alert >> text=billing")
     page.wait_for_selector("#picture canvas")
@@ -153,16 +164,16 @@ def test_a_picture_that_shows_only_what_came_later_says_so_and_why_it_ended(
     assert said not in page.inner_text("figcaption")
 
 
-@pytest.mark.usefixtures("filled")
-def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Visit) -> None:
-    page = visit("review")
+def test_alerts_of_one_cause_are_decided_at_once_and_logged_one_by_one(visit: Visit, apart: Stage) -> None:
+    apart.fill()
+    page = visit("review", on=apart)
     page.click(".row.alert >> text=app-reviews")
     page.fill("#note", "the same outage")
     page.keyboard.press("Escape")
     page.keyboard.press("g")
-    assert "Decide for all 2 alerts that may have one cause" in page.inner_text("#together-box")
+    assert "Decide for all 3 alerts that may have one cause" in page.inner_text("#together-box")
     page.keyboard.press("a")
-    eventually(lambda: page.locator('#log tr:has-text("the same outage")').count() == 2)
+    eventually(lambda: page.locator('#log tr:has-text("the same outage")').count() == 3)
     eventually(lambda: page.inner_text("#waiting-badge") == "4")
 
     page.wait_for_selector(WRITTEN)
@@ -201,9 +212,9 @@ def test_a_decision_is_about_the_alert_that_is_seen_and_leaves_another_ones_note
     assert page.is_visible("#alert-title >> text=anger surge")
 
 
-@pytest.mark.usefixtures("filled")
-def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit) -> None:
-    page = visit("review")
+def test_alerts_are_reviewed_by_keyboard_alone(visit: Visit, apart: Stage) -> None:
+    apart.fill()
+    page = visit("review", on=apart)
     page.wait_for_selector(".row.alert")
     page.keyboard.press("j")
     page.wait_for_selector("#alert-title >> text=rapid escalation")

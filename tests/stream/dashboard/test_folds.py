@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from stream.cloudevents import to_json
 from stream.dashboard import flow as flows
 from stream.dashboard import history as histories
 from stream.dashboard import queue as queues
+from stream.dashboard.clock import Clock
 from stream.dashboard.evidence import author_picture, channel_picture
+from stream.dashboard.feed import Feed
 from stream.dashboard.flow import Flow, Labelled, labelled
 from stream.dashboard.history import ORDER, History
 from stream.dashboard.parts import LINES, Reach, channels, detail, health, log, mix, queue, recent, state_of
@@ -21,7 +24,8 @@ from stream.events import ALL_CHANNELS, EmotionEvent
 from stream.monitor import fold as folds
 from stream.monitor.board import standing
 from stream.monitor.events import Alert, Review, WindowCounter
-from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, review
+from stream.settings import Settings
+from tests.stream.dashboard.scene import AUTHOR, alert, counter, event, of_counter, of_event, review
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOSTILE = ("__proto__", "constructor", "<img src=x onerror=alert(1)>", "\u202eevil", "x" * 1024, "a\x00b")
@@ -119,6 +123,57 @@ def test_an_annotator_whose_clock_is_off_is_neither_alive_for_ever_nor_dead(off_
     assert state_of(reach, flow, now + 10) == "live"
     assert flow.rate(now + 10, 10) == 10
     assert state_of(reach, flow, now + 300) == "stale"
+
+
+def test_the_newest_messages_are_shown_whichever_partition_is_read_back_first() -> None:
+    newer = [one(n, NOON + timedelta(minutes=n), text=f"newer {n}", partition=0) for n in range(10)]
+    older = [one(n, NOON - timedelta(minutes=n), text=f"older {n}", partition=1) for n in range(1, 100)]
+    for order in ((*newer, *older), (*older, *newer)):
+        shown = [message["text"] for message in recent(flow_of(*order))]
+        assert shown == [f"newer {n}" for n in reversed(range(10))] + [f"older {n}" for n in range(1, 21)]
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0, 86_400.0 * 365 * 30])
+def test_a_host_clock_that_is_set_makes_nobody_live_and_stops_no_figure(step_s: float) -> None:
+    host, past = NOON.timestamp(), 0.0
+    feed = Feed(Settings())
+    feed.clock = clock = Clock(lambda: host + past, lambda: past)
+
+    def publish(count: int, revision: str) -> None:
+        written = datetime.fromtimestamp(host + past, UTC)
+        model = {"name": "m", "revision": revision}
+        for n in range(count):
+            label = event(n, written, "joy", labelled_at=written, model=model, text=revision)
+            feed._take(record(of_event(feed._settings, label)))
+        feed._take(record(of_counter(feed._settings, counter("c", written, 60, {"joy": 1}))))
+
+    def record(written: tuple[str, bytes, bytes]) -> Any:
+        topic, _, value = written
+        return SimpleNamespace(
+            topic=topic, partition=0, value=value, timestamp=int(1000 * (host + past)), offset=0
+        )
+
+    def told() -> dict[str, Any]:
+        return health(feed.reach, feed.flow, None, clock.now())
+
+    feed.reach = Reach(caught_up=True, waiting=5, partitions=1)
+    for _ in range(200):
+        publish(1, "old")
+        past += 1
+    host += step_s
+    feed.prune(host + past)
+    assert (told()["state"], told()["rate"], len(feed.flow.recent)) == ("live", 1, 30)
+    for caught_up in (True, False):  # also where what came meanwhile is read back
+        feed.reach.caught_up = caught_up
+        publish(20, "new")
+        past += 2
+        assert told()["rate"] == pytest.approx(2.8 if caught_up else 4.6)
+        assert told()["last_heard_at"] == told()["counters_at"] == clock.now() - 2
+    assert told()["models"][0]["revision"] == recent(feed.flow)[0]["text"] == "new"
+    feed.reach.caught_up = True
+    past += 61
+    assert told()["state"] == "stale"
+    assert told()["rates"][-5:] == [0, 60, 60, 60, 60]
 
 
 def test_what_is_read_back_counts_for_when_it_was_labelled_and_never_ahead_of_now() -> None:
@@ -481,7 +536,7 @@ def test_the_state_is_honest(reach: Reach, ago_s: float | None, said: str) -> No
     now = NOON.timestamp()
     flow = Flow() if ago_s is None else flow_of(one(at=NOON - timedelta(seconds=ago_s)))
     assert state_of(reach, flow, now) == said
-    assert health(reach, flow, History(), now)["state"] == said
+    assert health(reach, flow, None, now)["state"] == said
 
 
 def test_an_authors_picture_holds_the_messages_and_marks_those_behind_the_alert() -> None:

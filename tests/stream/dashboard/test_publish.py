@@ -1,7 +1,7 @@
 """One serialisation for all readers, and no reader holds another back."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from stream.dashboard.app import Renderer
@@ -71,8 +71,18 @@ async def test_readers_are_woken_together() -> None:
 def test_channels_are_shown_as_soon_as_the_topics_are_read() -> None:
     feed, publisher = Feed(Settings()), Publisher()
     renderer, now = Renderer(feed, publisher), datetime(2026, 1, 1, 12, tzinfo=UTC)
-    renderer.render(now.timestamp())
+    renderer.render(now.timestamp(), 0)
     feed.history.take(counter("support", now, 60, {"joy": 60}))
     feed.reach.caught_up = True
-    renderer.render(now.timestamp() + 1)
+    renderer.render(now.timestamp() + 1, 1)
+    assert b'"channel":"support"' in publisher.frames["channels"].event
+
+
+def test_channels_are_held_against_their_usual_also_after_the_host_s_clock_was_set_back() -> None:
+    feed, publisher = Feed(Settings()), Publisher()
+    renderer, now = Renderer(feed, publisher), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    feed.reach.caught_up = True
+    renderer.render(now.timestamp(), 0)
+    feed.history.take(counter("support", now - timedelta(hours=1), 60, {"joy": 60}))
+    renderer.render(now.timestamp() - 3600, 60)
     assert b'"channel":"support"' in publisher.frames["channels"].event
