@@ -25,7 +25,7 @@ class Deaf:
 
     async def _for_ever(self, call: str) -> None:
         self.calls.append(call)
-        for _ in range(20):
+        for _ in range(6):
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(1.0)
 
