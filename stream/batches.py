@@ -22,7 +22,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecor
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from aiokafka.record.util import decode_varint
 
-from stream.records import UnreadBatch
+from stream.records import UnreadBatch, held_bytes
 from stream.unpacking import TooMuchToUnpackError
 
 POLL_BYTES: Final = 8 * 1024 * 1024
@@ -52,7 +52,7 @@ class _Fetched(fetcher.FetchResult):  # type: ignore[misc]  # as below
         taken, size = [], 0
         for record in self._partition_records:
             taken.append(record)
-            size += _size_bytes(record)
+            size += held_bytes(record.key, record.value, record.headers)
             if size >= POLL_BYTES or (max_records is not None and len(taken) >= max_records):
                 self._update_position()
                 return taken
@@ -79,11 +79,6 @@ def _let_go(records: Any) -> None:
     """
     if records is not None and records._records_iterator is not None:
         records._records_iterator.close()
-
-
-def _size_bytes(record: Any) -> int:
-    size = len(record.key or b"") + len(record.value or b"")
-    return size + sum(len(value or b"") for _, value in record.headers) if record.headers else size
 
 
 class _Records(_MemoryRecordsPy):  # type: ignore[misc]  # aiokafka ships no types for it

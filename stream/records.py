@@ -59,6 +59,14 @@ def header_bytes(headers: Iterable[tuple[str, bytes | None]]) -> int:
     return sum(_HEADER_FRAME_BYTES + len(name.encode()) + len(value or b"") for name, value in headers)
 
 
+def held_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Bytes of a record's key, value and headers, without what frames them: what it takes in memory."""
+    size = len(key or b"") + len(value or b"")
+    for name, content in headers:
+        size += len(name) + len(content or b"")
+    return size
+
+
 Output = dict[tuple[str, int], list[Record]]
 """Records by topic and partition."""
 

@@ -18,7 +18,7 @@ from stream.errors import MessageError
 from stream.events import UNKNOWN as UNKNOWN_LABEL
 from stream.events import Message
 from stream.language import UNDETERMINED, Language
-from stream.records import Headers
+from stream.records import Headers, held_bytes
 
 
 class Unread(Enum):
@@ -90,13 +90,6 @@ def _name(name: str) -> bytes:
     return canonical_author(name, "folded").encode("utf-8", "surrogatepass")
 
 
-def _size_bytes(entry: Entry) -> int:
-    size = len(entry.value or b"") + len(entry.key or b"")
-    for name, value in entry.headers:
-        size += len(name) + len(value or b"")
-    return size
-
-
 def _nothing() -> None:
     """Nobody waits for this ledger."""
 
@@ -120,7 +113,7 @@ class Ledger:
         entry.ledger = self
         self.entries.append(entry)
         self.next_offset = entry.offset + 1
-        entry.size_bytes = _size_bytes(entry)
+        entry.size_bytes = held_bytes(entry.key, entry.value, entry.headers)
         self.size_bytes += entry.size_bytes
         return True
 
