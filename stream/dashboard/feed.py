@@ -32,6 +32,7 @@ from stream.kafka import (
 )
 from stream.monitor.events import Alert, Review, WindowCounter
 from stream.monitor.rules import DAY_S
+from stream.monitor.tail import tombstone_of
 from stream.settings import Settings
 from stream.topicwatch import BrokerSilentError, TopicWatch
 
@@ -255,8 +256,7 @@ class Feed:
 
     def _take_alert(self, record: "ConsumerRecord[bytes, bytes]") -> None:
         if record.value is None:
-            key = (record.key or b"").decode(errors="replace")
-            self.queue.take_tombstone(key, min(record.timestamp / 1000, time.time()))
+            self.queue.take_tombstone(*tombstone_of(record))
         else:
             self.queue.take_alert(Alert.model_validate_json(record.value), record.timestamp / 1000)
 

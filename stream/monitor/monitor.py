@@ -161,10 +161,11 @@ class Monitor:
             task.cancel()
         await asyncio.wait([last, *writing], timeout=CANCEL_TIMEOUT_S)
         error = last.exception() if last.done() and not last.cancelled() else None
-        if self.failure is None and (error is not None or self._uncommitted()):
+        uncommitted = self._uncommitted()
+        if self.failure is None and (error is not None or uncommitted):
             _log.warning(
                 "not all that was counted could be written before the end; the next start does it again",
-                partitions=[f"{tp.topic} {tp.partition}" for tp in self._uncommitted()],
+                partitions=[f"{tp.topic} {tp.partition}" for tp in uncommitted],
                 reason="no broker answered in time" if error is None else repr(error),
             )
 
