@@ -41,6 +41,7 @@ PICKLES: Final = ("pytorch_model.bin", "model.pt", "model.pth", "model.ckpt")
 # A tokenizer_config.json without a limit says so with a number of thirty digits.
 _NO_LIMIT: Final = 1 << 20
 _NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+"""Errors by which there is no folder; by any other, nobody can tell."""
 _LEAST_TOKENS: Final = 8
 """As in a calibration: of less, special tokens and the overlap of windows leave no text."""
 

@@ -214,9 +214,12 @@ def backtest(
 def _names_a_file(source: str) -> bool:
     """Whether events are to be read from a file: also one that cannot be reached, for that says why."""
     try:
-        return Path(source).exists()
+        Path(source).stat()  # since Python 3.14, exists() hides why it cannot tell
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError:
         return "/" in source  # no topic has one in its name, which may be too long for a file's
+    return True
 
 
 def _print_backtests(results: dict[str, Any], reviews: list[Review]) -> None:

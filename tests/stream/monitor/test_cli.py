@@ -121,6 +121,15 @@ def test_recorded_events_that_are_no_file_are_named(given: list[str], tmp_path: 
     assert "lost: no such file" in done.stderr
 
 
+def test_recorded_events_in_a_file_that_cannot_be_reached_are_no_topic(tmp_path: Path) -> None:
+    rules, loop = tmp_path / "rules.toml", tmp_path / "loop.jsonl"
+    rules.write_text(RULES)
+    loop.symlink_to(loop)
+    done = CliRunner().invoke(root, ["backtest", f"--rules={rules}", f"--from={loop}"])
+    assert done.exit_code == 2
+    assert "loop.jsonl: Too many levels of symbolic links" in done.stderr
+
+
 def test_two_rule_files_are_tried_side_by_side(tmp_path: Path) -> None:
     events = tmp_path / "events.jsonl"
     events.write_text("".join(one.model_dump_json() + "\n" for one in recorded()))
