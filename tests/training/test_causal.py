@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model.labels import EMOTIONS
+from tests.training.runs import BrokenError, break_off
 from training.bases.base import load_base
 from training.data.rows import load_emotion
 from training.errors import TrainingError
@@ -71,12 +72,6 @@ def test_without_texts_there_is_nothing_to_learn(tmp_path: Path) -> None:
 
 
 def test_what_is_overwritten_stays_until_the_decoder_is_trained(data_folder: Path, tmp_path: Path) -> None:
-    class BrokenError(RuntimeError):
-        pass
-
-    def break_off(done: int, steps: int, loss: float) -> None:
-        raise BrokenError
-
     rows = load_emotion(data_folder).train
     (tmp_path / RUN_FILE).touch()
     with pytest.raises(BrokenError):

@@ -15,7 +15,7 @@ from model.calibration import Calibration
 from model.errors import ModelError
 from model.folder import ModelFolder
 from model.labels import LABELS
-from tests.training.runs import taught
+from tests.training.runs import BrokenError, break_off, taught
 from training.data.rows import Row
 from training.errors import TrainingError
 from training.evaluate.predict import open_classifier, row_logits, soft_labels
@@ -73,15 +73,12 @@ def test_a_broken_off_run_resumes_with_the_same_outcome(data_folder: Path, tmp_p
     recipe = replace(DEBUG, epochs=3, patience=3)
     _fit(recipe, data_folder, tmp_path / "whole").run()
 
-    class BrokenError(RuntimeError):
-        pass
-
-    def break_off(done: int, steps: int, loss: float) -> None:
+    def break_off_halfway(done: int, steps: int, loss: float) -> None:
         if done > steps * 0.5:
-            raise BrokenError
+            break_off()
 
     with pytest.raises(BrokenError):
-        _fit(recipe, data_folder, tmp_path / "broken", progress=break_off).run()
+        _fit(recipe, data_folder, tmp_path / "broken", progress=break_off_halfway).run()
     _fit(recipe, data_folder, tmp_path / "broken").run(resume=True)
     whole, resumed = _weights(tmp_path / "whole"), _weights(tmp_path / "broken")
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
@@ -90,12 +87,6 @@ def test_a_broken_off_run_resumes_with_the_same_outcome(data_folder: Path, tmp_p
 def test_a_run_that_ended_before_its_first_checkpoint_is_resumed_from_the_beginning(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class BrokenError(RuntimeError):
-        pass
-
-    def break_off(self: Fit, epochs_done: int) -> None:
-        raise BrokenError
-
     with monkeypatch.context() as patched:
         patched.setattr(Fit, "_checkpoint", break_off)
         with pytest.raises(BrokenError):
@@ -107,12 +98,6 @@ def test_a_run_that_ended_before_its_first_checkpoint_is_resumed_from_the_beginn
 def test_a_run_that_stopped_early_trains_no_further_when_it_is_resumed(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class BrokenError(RuntimeError):
-        pass
-
-    def break_off(self: Fit) -> None:
-        raise BrokenError
-
     recipe = replace(DEBUG, epochs=4, patience=1, learning_rate=0.0)
     with monkeypatch.context() as patched:
         patched.setattr(Fit, "_write_run_file", break_off)
@@ -167,12 +152,6 @@ def test_a_finished_run_is_not_begun_anew_by_resuming_it(
 def test_the_checkpoint_of_an_earlier_run_is_not_resumed_as_that_of_one_begun_anew(
     data_folder: Path, tmp_path: Path
 ) -> None:
-    class BrokenError(RuntimeError):
-        pass
-
-    def break_off(done: int, steps: int, loss: float) -> None:
-        raise BrokenError
-
     _fit(DEBUG, data_folder, tmp_path)._checkpoint(1)
     with pytest.raises(BrokenError):
         _fit(DEBUG, data_folder, tmp_path, progress=break_off).run()
@@ -182,12 +161,6 @@ def test_the_checkpoint_of_an_earlier_run_is_not_resumed_as_that_of_one_begun_an
 def test_a_run_that_is_broken_off_in_its_first_epoch_leaves_the_one_before_as_it_was(
     data_folder: Path, debug_run: Path, tmp_path: Path
 ) -> None:
-    class BrokenError(RuntimeError):
-        pass
-
-    def break_off(done: int, steps: int, loss: float) -> None:
-        raise BrokenError
-
     run = shutil.copytree(debug_run, tmp_path / "run")
     (run / "calibration.json").write_text('{"temperature": 2.0}')
     before = {file.name: file.read_bytes() for file in run.iterdir()}
@@ -199,12 +172,6 @@ def test_a_run_that_is_broken_off_in_its_first_epoch_leaves_the_one_before_as_it
 def test_a_run_that_is_broken_off_as_it_takes_the_place_of_another_is_not_taken_for_that(
     data_folder: Path, debug_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class BrokenError(RuntimeError):
-        pass
-
-    def break_off(self: Fit, model: object) -> None:
-        raise BrokenError
-
     run = shutil.copytree(debug_run, tmp_path / "run")
     with monkeypatch.context() as patched:
         patched.setattr(Fit, "_save", break_off)
