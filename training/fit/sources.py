@@ -7,13 +7,14 @@ message held out or written to test with, and of the behavioural set ─► reci
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from training.data.behaviour_cases import behavioural_rows
 from training.data.brighter import ENGLISH, load_brighter
 from training.data.languages import MULTILINGUAL, XED
-from training.data.leakage import without_leaks
+from training.data.leakage import NearDuplicates
 from training.data.messages import load_distress, load_languages, load_messages, load_replies
 from training.data.rows import (
     Resplit,
@@ -33,6 +34,11 @@ JUDGED: Final = ("emotion", "goemotions", "messages", "brighter", "brighter_en",
 WRITTEN_ROWS: Final = 12_000
 """Written examples in all; a recipe draws its share of them anew in each epoch."""
 
+# What comes with the package stays as it is, and is read once, however many runs follow.
+_messages: Final = cache(load_messages)
+_languages: Final = cache(load_languages)
+_distress: Final = cache(load_distress)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
@@ -45,16 +51,14 @@ class TrainingData:
 def training_data(recipe: Recipe, folder: Path | None, *, resplit: Resplit | None = None) -> TrainingData:
     """Everything ``recipe`` trains on. Raises ``DataError`` where a data set is missing."""
     sets = loaded(recipe, folder, resplit)
-    # What comes with the package is scored whatever was trained on.
-    guards = (*sets.values(), load_messages(), load_languages(), load_distress())
-    protected = [row for splits in guards for row in (*splits.validation, *splits.test)]
-    protected += [*load_replies(), *behavioural_rows()]
+    held_out = NearDuplicates({row.text for splits in sets.values() for row in _held_out(splits)})
+    packaged = _packaged_held_out()
     train: list[Row] = []
     for name, limit in recipe.sources.items():
         rows = (
             written_rows(WRITTEN_ROWS, seed=0) if name == "written" else drop_contradictions(sets[name].train)
         )
-        rows = without_leaks(rows, protected)
+        rows = [row for row in rows if row.text not in held_out and row.text not in packaged]
         if (
             recipe.distil and limit is not None
         ):  # each row costs the teachers a pass: no more than can be drawn
@@ -70,15 +74,27 @@ def loaded(recipe: Recipe, folder: Path | None, resplit: Resplit | None = None) 
         "emotion": lambda: load_emotion(folder, resplit),
         "goemotions": lambda: load_goemotions(folder),
         "banking77": lambda: load_banking77(folder),
-        "messages": load_messages,
+        "messages": _messages,
         "brighter": lambda: load_brighter(folder, (name for name in MULTILINGUAL if name != ENGLISH)),
         "brighter_en": lambda: load_brighter(folder, (ENGLISH,), "brighter_en"),
-        "languages": load_languages,
-        "distress": load_distress,
+        "languages": _languages,
+        "distress": _distress,
         "xed": lambda: load_xed(folder, XED),
     }
     sets = {name: load() for name, load in loaders.items() if name in recipe.sources}
     return {name: _in_languages(splits, recipe.languages) for name, splits in sets.items()}
+
+
+@cache
+def _packaged_held_out() -> NearDuplicates:
+    """What comes with the package to be scored with, whatever was trained on."""
+    splits = (_messages(), _languages(), _distress())
+    rows = [row for one in splits for row in _held_out(one)]
+    return NearDuplicates({row.text for row in (*rows, *load_replies(), *behavioural_rows())})
+
+
+def _held_out(splits: Splits) -> tuple[Row, ...]:
+    return (*splits.validation, *splits.test)
 
 
 def _in_languages(splits: Splits, languages: Sequence[str]) -> Splits:
