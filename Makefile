@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 CASES ?= 20000
 FAULTS ?= 40
 BROKERS ?= 1
-PIP := $(BIN)/python -m pip --disable-pip-version-check
-# pip would compile all that the tests stand on, most of which nobody imports; Python compiles what is imported.
+# One more than two cores: a third of their time tests wait for brokers.
+TESTERS ?= 3
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
@@ -24,7 +26,7 @@ test: $(VENV)/dev.stamp ## Run all tests (ARGS="-k batcher"); with KAFKA_HOME, o
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n $(TESTERS) --dist worksteal
 endif
 
 fuzz: $(VENV)/dev.stamp ## Try hostile records, as many as you like (CASES=200000)
@@ -52,10 +54,10 @@ site: $(VENV)/dev.stamp ## Build the documentation as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # For the Python and the processor of the images; from PyPI alone, whatever index this machine is set to.
-LOCK := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-config \
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-config \
 	--default-index https://pypi.org/simple --python-version 3.13 --python-platform x86_64-manylinux_2_28
 
-lock: $(VENV)/lock.stamp ## Pin what the images hold anew, with hashes, in deploy/requirements
+lock: $(BIN)/uv ## Pin what the images hold anew, with hashes, in deploy/requirements
 	$(LOCK) pyproject.toml --extra otel --extra registry -o deploy/requirements/cpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra registry --extra gpu -o deploy/requirements/gpu.txt
 	$(LOCK) deploy/requirements/build.in -o deploy/requirements/build.txt
@@ -79,7 +81,7 @@ clean: ## Remove the environment and everything that tools left
 # A stamp is older than pyproject.toml only until the next install. The dev install holds the base install,
 # so it sets both; the base install alone has no torch. Where Debian's package for venv is missing, its Python
 # makes half an environment, which must not stay.
-$(VENV)/bin/python:
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' || { \
 		echo "emotion-stream needs Python 3.11 or newer: $(PYTHON) is older, or not there."; \
 		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
@@ -89,9 +91,14 @@ NOT_INSTALLED = { echo "The packages could not be installed; above stands why. W
 	echo "and newer, and on Linux on ARM), it needs a compiler: apt install g++ python3-dev. Or try another"; \
 	echo "Python: make clean, then make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
 
-$(VENV)/base.stamp: pyproject.toml | $(VENV)/bin/python
+# uv takes a quarter of pip's time or less. Where it has no build, or finds no packages since an index is set for
+# pip alone, pip does the same.
+$(BIN)/uv: | $(BIN)/python
+	@$(PIP) 'uv>=0.9,<0.14' || echo "going on without uv"
+
+$(VENV)/base.stamp: pyproject.toml | $(BIN)/uv
 	@echo "installing into $(VENV)"
-	@$(PIP) install --quiet --editable . || $(NOT_INSTALLED)
+	@$(UV) --compile-bytecode --editable . || $(PIP) --editable . || $(NOT_INSTALLED)
 	@touch $@
 
 # Peers' own packages come first; what they do not bring (torch, this project) comes from the development's.
@@ -104,12 +111,11 @@ $(VENV)/peers.stamp: benchmarks/peers/requirements.txt | $(VENV)/dev.stamp
 		> "$$($(VENV)/peers/bin/python $(SITE))/development.pth"
 	@touch $@
 
-$(VENV)/lock.stamp: | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/lock
-	$(VENV)/lock/bin/python -m pip --disable-pip-version-check install --quiet 'uv>=0.9,<0.14'
-	@touch $@
+# torch by pip, which finds a build for CPUs where its settings name one. Nothing is compiled that nobody imports.
+DEV := --constraint tests/constraints.txt --editable '.[dev]'
 
-$(VENV)/dev.stamp: pyproject.toml tests/constraints.txt | $(VENV)/bin/python
+$(VENV)/dev.stamp: pyproject.toml tests/constraints.txt | $(BIN)/uv
 	@echo "installing into $(VENV), with what the tests need"
-	@$(PIP) install --quiet --no-compile --constraint tests/constraints.txt --editable '.[dev]' || $(NOT_INSTALLED)
+	@$(PIP) --no-compile --constraint tests/constraints.txt torch || $(NOT_INSTALLED)
+	@$(UV) $(DEV) || $(PIP) --no-compile $(DEV) || $(NOT_INSTALLED)
 	@touch $@ $(VENV)/base.stamp
