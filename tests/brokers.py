@@ -207,6 +207,7 @@ class ApacheKafka:
             "transaction.state.log.num.partitions": 4,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": MIN_SESSION_TIMEOUT_MS,
+            "metadata.max.idle.interval.ms": 0,  # half of what a broker takes while nothing happens
         }
         self._configure(properties)
         config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))

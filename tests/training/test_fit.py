@@ -46,6 +46,7 @@ def test_a_run_learns_what_the_letters_tell(data_folder: Path, tmp_path: Path) -
         DEBUG,
         epochs=10,
         patience=10,
+        batch_size=8,
         learning_rate=5e-3,
         layer_decay=1.0,
         ema_decay=0.9,

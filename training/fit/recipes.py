@@ -342,7 +342,7 @@ DEBUG: Final = replace(
     frozen_embeddings=False,
     sources={"emotion": None, "written": 100},
     epochs=2,
-    batch_size=8,
+    batch_size=16,
     max_tokens=64,
 )
 
