@@ -25,7 +25,7 @@ from stream.admin import connected, create_topics
 from stream.schemas import topic_of
 from stream.settings import Settings
 from stream.unpacking import bound_unpacking
-from tests.brokers import Broker, broker_of_kind, is_real, kinds_of
+from tests.brokers import ApacheKafka, Broker, broker_of_kind, is_real, kinds_of
 
 if TYPE_CHECKING:
     from tests.secure_kafka import SecureKafka
@@ -106,6 +106,19 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 def broker(request: pytest.FixtureRequest, brokers: Callable[[str], Broker]) -> Broker:
     """A running broker; the test runs once for each that ``--kafka`` names."""
     return brokers(request.param)
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[ApacheKafka]:
+    """Apache Kafka for one test alone, which may kill it: a shared one has all tests' logs to recover."""
+    folder = tmp_path / "mortal"
+    folder.mkdir()
+    broker = ApacheKafka(folder)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from stream.admin import create_topics
 from stream.settings import Settings
 from tests.brokers import ApacheKafka, Broker, Embedded
-from tests.crash.annotators import TAKEN_OVER, Annotators
+from tests.crash.annotators import TAKEN_OVER, Annotators, annotators_of
 from tests.crash.outcomes import assert_exactly_once
 from tests.crash.traffic import Traffic, send
 
@@ -28,18 +30,18 @@ async def test_a_broker_that_freezes_for_three_seconds_costs_nothing_but_time(
 
 
 async def test_a_broker_that_crashes_and_comes_back_costs_nothing_but_time(
-    broker: Broker, settings: Settings, annotators: Annotators, traffic: Traffic
+    mortal: ApacheKafka, settings: Settings, traffic: Traffic, tmp_path: Path
 ) -> None:
-    if not isinstance(broker, ApacheKafka):
-        pytest.skip("needs a broker that we may kill and that keeps open transactions: set KAFKA_HOME")
-
     def crash() -> None:
         # Not stopped in order: the only broker of a cluster, once it shuts down, knows no leaders any more
         # and (seen with Kafka 4.3) completes transactions without writing their markers.
-        broker.crash()
-        broker.start()
+        mortal.crash()
+        mortal.start()
 
-    await hurt_broker_at_work(crash, settings, annotators, traffic)
+    on_mortal = settings.model_copy(update={"bootstrap_servers": mortal.bootstrap_servers})
+    await create_topics(on_mortal)
+    with annotators_of(on_mortal, mortal, tmp_path) as annotators:
+        await hurt_broker_at_work(crash, on_mortal, annotators, traffic)
 
 
 async def hurt_broker_at_work(

@@ -154,31 +154,29 @@ async def test_a_monitor_whose_changelogs_cannot_be_made_yet_starts_once_they_ca
 @pytest.mark.crash
 @pytest.mark.kafka
 @pytest.mark.timeout(180)
-async def test_programs_that_are_started_before_their_broker_begin_once_it_is_there(tmp_path: Path) -> None:
-    if not os.environ.get("KAFKA_HOME"):
-        pytest.skip("needs a broker whose process is ours: set KAFKA_HOME")
-    broker = ApacheKafka(tmp_path)
+async def test_programs_that_are_started_before_their_broker_begin_once_it_is_there(
+    mortal: ApacheKafka, tmp_path: Path
+) -> None:
+    settings = Settings(
+        bootstrap_servers=mortal.bootstrap_servers,
+        partitions=1,
+        model="fake",
+        author_key="a key for the tests",
+        state_dir=tmp_path / "state",
+    )
+    await create_topics(settings)
+    mortal.crash()
     ports = {AnnotatorProcess: free_port(), MonitorProcess: free_port()}
     programs: list[Program] = []
     try:
-        broker.start()
-        settings = Settings(
-            bootstrap_servers=broker.bootstrap_servers,
-            partitions=1,
-            model="fake",
-            author_key="a key for the tests",
-            state_dir=tmp_path / "state",
-        )
-        await create_topics(settings)
-        broker.crash()
         for kind, port in ports.items():
             own = settings.model_copy(update={"http_port": port})
-            programs.append(kind(own, broker, tmp_path / f"{kind.__name__}.log"))
+            programs.append(kind(own, mortal, tmp_path / f"{kind.__name__}.log"))
         for port in ports.values():
             reason = await until_it_answers(port, "/readyz", 503)
             assert "no Kafka broker answers" in reason
             assert (await answer(port, "/healthz"))[0] == 200
-        await asyncio.to_thread(broker.start)
+        await asyncio.to_thread(mortal.start)
         for program, port in zip(programs, ports.values(), strict=True):
             await until_it_answers(port, "/readyz", 200)
             assert program.says("waiting for a broker")
@@ -186,4 +184,3 @@ async def test_programs_that_are_started_before_their_broker_begin_once_it_is_th
         for program in programs:
             if program.running:
                 program.kill()
-        broker.stop()

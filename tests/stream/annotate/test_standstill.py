@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -193,34 +193,22 @@ async def test_added_partitions_are_read_within_seconds(topics: Topics, broker: 
     assert found == {(partition, offset) for partition in range(3) for offset in range(10)}
 
 
-@pytest.fixture
-def own_broker(broker: Broker, tmp_path: Path) -> Iterator[ApacheKafka]:
-    """Apache Kafka for this test alone: it may be killed."""
-    needs_kafka(broker, "is not killed here")
-    own = ApacheKafka(tmp_path)
-    try:
-        own.start()
-        yield own
-    finally:
-        own.stop()
-
-
 @pytest.mark.timeout(240)  # it starts a broker twice
 async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_process_ends_with_5(
-    own_broker: ApacheKafka, topics: Topics, tmp_path: Path
+    mortal: ApacheKafka, topics: Topics, tmp_path: Path
 ) -> None:
-    servers = own_broker.bootstrap_servers
+    servers = mortal.bootstrap_servers
     idle = await topics(bootstrap_servers=servers, partitions=1, stall_timeout_s=20)
     async with annotating(idle) as annotator:
         await until(lambda: at_rest(annotator, partitions=1))
-        await asyncio.to_thread(own_broker.crash)
+        await asyncio.to_thread(mortal.crash)
         await until(
             lambda: re.search(r"no broker has answered for \d+ s: \S", annotator.unready() or "") is not None,
             timeout_s=15,
         )
         assert annotator.unhealthy() is None, "nothing waits, and a restart would not help"
         assert value(annotator, "emotion_broker_answers") == 0
-        await asyncio.to_thread(own_broker.start)
+        await asyncio.to_thread(mortal.start)
         await until(lambda: annotator.unready() is None, timeout_s=30)
         await send(idle, joys(190))
         await until(lambda: annotator.progress.finished_messages == 190)
@@ -234,10 +222,10 @@ async def test_a_broker_that_dies_is_told_and_with_messages_that_wait_the_proces
         max_batch_tokens=64,
         log_format="json",
     )
-    with annotators_of(slow, own_broker, tmp_path) as started:
+    with annotators_of(slow, mortal, tmp_path) as started:
         process = started.start()
         await read_committed_until(servers, slow.topics.emotions, 191)
-        await asyncio.to_thread(own_broker.crash)
+        await asyncio.to_thread(mortal.crash)
         assert await asyncio.to_thread(process.wait, 60) == 5
         assert "messages wait and none was finished" in process.tail()
 

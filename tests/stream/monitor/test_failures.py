@@ -44,17 +44,6 @@ def _real(broker: Broker) -> None:
         pytest.skip("the embedded broker gives topics no id and no new partitions: set KAFKA_HOME")
 
 
-@pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[ApacheKafka]:
-    """A broker of this test's own, for it to be killed."""
-    folder = tmp_path / "mortal"
-    folder.mkdir()
-    broker = ApacheKafka(folder)
-    broker.start()
-    yield broker
-    broker.stop()
-
-
 def on(partition: int, deltas: Iterable[CountDelta]) -> Iterator[Record]:
     return (replace(delta_record(one), partition=partition) for one in deltas)
 
