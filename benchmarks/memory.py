@@ -13,6 +13,7 @@ import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import click
 from aiokafka import AIOKafkaProducer
@@ -24,7 +25,7 @@ from stream.admin import create_topics
 from stream.settings import Settings
 from tests.brokers import ApacheKafka
 
-MEGABYTE = 1_000_000
+MEGABYTE: Final = 1_000_000
 
 
 async def send(settings: Settings, records: int, megabytes: int) -> None:
