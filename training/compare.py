@@ -206,7 +206,7 @@ def tfidf(emotion: Splits, goemotions: Splits) -> Compared:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
 
-    protected = [row for splits in (emotion, goemotions) for row in (*splits.validation, *splits.test)]
+    protected = (*emotion.held_out, *goemotions.held_out)
     train = without_leaks(drop_contradictions(emotion.train), protected)
     model = make_pipeline(
         make_union(

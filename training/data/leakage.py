@@ -92,7 +92,7 @@ def audit(splits: Splits) -> Audit:
     validation_texts = {row.text for row in splits.validation}
     test_texts = {row.text for row in splits.test}
     lengths = sorted(len(row.text.split()) for row in everything)
-    kept = without_leaks(splits.train, [*splits.validation, *splits.test])
+    kept = without_leaks(splits.train, splits.held_out)
     return Audit(
         rows={"train": len(splits.train), "validation": len(splits.validation), "test": len(splits.test)},
         labels=dict(Counter(row.label for row in splits.train)),

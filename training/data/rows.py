@@ -114,6 +114,11 @@ class Splits:
     validation: tuple[Row, ...]
     test: tuple[Row, ...]
 
+    @property
+    def held_out(self) -> tuple[Row, ...]:
+        """What nothing is trained on."""
+        return (*self.validation, *self.test)
+
 
 @dataclass(frozen=True, slots=True)
 class Resplit:

@@ -51,7 +51,7 @@ class TrainingData:
 def training_data(recipe: Recipe, folder: Path | None, *, resplit: Resplit | None = None) -> TrainingData:
     """Everything ``recipe`` trains on. Raises ``DataError`` where a data set is missing."""
     sets = loaded(recipe, folder, resplit)
-    held_out = NearDuplicates({row.text for splits in sets.values() for row in _held_out(splits)})
+    held_out = NearDuplicates({row.text for splits in sets.values() for row in splits.held_out})
     packaged = _packaged_held_out()
     train: list[Row] = []
     for name, limit in recipe.sources.items():
@@ -89,12 +89,8 @@ def loaded(recipe: Recipe, folder: Path | None, resplit: Resplit | None = None) 
 def _packaged_held_out() -> NearDuplicates:
     """What comes with the package to be scored with, whatever was trained on."""
     splits = (_messages(), _languages(), _distress())
-    rows = [row for one in splits for row in _held_out(one)]
+    rows = [row for one in splits for row in one.held_out]
     return NearDuplicates({row.text for row in (*rows, *load_replies(), *behavioural_rows())})
-
-
-def _held_out(splits: Splits) -> tuple[Row, ...]:
-    return (*splits.validation, *splits.test)
 
 
 def _in_languages(splits: Splits, languages: Sequence[str]) -> Splits:
