@@ -1,6 +1,6 @@
 """Whatever comes in: one outcome a record, nothing raised, and nothing after it held up.
 
-``make test`` tries some cases; ``make fuzz CASES=200000`` as many as it is told.
+``make test`` tries some thousand cases; ``make fuzz CASES=200000`` as many as it is told.
 """
 
 import io
