@@ -91,7 +91,7 @@ NOT_INSTALLED = { echo "The packages could not be installed; above stands why. W
 	echo "and newer, and on Linux on ARM), it needs a compiler: apt install g++ python3-dev. Or try another"; \
 	echo "Python: make clean, then make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
 
-# uv takes a quarter of pip's time or less. Where it has no build, or finds no packages since an index is set for
+# uv takes a third of pip's time or less. Where it has no build, or finds no packages since an index is set for
 # pip alone, pip does the same.
 $(BIN)/uv: | $(BIN)/python
 	@$(PIP) 'uv>=0.9,<0.14' || echo "going on without uv"
@@ -112,10 +112,10 @@ $(VENV)/peers.stamp: benchmarks/peers/requirements.txt | $(VENV)/dev.stamp
 	@touch $@
 
 # torch by pip, which finds a build for CPUs where its settings name one. Nothing is compiled that nobody imports.
-DEV := --constraint tests/constraints.txt --editable '.[dev]'
+TESTED := --constraint tests/constraints.txt
 
 $(VENV)/dev.stamp: pyproject.toml tests/constraints.txt | $(BIN)/uv
 	@echo "installing into $(VENV), with what the tests need"
-	@$(PIP) --no-compile --constraint tests/constraints.txt torch || $(NOT_INSTALLED)
-	@$(UV) $(DEV) || $(PIP) --no-compile $(DEV) || $(NOT_INSTALLED)
+	@$(PIP) --no-compile $(TESTED) torch || $(NOT_INSTALLED)
+	@$(UV) $(TESTED) --editable '.[dev]' || $(PIP) --no-compile $(TESTED) --editable '.[dev]' || $(NOT_INSTALLED)
 	@touch $@ $(VENV)/base.stamp
