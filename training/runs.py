@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from zipfile import BadZipFile
 
@@ -233,6 +233,21 @@ def forget_run(folder: Path) -> None:
     forget_calibration(folder)
     for left in (RUN_FILE, CHECKPOINT, LOG_FILE, PROBE_FILE, CROSSFIT_FILE, *MODEL_FILES):
         (folder / left).unlink(missing_ok=True)
+
+
+@contextmanager
+def made_anew(folder: Path) -> Iterator[Path]:
+    """A folder to make a model in, which then takes the place of the run or model that ``folder`` holds.
+
+    What is broken off before leaves that as it was. Raises ``TrainingError`` where nothing can be written.
+    """
+    with TemporaryDirectory(dir=writable(folder), prefix=".making-") as temporary:
+        made = Path(temporary)
+        yield made
+        with written(folder):
+            forget_run(folder)
+            for file in made.iterdir():
+                file.replace(folder / file.name)
 
 
 def forget_calibration(folder: Path) -> None:

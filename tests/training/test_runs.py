@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from model.folder import ModelFolder
+from model.folder import CONFIG_FILE, ModelFolder
 from training.compare import _costs
 from training.errors import TrainingError
 from training.evaluate.measured import METRICS_FILE, Measured, measured_of
 from training.evaluate.scores import _history
-from training.runs import LOG_FILE, RUN_FILE, as_json, facts_of, run_of
+from training.runs import LOG_FILE, RUN_FILE, as_json, facts_of, made_anew, run_of
 from training.ship.card import _base_name, _commands
 
 TRAINED = {"command": "emotion-train fit", "recipe": {"name": "best", "base": "minilm"}, "train_rows": {}}
@@ -78,6 +78,26 @@ def test_a_run_that_is_its_own_base_has_an_end(tmp_path: Path) -> None:
     facts = run_of(_written(tmp_path, itself))
     assert _base_name(facts) == str(tmp_path)
     assert _commands(facts) == ["emotion-train fit"] * 2
+
+
+def test_a_model_that_is_made_anew_takes_the_place_of_the_run_that_was_there(tmp_path: Path) -> None:
+    _written(tmp_path, TRAINED)
+    with made_anew(tmp_path) as made:
+        (made / CONFIG_FILE).write_text("{}")
+    assert [file.name for file in tmp_path.iterdir()] == [CONFIG_FILE]
+
+
+def test_one_that_is_broken_off_leaves_it_as_it_was(tmp_path: Path) -> None:
+    def broken_off(folder: Path) -> None:
+        with made_anew(folder) as made:
+            (made / CONFIG_FILE).write_text("{}")
+            raise KeyboardInterrupt
+
+    _written(tmp_path, TRAINED)
+    with pytest.raises(KeyboardInterrupt):
+        broken_off(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [RUN_FILE]
+    assert run_of(tmp_path).command == TRAINED["command"]
 
 
 class TestMetrics:

