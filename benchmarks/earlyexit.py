@@ -8,8 +8,8 @@ set loses no more than 0.2 points of accuracy, for each set by itself and for al
 rows that it is measured on, so the shares are the most that one can hope for. Nothing depends on a text's
 batch: its state does not.
 
-Layers cost the same, except the last, which is computed for one token. An int8 session cut in two is timed
-beside the whole one.
+Layers cost the same, except the last, which is computed for one token. The shipped int8 file is timed up to a
+layer, and whole.
 """
 
 import random
@@ -25,20 +25,20 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx import TensorProto, helper
+from onnx.utils import Extractor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.messages import SHIPPED
 from model.classifier import EmotionClassifier
-from model.folder import WEIGHTS
+from model.folder import INT8_ONNX_FILE, WEIGHTS
 from model.labels import LABEL2ID
 from model.runtimes.padding import cheapest, pad
 from model.runtimes.pytorch import load_network
 from stream.bench.machine import machine
 from training.data.rows import Row, load_emotion, load_goemotions, read_labelled
-from training.ship.firsttoken import read_first_token_alone
-from training.ship.int8 import quantise
 
 MOST_LOSS: Final = 0.002
 LAYERS: Final = (3, 4, 5)
@@ -68,20 +68,6 @@ class States(torch.nn.Module):
         return torch.stack(states), head(self.network, hidden)
 
 
-class Front(torch.nn.Module):
-    """Embeddings and the first layers: hidden states (batch, sequence, width)."""
-
-    def __init__(self, network: Any, layers: int) -> None:
-        super().__init__()
-        self.network, self.layers = network, layers
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        hidden, mask = embedded(self.network, input_ids, attention_mask)
-        for layer in self.network.distilbert.transformer.layer[: self.layers]:
-            hidden = layer(hidden, mask)
-        return hidden
-
-
 def embedded(
     network: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,28 +80,37 @@ def head(network: Any, hidden: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def session(module: torch.nn.Module, file: Path, *, outputs: list[str], int8: bool) -> Any:
-    """``module`` in onnxruntime on one thread."""
+def states_of(network: Any, file: Path) -> Any:
+    """``States`` in onnxruntime."""
     example = torch.ones((2, 9), dtype=torch.long)
     sizes = {0: "batch", 1: "sequence"}
     torch.onnx.export(
-        module.eval(),
+        States(network).eval(),
         (example, example),
         file,
         input_names=["input_ids", "attention_mask"],
-        output_names=outputs,
+        output_names=["states", "logits"],
         dynamic_axes={"input_ids": sizes, "attention_mask": sizes},
         opset_version=17,
         dynamo=False,
     )
-    if int8:
-        graph = onnx.load(file)
-        quantise(graph)
-        onnx.save(graph, file)
+    return session(file.read_bytes())
+
+
+def front(graph: Any, layers: int) -> Any:
+    """``graph`` of the shipped int8 file up to the states of all tokens behind its first layers."""
+    states = f"distilbert.transformer.layer.{layers - 1}.output_layer_norm"
+    graph.graph.value_info.append(helper.make_tensor_value_info(states, TensorProto.FLOAT, None))
+    cut = Extractor(graph).extract_model(["input_ids", "attention_mask"], [states])
+    return session(cut.SerializeToString())
+
+
+def session(graph: bytes) -> Any:
+    """``graph`` in onnxruntime on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +194,7 @@ def main(data: Path | None, rows: int) -> None:
     network = load_network(WEIGHTS)
     network.set_attn_implementation("eager")
     with TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        whole = session(States(network), scratch / "states.onnx", outputs=["states", "logits"], int8=False)
+        whole = states_of(network, Path(folder) / "states.onnx")
         learned = [
             read(whole, classifier, some(emotion.train), six_way=False),
             read(whole, classifier, some(goemotions.train), six_way=False),
@@ -210,27 +204,20 @@ def main(data: Path | None, rows: int) -> None:
             "GoEmotions": read(whole, classifier, some(goemotions.validation), six_way=False),
             "messages": read(whole, classifier, some(written), six_way=False),
         }
-        read_first_token_alone(network)
-        layers = len(network.distilbert.transformer.layer)
-        cut = Front(network, layers), *(Front(network, layer) for layer in LAYERS)
-        files = [scratch / f"front{number}.onnx" for number in range(len(cut))]
-        full, *fronts = (
-            seconds(session(module, file, outputs=["hidden"], int8=True))
-            for module, file in zip(cut, files, strict=True)
-        )
-    for layer, front in zip(LAYERS, fronts, strict=True):
+    shipped = onnx.load(WEIGHTS / INT8_ONNX_FILE)
+    full = seconds(session(shipped.SerializeToString()))
+    costs = [seconds(front(shipped, layer)) / full for layer in LAYERS]
+    for layer, cost in zip(LAYERS, costs, strict=True):
         states = np.concatenate([part.states[layer - 1] for part in learned])
         probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=0.1))
         probe.fit(states, np.concatenate([part.given for part in learned]))
         answers = {name: (data, left(probe, layer, data)) for name, data in sets.items()}
         common = lowest_threshold(list(answers.values()))
-        print(f"layer {layer}: {front / full:.0%} of the cost; threshold of all sets {common:.4f}")
+        print(f"layer {layer}: {cost:.0%} of the cost; threshold of all sets {common:.4f}")
         for name, (data, answer) in answers.items():
             own = lowest_threshold([(data, answer)])
             shares = [float((answer[1] >= threshold).mean()) for threshold in (common, own)]
-            leave = ", ".join(
-                f"{share:.1%} leave and save {share * (1 - front / full):.1%}" for share in shares
-            )
+            leave = ", ".join(f"{share:.1%} leave and save {share * (1 - cost):.1%}" for share in shares)
             print(f"    {name}, {len(data.gold)} rows: {leave} by a threshold of its own ({own:.4f})")
     print(f"{rows} rows of each training set; {machine()}")
 

@@ -108,7 +108,7 @@ class Engines:
         return self._made("plain.onnx", lambda file: graphs.write_plain(self._folder, file))
 
     def _exact(self) -> Path:
-        return self._made("exact.onnx", lambda file: graphs.write_onnx(self._folder, file))
+        return self._made("exact.onnx", lambda file: graphs.write_float32_onnx(self._folder, file))
 
     def _fused(self) -> Path:
         config = json.loads((self._folder / "config.json").read_text(encoding="utf-8"))

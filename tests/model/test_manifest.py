@@ -27,7 +27,7 @@ def swap_joy_and_sadness(file: Path) -> None:
     """Exchange two columns of the head inside an ONNX file: it loads, and calls joy sadness."""
     graph = onnx.load(file)
     for tensor in graph.graph.initializer:
-        if tensor.name.startswith("network.classifier."):
+        if tensor.name.startswith("classifier."):
             values = numpy_helper.to_array(tensor).copy()
             values[[0, 1]] = values[[1, 0]]
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))

@@ -11,7 +11,8 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification, 
 from model import Calibration
 from model.folder import revision_of
 from model.labels import ID2LABEL, LABEL2ID
-from training.ship.int8 import quantise
+from training.ship.distilbert import Shape, write
+from training.ship.int8 import Int8
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = """
@@ -84,11 +85,11 @@ def write_onnx(network: DistilBertForSequenceClassification, file: Path) -> None
         )
 
 
-def write_int8_onnx(exact: Path, file: Path) -> None:
-    """The int8 form of an ONNX file, made as that of the weights that ship."""
-    graph = onnx.load(exact)
-    quantise(graph)
-    onnx.save(graph, file)
+def write_int8_onnx(network: DistilBertForSequenceClassification, file: Path) -> None:
+    """The int8 form of the network, made as that of the weights that ship."""
+    config = network.config
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    onnx.save(write(weights, Shape(config.n_layers, config.n_heads, config.dim), Int8), file)
 
 
 def stamp_revision(file: Path, revision: str) -> None:
@@ -113,7 +114,7 @@ def write_tiny_folder(folder: Path) -> None:
         model_max_length=512,
     ).save_pretrained(folder)
     write_onnx(network, folder / "model.onnx")
-    write_int8_onnx(folder / "model.onnx", folder / "model.int8.onnx")
+    write_int8_onnx(network, folder / "model.int8.onnx")
     revision = revision_of(folder / "model.safetensors")
     stamp_revision(folder / "model.int8.onnx", revision)
     Calibration(name="tiny", revision=revision, temperature=1.5).save(folder)

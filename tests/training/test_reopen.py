@@ -84,7 +84,7 @@ def test_an_int8_file_that_is_cut_or_of_other_make_is_refused_in_one_line(
         reopen(folder, tmp_path / "run", BOTH)
     del graph.graph.initializer[:]
     onnx.save(graph, file)
-    with pytest.raises(TrainingError, match="no int8 file of emotion-train export"):
+    with pytest.raises(TrainingError, match="no int8 file of this emotion-train export"):
         reopen(folder, tmp_path / "run", BOTH)
 
 

@@ -9,7 +9,6 @@ How the int8 file is made, and why it gives the same labels on every processor: 
 import json
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -21,10 +20,10 @@ from model.folder import INT8_ONNX_FILE, SAFETENSORS_FILE, revision_of
 from model.runtimes.beside import narrow_for_saving, rows_beside, widen
 from training.errors import TrainingError
 from training.runs import CHECKPOINT, RUN_FILE, TOKENIZER_FILES, resplit_of, writable
-from training.ship import int8
-from training.ship.firsttoken import read_first_token_alone
+from training.ship import distilbert, int8
+from training.ship.float32 import Float32
+from training.ship.graph import Graph
 
-OPSET: Final = 17
 MAX_BYTES: Final = 120_000_000
 CARD_FILE: Final = "README.md"
 
@@ -106,11 +105,7 @@ def write_int8_onnx(folder: Path, file: Path, revision: str) -> None:
     """
     import onnx
 
-    with tempfile.TemporaryDirectory(dir=file.parent) as temporary:
-        exact = Path(temporary) / "exact.onnx"
-        write_onnx(folder, exact)
-        graph = onnx.load(exact)
-    int8.quantise(graph)
+    graph = _graph(folder, int8.Int8)
     if (widest := int8.widest_pair(graph)) > int8.INT16_LIMIT:
         raise TrainingError(f"two int8 products add up to {widest:,}: kernels without VNNI would saturate")
     onnx.helper.set_model_props(graph, {"revision": revision})
@@ -118,57 +113,27 @@ def write_int8_onnx(folder: Path, file: Path, revision: str) -> None:
     onnx.save(graph, file)
 
 
-def write_onnx(folder: Path, file: Path, *, every_token: bool = False) -> None:
-    """The model in ``folder`` in float32: ``input_ids``, ``attention_mask`` (batch, sequence) to
-    ``logits``.
-
-    ``every_token`` leaves in what the last block computes for tokens that nothing reads.
-    """
+def write_float32_onnx(folder: Path, file: Path) -> None:
+    """The same in float32."""
     import onnx
+
+    onnx.save(_graph(folder, Float32), file)
+
+
+def _graph(folder: Path, arithmetic: Callable[[Graph], distilbert.Arithmetic]) -> Any:
+    """The model in ``folder``, an ``onnx.ModelProto``. Raises ``TrainingError`` where it is no DistilBERT."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    class LogitsOnly(torch.nn.Module):
-        def __init__(self, model: Any) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-            return logits
-
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager"
-    ).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    config = model.config
+    if config.model_type != "distilbert" or config.activation != "gelu":
+        raise TrainingError(
+            f"the int8 file is made of a DistilBERT with GELU, and this is a {config.model_type}: "
+            "fit what ships from such a base"
+        )
     widen(model, rows_beside(folder / SAFETENSORS_FILE))
-    example = torch.ones((2, 9), dtype=torch.long)
-    sizes = {0: "batch", 1: "sequence"}
-    _quietly(
-        torch.onnx.export,
-        LogitsOnly(model),
-        (example, example),
-        file,
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_axes={"input_ids": sizes, "attention_mask": sizes, "logits": {0: "batch"}},
-        opset_version=OPSET,
-        dynamo=False,  # the newer exporter needs a package more, and fixes the batch size for this model
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    return distilbert.write(
+        weights, distilbert.Shape(config.n_layers, config.n_heads, config.dim), arithmetic
     )
-    if not every_token:
-        graph = onnx.load(file)
-        read_first_token_alone(graph.graph)
-        onnx.save(graph, file)
-
-
-def _quietly(call: Any, *args: Any, **options: Any) -> None:
-    """Call without the exporters' warnings about their own insides."""
-    import logging
-
-    level = logging.getLogger().level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger().setLevel(logging.ERROR)
-        try:
-            call(*args, **options)
-        finally:
-            logging.getLogger().setLevel(level)

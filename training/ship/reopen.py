@@ -34,9 +34,8 @@ from training.ship.export import CARD_FILE
 
 Floats = npt.NDArray[np.float32]
 
-_PRODUCT: Final = re.compile(r"layer\.(\d+)/(attention/\w+_lin|ffn/lin\d)/MatMul(?:/(\d+))?$")
-"""The name of a quantised product: block, layer, and part where its inputs are quantised in parts."""
-
+_STORED: Final = re.compile(r"(.+\.(?:weight|bias))(?:\.int8|\.half)?")
+"""The name of a stored tensor: that of the weight in torch, and how it is stored."""
 
 _BASE: Final = re.compile(r"^base_model: (\S+)$", re.MULTILINE)
 """Where a card says from which pre-trained base the weights come."""
@@ -64,10 +63,12 @@ def reopen(folder: Path, out: Path, recipe: Recipe, *, overwrite: bool = False) 
     try:
         weights = _floats(_graph(file))
     except (KeyError, IndexError) as error:
-        raise TrainingError(f"{file} holds no {error}: it is no int8 file of emotion-train export") from error
+        raise TrainingError(
+            f"{file} holds no {error}: it is no int8 file of this emotion-train export"
+        ) from error
     network = DistilBertForSequenceClassification(DistilBertConfig.from_pretrained(folder))
     if missing := sorted(set(network.state_dict()) - set(weights)):
-        raise TrainingError(f"{file} holds no {missing[0]}: it is no int8 file of emotion-train export")
+        raise TrainingError(f"{file} holds no {missing[0]}: it is no int8 file of this emotion-train export")
     last = {part: torch.from_numpy(weights.pop(f"classifier.{part}")) for part in ("weight", "bias")}
     labels = int(network.config.num_labels)
     network.load_state_dict(
@@ -120,39 +121,28 @@ def _graph(file: Path) -> Any:
 
 
 def _floats(graph: Any) -> dict[str, Floats]:
-    """Every weight of the network by its name in torch, in float32."""
+    """Every weight of the network by its name in torch, in float32.
+
+    Keys and values have no biases in the graph (``training.ship.distilbert``): zero, and the network is the
+    same.
+    """
     from onnx import numpy_helper
 
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    found = _products(graph, tensors)
-    for name, tensor in tensors.items():
-        plain = name.removeprefix("model.")
-        if plain.endswith(".int8") and "embeddings" in plain:
-            table = plain.removesuffix(".int8")
-            found[table] = tensor.astype(np.float32) * tensors[name.removesuffix("int8") + "scale"]
-        elif plain.endswith((".weight", ".bias")) and tensor.dtype == np.float32:
-            found[plain] = tensor.copy()
-    return found
-
-
-def _products(graph: Any, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, Floats]:
-    """The weights (outputs, inputs) of the blocks' products; small ones are not quantised."""
-    makers = {output: node for node in graph.node for output in node.output}
-    parts: dict[str, dict[int, Floats]] = {}
-    for node in graph.node:
-        found = _PRODUCT.search(node.name) if node.op_type == "MatMul" else None
-        if found is None:
-            continue
-        block, layer, part = found.groups(default="0")
-        name = f"distilbert.transformer.layer.{block}.{layer.replace('/', '.')}.weight"
-        maker = makers.get(node.input[1])
-        if maker is None:
-            weights = tensors[node.input[1]]
-        else:
-            columns, scales = tensors[maker.input[0]], tensors[maker.input[1]]
-            weights = columns.astype(np.float32) * scales
-        parts.setdefault(name, {})[int(part)] = weights
-    return {
-        name: np.ascontiguousarray(np.concatenate([found[k] for k in sorted(found)]).T)
-        for name, found in parts.items()
+    stored = filter(None, map(_STORED.fullmatch, tensors))
+    found = {match[1]: _in_torch(match[0], tensors) for match in stored}
+    queries = [name for name in found if name.endswith(".q_lin.bias")]
+    return found | {
+        name.replace(".q_lin.", other): np.zeros_like(found[name])
+        for name in queries
+        for other in (".k_lin.", ".v_lin.")
     }
+
+
+def _in_torch(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> Floats:
+    """A stored tensor as torch has it: floats, biases as vectors, and of a product (outputs, inputs)."""
+    floats: Floats = tensors[name].astype(np.float32)
+    if name.endswith(".int8"):
+        floats = floats * tensors[f"{name.removesuffix('int8')}scale"]
+        return floats if "embeddings" in name else np.ascontiguousarray(floats.T)
+    return floats.reshape(-1) if name.endswith(".bias") else floats
