@@ -30,8 +30,8 @@ from rich.table import Table
 
 from benchmarks.machine import machine
 from model.contract import Encoded
-from model.runtimes.cpu import MAX_BATCH_TOKENS
-from model.runtimes.padding import chunks, even_share
+from model.runtimes.cpu import BATCH_COST_TOKENS, MAX_BATCH_TOKENS
+from model.runtimes.padding import cheapest, even_share
 from model.runtimes.threads import usable_cores
 from stream.admin import create_topics
 from stream.annotate.batcher import Batcher
@@ -77,7 +77,8 @@ def alone(messages: int, model: str) -> tuple[float, float]:
 
 def padded_tokens(lengths: list[int]) -> int:
     """Tokens that the CPU works on for windows of these lengths: it cuts a batch by length once more."""
-    cut = chunks(lengths, even_share(sum(lengths), usable_cores(), MAX_BATCH_TOKENS))
+    share = even_share(sum(lengths), usable_cores(), MAX_BATCH_TOKENS)
+    cut = cheapest(lengths, share, BATCH_COST_TOKENS)
     return sum(len(rows) * max(lengths[row] for row in rows) for rows in cut)
 
 
