@@ -15,7 +15,7 @@ The logits are those of ``transformers``; what costs time and changes nothing is
 
 One thing costs a hundredth and is worth it: **the first token's values are computed in float**. Every token
 attends to it, more than to most others (Xiao et al., "Efficient Streaming Language Models with Attention
-Sinks", ICLR 2024), so its rounding is in all of them and does not average out. In int8 it made a third of
+Sinks", ICLR 2024), so its rounding is in all of them and does not average out. In int8 it made a quarter of
 the distance between logits.
 
 How products are computed is an ``Arithmetic``: ``Int8``, which ships, or ``Float32``, to compare with.
