@@ -11,7 +11,7 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification, 
 from model import Calibration
 from model.folder import revision_of
 from model.labels import ID2LABEL, LABEL2ID
-from training.ship.distilbert import Shape, write
+from training.ship.export import graph_of
 from training.ship.int8 import Int8
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -87,9 +87,7 @@ def write_onnx(network: DistilBertForSequenceClassification, file: Path) -> None
 
 def write_int8_onnx(network: DistilBertForSequenceClassification, file: Path) -> None:
     """The int8 form of the network, made as that of the weights that ship."""
-    config = network.config
-    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    onnx.save(write(weights, Shape(config.n_layers, config.n_heads, config.dim), Int8), file)
+    onnx.save(graph_of(network, Int8), file)
 
 
 def stamp_revision(file: Path, revision: str) -> None:

@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
+from model.runtimes.cpu import INPUTS
+from model.runtimes.padding import pad
+from training.errors import TrainingError
 from training.ship.distilbert import Arithmetic, Shape, write
+from training.ship.export import graph_of
 from training.ship.float32 import Float32
 from training.ship.int8 import Int8
 
@@ -42,23 +46,19 @@ def network(layers: int = 3) -> DistilBertForSequenceClassification:
     return made
 
 
-def graph_of(arithmetic: type[Arithmetic], layers: int = 3) -> onnx.ModelProto:
-    weights = {name: tensor.numpy() for name, tensor in network(layers).state_dict().items()}
-    made = write(weights, Shape(layers, heads=4, width=WIDTH), arithmetic)
+def written(arithmetic: type[Arithmetic], layers: int = 3) -> onnx.ModelProto:
+    made = graph_of(network(layers), arithmetic)
     onnx.checker.check_model(made)
     return made
 
 
 @cache
 def session(arithmetic: type[Arithmetic], layers: int = 3) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(graph_of(arithmetic, layers).SerializeToString())
+    return onnxruntime.InferenceSession(written(arithmetic, layers).SerializeToString())
 
 
 def padded(windows: list[list[int]]) -> dict[str, np.ndarray]:
-    ids = np.zeros((len(windows), max(map(len, windows))), np.int64)
-    for row, window in zip(ids, windows, strict=True):
-        row[: len(window)] = window
-    return {"input_ids": ids, "attention_mask": (ids != 0).astype(np.int64)}
+    return dict(zip(INPUTS, pad(windows, 0), strict=True))
 
 
 def expected(windows: list[list[int]], layers: int = 3) -> np.ndarray:
@@ -94,7 +94,7 @@ def test_a_network_of_one_block_is_written_too() -> None:
 
 @pytest.mark.parametrize("arithmetic", [Float32, Int8])
 def test_the_last_block_computes_the_first_tokens_and_the_others_all(arithmetic: type[Any]) -> None:
-    graph = graph_of(arithmetic)
+    graph = written(arithmetic)
     hidden = [f"distilbert.transformer.layer.{block}.output_layer_norm" for block in range(3)]
     graph.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in hidden)
     run = onnxruntime.InferenceSession(graph.SerializeToString()).run
@@ -105,3 +105,11 @@ def test_the_last_block_computes_the_first_tokens_and_the_others_all(arithmetic:
 def test_a_weight_that_is_missing_is_named() -> None:
     with pytest.raises(KeyError, match="word_embeddings"):
         write({"classifier.bias": np.zeros(7, np.float32)}, Shape(1, 4, WIDTH), Float32)
+
+
+def test_a_network_that_the_layout_does_not_compute_is_refused() -> None:
+    other = DistilBertForSequenceClassification(
+        DistilBertConfig(**(network(1).config.to_dict() | {"activation": "relu"}))
+    )
+    with pytest.raises(TrainingError, match="DistilBERT with GELU"):
+        graph_of(other, Float32)

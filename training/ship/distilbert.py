@@ -270,12 +270,9 @@ class _Layout:
         return self._graph.node("Add", product, bias, name=f"{layer}.biased")
 
     def _layer_norm(self, x: str, layer: str, out: str = "") -> str:
-        weight, bias = (
-            self._graph.constant(f"{layer}.{part}", self._weights[f"{layer}.{part}"])
-            for part in ("weight", "bias")
-        )
+        parts = self._weight_and_bias(layer)
         return self._graph.node(
-            "LayerNormalization", x, weight, bias, name=out or layer, axis=-1, epsilon=LAYER_NORM_EPSILON
+            "LayerNormalization", x, *parts, name=out or layer, axis=-1, epsilon=LAYER_NORM_EPSILON
         )
 
     def head(self, first: str) -> str:
@@ -285,8 +282,8 @@ class _Layout:
         return self._gemm(graph.node("Relu", hidden, name="pre_classifier.active"), "classifier", "logits")
 
     def _gemm(self, x: str, layer: str, out: str) -> str:
-        parts = (
-            self._graph.constant(f"{layer}.{part}", self._weights[f"{layer}.{part}"])
-            for part in ("weight", "bias")
-        )
-        return self._graph.node("Gemm", x, *parts, name=out, transB=1)
+        return self._graph.node("Gemm", x, *self._weight_and_bias(layer), name=out, transB=1)
+
+    def _weight_and_bias(self, layer: str) -> list[str]:
+        names = [f"{layer}.{part}" for part in ("weight", "bias")]
+        return [self._graph.constant(name, self._weights[name]) for name in names]

@@ -121,19 +121,26 @@ def write_float32_onnx(folder: Path, file: Path) -> None:
 
 
 def _graph(folder: Path, arithmetic: Callable[[Graph], distilbert.Arithmetic]) -> Any:
-    """The model in ``folder``, an ``onnx.ModelProto``. Raises ``TrainingError`` where it is no DistilBERT."""
+    """``graph_of`` the model in ``folder``, with its outputs beside the labels."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
-    config = model.config
+    widen(model, rows_beside(folder / SAFETENSORS_FILE))
+    return graph_of(model, arithmetic)
+
+
+def graph_of(network: Any, arithmetic: Callable[[Graph], distilbert.Arithmetic]) -> Any:
+    """An ``onnx.ModelProto`` of a ``transformers`` sequence classifier on the CPU, in float32.
+
+    Raises ``TrainingError`` where it is no DistilBERT with GELU.
+    """
+    config = network.config
     if config.model_type != "distilbert" or config.activation != "gelu":
         raise TrainingError(
-            f"the int8 file is made of a DistilBERT with GELU, and this is a {config.model_type}: "
+            f"what ships is a DistilBERT with GELU, this another network ({config.model_type}): "
             "fit what ships from such a base"
         )
-    widen(model, rows_beside(folder / SAFETENSORS_FILE))
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    return distilbert.write(
-        weights, distilbert.Shape(config.n_layers, config.n_heads, config.dim), arithmetic
-    )
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    shape = distilbert.Shape(config.n_layers, config.n_heads, config.dim)
+    return distilbert.write(weights, shape, arithmetic)

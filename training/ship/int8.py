@@ -91,11 +91,14 @@ class Int8:
 
     def matrix(self, name: str, weights: Floats) -> str:
         """``weights`` for a product in float: stored as int8, and made floats once, when a file is opened."""
-        graph = self._graph
+        integers, scale = self._columns(name, weights)
+        floats = self._as_floats(integers, f"{name}.integers")
+        return self._graph.node("Mul", floats, scale, name=f"{name}.floats")
+
+    def _columns(self, name: str, weights: Floats) -> tuple[str, str]:
+        """``weights`` (K, N) as stored: int8, and one scale a column."""
         columns, scales = quantised_columns(weights)
-        integers = graph.constant(f"{name}.int8", columns)
-        scale = graph.constant(f"{name}.scale", scales)
-        return graph.node("Mul", self._as_floats(integers, f"{name}.integers"), scale, name=f"{name}.floats")
+        return self._graph.constant(f"{name}.int8", columns), self._graph.constant(f"{name}.scale", scales)
 
     def _as_floats(self, tensor: str, out: str) -> str:
         from onnx import TensorProto
@@ -131,14 +134,7 @@ class Int8:
     def product(self, factor: Factor, name: str, weights: Floats, *, out: str) -> str:
         """The product with ``weights`` (K, N), which are stored as int8 with one scale a column."""
         graph = self._graph
-        columns, scales = quantised_columns(weights)
-        near = graph.node(
-            "DequantizeLinear",
-            graph.constant(f"{name}.int8", columns),
-            graph.constant(f"{name}.scale", scales),
-            name=f"{name}.near",
-            axis=1,
-        )
+        near = graph.node("DequantizeLinear", *self._columns(name, weights), name=f"{name}.near", axis=1)
         counts = graph.node("MatMul", factor.counts, near, name=f"{out}.counts")
         return graph.node("Mul", counts, factor.steps, name=out)
 

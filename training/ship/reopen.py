@@ -31,8 +31,7 @@ from training.runs import (
     written,
 )
 from training.ship.export import CARD_FILE
-
-Floats = npt.NDArray[np.float32]
+from training.ship.graph import Floats
 
 _STORED: Final = re.compile(r"(.+\.(?:weight|bias))(?:\.int8|\.half)?")
 """The name of a stored tensor: that of the weight in torch, and how it is stored."""
